@@ -1,0 +1,1 @@
+//! The transport of hints: lanes in Redis or in process

@@ -1,0 +1,1 @@
+//! The truth: every table and every transaction

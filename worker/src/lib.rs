@@ -1,0 +1,1 @@
+//! Handlers, channels, the writing of texts and the scheduler
