@@ -1,1 +1,15 @@
-//! The rules of outreach, pure: no input or output, no clock, no randomness
+//! The rules of outreach, pure: no input or output, no clock, no randomness.
+//!
+//! Everything here decides and does nothing else. The worker, `simulate`, `explain` and the tests call the
+//! same functions, which is why they agree.
+
+pub mod campaign;
+pub mod clock;
+pub mod enrolment;
+pub mod ids;
+pub mod message;
+pub mod quiet_hours;
+pub mod rate_limit;
+pub mod reason;
+pub mod sequence;
+pub mod simulate;

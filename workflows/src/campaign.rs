@@ -1,0 +1,162 @@
+//! Campaigns: their states, their settings, and what a stored or submitted one must look like.
+
+use crate::clock::Millis;
+use crate::quiet_hours::QuietHours;
+use crate::rate_limit::Rates;
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+
+/// A campaign's state (DESIGN, States).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Being written; nothing is planned.
+    Draft,
+    /// Starts by itself at its `schedule_time`.
+    Scheduled,
+    /// Enrolments move.
+    Running,
+    /// Nothing is handed over until it is resumed.
+    Paused,
+    /// Everybody is through; a new enrolment reopens it.
+    Completed,
+    /// Deleted softly.
+    Archived,
+}
+
+/// What may be asked of a campaign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Begin, or go on after a pause.
+    Start,
+    /// Stop all hand-overs.
+    Pause,
+    /// Everybody is through.
+    Complete,
+    /// A new enrolment came.
+    Reopen,
+    /// Delete softly.
+    Archive,
+}
+
+impl State {
+    /// Every state.
+    pub const ALL: [State; 6] =
+        [State::Draft, State::Scheduled, State::Running, State::Paused, State::Completed, State::Archived];
+
+    /// The word in tables and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Draft => "draft",
+            State::Scheduled => "scheduled",
+            State::Running => "running",
+            State::Paused => "paused",
+            State::Completed => "completed",
+            State::Archived => "archived",
+        }
+    }
+
+    /// Reads [`as_str`](Self::as_str).
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.as_str() == word)
+    }
+
+    /// The external dialect's word: active, paused, inactive (S1-49, C-20).
+    pub fn external(self) -> &'static str {
+        match self {
+            State::Paused => "paused",
+            State::Archived => "inactive",
+            _ => "active",
+        }
+    }
+
+    /// The state after a change; `None` where it is refused. Repeating a change is no refusal.
+    /// `later` says that the campaign's `schedule_time` has not come.
+    pub fn change(self, change: Change, later: bool) -> Option<State> {
+        use State::*;
+        match (change, self) {
+            (_, Archived) => (change == Change::Archive).then_some(Archived),
+            (Change::Start, Running | Completed) => Some(self),
+            (Change::Start, _) => Some(if later { Scheduled } else { Running }),
+            (Change::Pause, _) => Some(Paused),
+            (Change::Complete, Running) => Some(Completed),
+            (Change::Complete, _) => None,
+            (Change::Reopen, Completed) => Some(Running),
+            (Change::Reopen, _) => Some(self),
+            (Change::Archive, _) => Some(Archived),
+        }
+    }
+}
+
+/// What to do with a step that wants a model where none is configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WithoutModel {
+    /// Keep the message, `no_model`.
+    #[default]
+    Hold,
+    /// Send the step's template.
+    Template,
+}
+
+/// What to do with a hand-over whose outcome is not known (SEND_PROTOCOL 12).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnUncertain {
+    /// Ask the provider where that is possible, else park.
+    #[default]
+    Verify,
+    /// Leave it for a person.
+    Park,
+    /// Send it again with the same Message-ID: may double.
+    Resend,
+}
+
+/// What an uncertain message does to the rest of its enrolment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AfterUncertain {
+    /// The next step counts from its slot.
+    #[default]
+    Continue,
+    /// The enrolment waits for a person.
+    Hold,
+}
+
+/// A campaign's settings, as the planner reads them and the database keeps them (one JSON column).
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Policy {
+    /// The zone of contacts that have none.
+    pub timezone: Option<Tz>,
+    /// When nothing may go out, in the recipient's zone.
+    pub quiet_hours: Option<QuietHours>,
+    /// The campaign's own limit.
+    pub rate_limit_per_second: Option<f64>,
+    /// The first step is not due before this instant; set at the start, or by `schedule_time`.
+    pub starts_at: Option<Millis>,
+    /// A person approves every text.
+    pub requires_approval: bool,
+    /// Without a model.
+    pub without_model: WithoutModel,
+    /// Without an answer.
+    pub on_uncertain: OnUncertain,
+    /// After that.
+    pub after_uncertain: AfterUncertain,
+    /// A step later than this is skipped. Milliseconds.
+    pub max_lateness: Option<Millis>,
+    /// Hosts that a written text may link to.
+    pub allowed_links: Vec<String>,
+}
+
+impl Policy {
+    /// The campaign's own limit as rates.
+    pub fn rates(&self) -> Rates {
+        Rates { per_second: self.rate_limit_per_second, ..Rates::default() }
+    }
+
+    /// The zone a contact is reckoned in: its own, else the campaign's, else the account's.
+    pub fn zone(&self, contact: Option<Tz>, account: Tz) -> Tz {
+        contact.or(self.timezone).unwrap_or(account)
+    }
+}

@@ -1,0 +1,107 @@
+//! A message's states, and which may follow which.
+
+use serde::{Deserialize, Serialize};
+
+/// Where one message is (DESIGN, States; SEND_PROTOCOL).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Planned; its text is not written.
+    Scheduled,
+    /// A worker is having the text written.
+    Writing,
+    /// The text is there; due at its planned instant.
+    Drafted,
+    /// Waits for a person: approval, or a reason to look at.
+    Held,
+    /// A worker has it, with a slot.
+    Claimed,
+    /// The intent is committed; the hand-over runs.
+    Sending,
+    /// The provider took it.
+    Accepted,
+    /// The provider says that it arrived.
+    Delivered,
+    /// The provider refused it for good, or it came back.
+    Bounced,
+    /// The recipient complained.
+    Complained,
+    /// Refused for good by us or the provider, without a bounce.
+    Failed,
+    /// Nobody knows whether it was taken.
+    Uncertain,
+    /// Not sent: the address is suppressed.
+    Suppressed,
+    /// Not sent: cancelled by hand, an edit, a deletion.
+    Cancelled,
+}
+
+impl State {
+    /// Every state.
+    pub const ALL: [State; 14] = [
+        State::Scheduled,
+        State::Writing,
+        State::Drafted,
+        State::Held,
+        State::Claimed,
+        State::Sending,
+        State::Accepted,
+        State::Delivered,
+        State::Bounced,
+        State::Complained,
+        State::Failed,
+        State::Uncertain,
+        State::Suppressed,
+        State::Cancelled,
+    ];
+
+    /// The word in tables and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Scheduled => "scheduled",
+            State::Writing => "writing",
+            State::Drafted => "drafted",
+            State::Held => "held",
+            State::Claimed => "claimed",
+            State::Sending => "sending",
+            State::Accepted => "accepted",
+            State::Delivered => "delivered",
+            State::Bounced => "bounced",
+            State::Complained => "complained",
+            State::Failed => "failed",
+            State::Uncertain => "uncertain",
+            State::Suppressed => "suppressed",
+            State::Cancelled => "cancelled",
+        }
+    }
+
+    /// Reads [`as_str`](Self::as_str).
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.as_str() == word)
+    }
+
+    /// Whether the provider took it.
+    pub fn was_accepted(self) -> bool {
+        matches!(self, State::Accepted | State::Delivered | State::Bounced | State::Complained)
+    }
+
+    /// Whether nothing more happens to it by itself.
+    pub fn is_settled(self) -> bool {
+        self.was_accepted() || matches!(self, State::Failed | State::Suppressed | State::Cancelled)
+    }
+
+    /// Whether a person may release it to be sent (again): it waits for one.
+    pub fn may_release(self) -> bool {
+        matches!(self, State::Held | State::Uncertain)
+    }
+
+    /// Whether a person may cancel it: nothing is under way and nothing was taken.
+    pub fn may_cancel(self) -> bool {
+        matches!(self, State::Scheduled | State::Writing | State::Drafted | State::Held | State::Uncertain)
+    }
+}
+
+/// The Message-ID of every attempt of a message (SEND_PROTOCOL 1), without angle brackets.
+pub fn message_id(message: i64, epoch: &str, domain: &str) -> String {
+    format!("m-{message}.{epoch}@{domain}")
+}

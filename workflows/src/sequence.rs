@@ -1,0 +1,130 @@
+//! A sequence: one version of a campaign's steps, and when each of them is due.
+
+use crate::clock::{Millis, HOUR, MINUTE, SECOND};
+use crate::quiet_hours::add_calendar_days;
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// How a step reaches a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Channel {
+    /// SMTP or the mailbox.
+    #[default]
+    Email,
+    /// A text message.
+    Sms,
+    /// WhatsApp.
+    Whatsapp,
+}
+
+impl Channel {
+    /// The word in tables, logs and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Channel::Email => "email",
+            Channel::Sms => "sms",
+            Channel::Whatsapp => "whatsapp",
+        }
+    }
+
+    /// Reads [`as_str`](Self::as_str).
+    pub fn parse(word: &str) -> Option<Self> {
+        [Channel::Email, Channel::Sms, Channel::Whatsapp].into_iter().find(|c| c.as_str() == word)
+    }
+}
+
+/// The wait before a step: calendar days in the contact's zone, then elapsed time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct Delay {
+    /// Calendar days at the same wall-clock time.
+    #[serde(default, rename = "delay_days")]
+    pub days: u32,
+    /// Elapsed hours.
+    #[serde(default, rename = "delay_hours")]
+    pub hours: u32,
+    /// Elapsed minutes.
+    #[serde(default, rename = "delay_minutes")]
+    pub minutes: u32,
+    /// Elapsed seconds.
+    #[serde(default, rename = "delay_seconds")]
+    pub seconds: u32,
+}
+
+impl Delay {
+    /// The instant this long after `base`; saturates at `base` plus the elapsed part where the calendar ends.
+    pub fn after(&self, base: Millis, zone: Tz) -> Millis {
+        let day = add_calendar_days(base, self.days, zone).unwrap_or(base);
+        day + i64::from(self.hours) * HOUR + i64::from(self.minutes) * MINUTE + i64::from(self.seconds) * SECOND
+    }
+}
+
+/// One step of a sequence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// The step's row, 0 where it is not stored.
+    #[serde(default)]
+    pub id: i64,
+    /// 1, 2, 3 …
+    pub number: u32,
+    /// What people call it.
+    pub name: String,
+    /// How it is sent.
+    #[serde(default)]
+    pub channel: Channel,
+    /// Handlebars; absent: the model writes it, or the campaign's name stands in.
+    pub subject: Option<String>,
+    /// Handlebars; the text itself, or the fallback of `ai_prompt`.
+    pub template: Option<String>,
+    /// What the model shall write; wins over `template`.
+    pub ai_prompt: Option<String>,
+    /// The wait since the predecessor's slot.
+    #[serde(flatten)]
+    pub delay: Delay,
+    /// Thread it under the earlier messages and quote them.
+    #[serde(default)]
+    pub include_previous_emails: bool,
+    /// A step that is switched off is skipped at its planned instant.
+    #[serde(default = "yes")]
+    pub active: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Step {
+    /// What a person would recognise as the same message: channel, subject, template and prompt.
+    pub fn fingerprint(&self) -> String {
+        let parts = (self.channel, &self.subject, &self.template, &self.ai_prompt);
+        let bytes = serde_json::to_vec(&parts).unwrap_or_default();
+        hex::encode(&Sha256::digest(&bytes)[..16])
+    }
+
+    /// Whether the text needs a model first.
+    pub fn wants_model(&self) -> bool {
+        self.ai_prompt.is_some()
+    }
+}
+
+/// A version of a campaign's steps, ascending by number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sequence {
+    /// Rises by one with every edit.
+    pub version: i64,
+    /// Ascending by number.
+    pub steps: Vec<Step>,
+}
+
+impl Sequence {
+    /// The step after the last settled one: the smallest number above it.
+    pub fn after(&self, settled: u32) -> Option<&Step> {
+        self.steps.iter().filter(|s| s.number > settled).min_by_key(|s| s.number)
+    }
+
+    /// The step with this number.
+    pub fn step(&self, number: u32) -> Option<&Step> {
+        self.steps.iter().find(|s| s.number == number)
+    }
+}
