@@ -1,1 +1,77 @@
-//! The truth: every table and every transaction
+//! The truth: every table and every transaction.
+//!
+//! One file per table family; every function takes a transaction, and one SQL text serves SQLite and Postgres.
+
+pub mod clock;
+pub mod db;
+pub mod error;
+pub mod ids;
+pub mod migrate;
+
+pub use db::{Db, Tx};
+pub use error::{Error, Result};
+
+use std::sync::Arc;
+
+/// What every part of a process holds of the database.
+#[derive(Clone)]
+pub struct Store {
+    /// The pools.
+    pub db: Db,
+    /// The allocator of row numbers.
+    pub ids: ids::Ids,
+    facts: Arc<Facts>,
+}
+
+/// What never changes while a process runs.
+struct Facts {
+    epoch: String,
+    salt: Vec<u8>,
+}
+
+impl Store {
+    /// Opens a migrated database and reads its epoch and address salt, making both where they are missing.
+    pub async fn open(db: Db) -> Result<Self> {
+        migrate::check(&db).await?;
+        let mut tx = db.begin().await?;
+        let epoch = meta(&mut tx, "epoch", 8).await?;
+        let salt = meta(&mut tx, "address_salt", 16).await?;
+        tx.commit().await?;
+        let facts = Facts { epoch, salt: salt.into_bytes() };
+        Ok(Self { ids: ids::Ids::new(db.clone()), db, facts: Arc::new(facts) })
+    }
+
+    /// A writing transaction.
+    pub async fn begin(&self) -> Result<Tx> {
+        self.db.begin().await
+    }
+
+    /// A transaction that only reads.
+    pub async fn read(&self) -> Result<Tx> {
+        self.db.read().await
+    }
+
+    /// The random word that signed links, journal lines and Message-IDs carry; a restored backup changes it.
+    pub fn epoch(&self) -> &str {
+        &self.facts.epoch
+    }
+
+    /// The salt of address hashes.
+    pub fn salt(&self) -> &[u8] {
+        &self.facts.salt
+    }
+}
+
+/// Reads a random word of `bytes` bytes in hex, or makes it: the first of several processes wins.
+async fn meta(tx: &mut Tx, name: &str, bytes: usize) -> Result<String> {
+    let mut random = vec![0_u8; bytes];
+    getrandom::fill(&mut random).map_err(|e| Error::Schema(format!("no randomness: {e}")))?;
+    db::execute!(
+        &mut *tx,
+        "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
+        name,
+        hex::encode(&random)
+    )?;
+    let found = db::row!(&mut *tx, (String,), "SELECT value FROM meta WHERE name = $1", name)?;
+    Ok(found.map(|v| v.0).unwrap_or_default())
+}

@@ -1,0 +1,174 @@
+//! One SQL text, two databases: pools, transactions, and the macros that run a statement on either driver.
+
+use crate::error::{Error, Result};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// How long a caller waits for a connection before it is told that the database is not available.
+const ACQUIRE: Duration = Duration::from_secs(3);
+
+/// The database by its URL's scheme.
+#[derive(Debug, Clone)]
+pub enum Db {
+    /// `postgres://`: any number of processes.
+    Postgres(PgPool),
+    /// `sqlite://`: one writing connection per process, so that writers queue here and not in SQLITE_BUSY.
+    Sqlite {
+        /// One connection; every transaction is IMMEDIATE from its first read.
+        write: SqlitePool,
+        /// Readers; WAL lets them run beside the writer.
+        read: SqlitePool,
+    },
+}
+
+/// A transaction on either database.
+pub enum Tx {
+    /// On Postgres.
+    Postgres(Transaction<'static, Postgres>),
+    /// On SQLite.
+    Sqlite(Transaction<'static, Sqlite>),
+}
+
+impl Db {
+    /// Opens the pools. `postgres://…` or `sqlite://PATH`; a SQLite file is created where it is missing.
+    pub async fn connect(url: &str, connections: u32) -> Result<Self> {
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            let options = PgConnectOptions::from_str(url)
+                .map_err(|_| Error::Schema("DATABASE_URL does not read as postgres://user:password@host/name".into()))?
+                .application_name("sendwright")
+                .options([("synchronous_commit", "on"), ("statement_timeout", "30s"), ("lock_timeout", "5s")])
+                .statement_cache_capacity(300);
+            let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE);
+            return Ok(Db::Postgres(pool.connect_with(options).await?));
+        }
+        match url.strip_prefix("sqlite://") {
+            Some(path) => Self::open_sqlite(Path::new(path), connections).await,
+            None => Err(Error::Schema("DATABASE_URL must start with postgres:// or sqlite://".into())),
+        }
+    }
+
+    async fn open_sqlite(path: &Path, connections: u32) -> Result<Self> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // FULL: a commit that was answered is on the disk (promise 1).
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(5))
+            .foreign_keys(true)
+            .pragma("cache_size", "-65536")
+            .pragma("temp_store", "memory")
+            .statement_cache_capacity(300);
+        let pool = || SqlitePoolOptions::new().acquire_timeout(Duration::from_secs(10)).idle_timeout(None);
+        let write = pool().max_connections(1).connect_with(options.clone()).await?;
+        let read = pool().max_connections(connections.max(2)).connect_with(options).await?;
+        Ok(Db::Sqlite { write, read })
+    }
+
+    /// A writing transaction.
+    pub async fn begin(&self) -> Result<Tx> {
+        Ok(match self {
+            Db::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+            Db::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
+        })
+    }
+
+    /// A transaction that only reads: one snapshot on SQLite, beside the writer.
+    pub async fn read(&self) -> Result<Tx> {
+        Ok(match self {
+            Db::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+            Db::Sqlite { read, .. } => Tx::Sqlite(read.begin().await?),
+        })
+    }
+
+    /// Whether this is Postgres: several processes, advisory locks, row locks.
+    pub fn is_postgres(&self) -> bool {
+        matches!(self, Db::Postgres(_))
+    }
+
+    /// Closes every connection; the WAL is checkpointed by the last one.
+    pub async fn close(&self) {
+        match self {
+            Db::Postgres(pool) => pool.close().await,
+            Db::Sqlite { write, read } => {
+                read.close().await;
+                write.close().await;
+            }
+        }
+    }
+}
+
+impl Tx {
+    /// Makes it durable. An error leaves the outcome unknown: the caller re-reads before it acts on it.
+    pub async fn commit(self) -> Result<()> {
+        match self {
+            Tx::Postgres(tx) => tx.commit().await?,
+            Tx::Sqlite(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+
+    /// Undoes it.
+    pub async fn rollback(self) -> Result<()> {
+        match self {
+            Tx::Postgres(tx) => tx.rollback().await?,
+            Tx::Sqlite(tx) => tx.rollback().await?,
+        }
+        Ok(())
+    }
+
+    /// Whether this runs on Postgres.
+    pub fn is_postgres(&self) -> bool {
+        matches!(self, Tx::Postgres(_))
+    }
+
+    /// The account's barrier (SEND_PROTOCOL 4): shared by intents, exclusive for whatever forbids. Always a
+    /// statement of its own, before anything is read. On SQLite the IMMEDIATE transaction is the barrier.
+    pub async fn barrier(&mut self, account: i64, exclusive: bool) -> Result<()> {
+        let Tx::Postgres(tx) = self else { return Ok(()) };
+        let sql = match exclusive {
+            true => "SELECT pg_advisory_xact_lock(7301, CAST($1 AS INT))",
+            false => "SELECT pg_advisory_xact_lock_shared(7301, CAST($1 AS INT))",
+        };
+        sqlx::query(sql).bind(account % i64::from(i32::MAX)).execute(&mut **tx).await?;
+        Ok(())
+    }
+}
+
+/// Runs a statement with its parameters on either driver: `execute!(tx, SQL, a, b)? -> rows affected`.
+macro_rules! execute {
+    ($tx:expr, $sql:expr $(, $bind:expr)* $(,)?) => {
+        match $tx {
+            $crate::db::Tx::Postgres(t) => sqlx::query($sql)$(.bind($bind))*.execute(&mut **t).await
+                .map(|done| done.rows_affected()),
+            $crate::db::Tx::Sqlite(t) => sqlx::query($sql)$(.bind($bind))*.execute(&mut **t).await
+                .map(|done| done.rows_affected()),
+        }.map_err($crate::error::Error::from)
+    };
+}
+
+/// Every row of a query: `rows!(tx, Type, SQL, a, b)? -> Vec<Type>`; a tuple is a type too.
+macro_rules! rows {
+    ($tx:expr, $row:ty, $sql:expr $(, $bind:expr)* $(,)?) => {
+        match $tx {
+            $crate::db::Tx::Postgres(t) => sqlx::query_as::<_, $row>($sql)$(.bind($bind))*.fetch_all(&mut **t).await,
+            $crate::db::Tx::Sqlite(t) => sqlx::query_as::<_, $row>($sql)$(.bind($bind))*.fetch_all(&mut **t).await,
+        }.map_err($crate::error::Error::from)
+    };
+}
+
+/// At most one row: `row!(tx, Type, SQL, a, b)? -> Option<Type>`.
+macro_rules! row {
+    ($tx:expr, $row:ty, $sql:expr $(, $bind:expr)* $(,)?) => {
+        match $tx {
+            $crate::db::Tx::Postgres(t) => sqlx::query_as::<_, $row>($sql)$(.bind($bind))*.fetch_optional(&mut **t).await,
+            $crate::db::Tx::Sqlite(t) => sqlx::query_as::<_, $row>($sql)$(.bind($bind))*.fetch_optional(&mut **t).await,
+        }.map_err($crate::error::Error::from)
+    };
+}
+
+pub(crate) use {execute, row, rows};

@@ -1,0 +1,59 @@
+//! The schema: one set of migrations for both databases, and a sub-folder for what one alone needs.
+
+use crate::db::Db;
+use crate::error::{Error, Result};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::SqlSafeStr;
+
+/// (version, name, text); a version is used once over all folders.
+const SHARED: &[(i64, &str, &str)] =
+    &[(1, "create core", include_str!("../../migrations/0001_create_core.sql"))];
+const POSTGRES: &[(i64, &str, &str)] =
+    &[(2, "create json_each", include_str!("../../migrations/postgres/0002_create_json_each.sql"))];
+
+fn migrator(postgres: bool) -> Migrator {
+    let mut all: Vec<_> = SHARED.iter().chain(if postgres { POSTGRES } else { &[] }).collect();
+    all.sort_by_key(|m| m.0);
+    let migrations = all
+        .into_iter()
+        .map(|&(version, name, text)| {
+            Migration::new(version, name.into(), MigrationType::Simple, text.into_sql_str(), false)
+        })
+        .collect();
+    Migrator::with_migrations(migrations)
+}
+
+/// Brings the schema to this program's version. Safe to run twice and beside another: the second waits.
+pub async fn migrate(db: &Db) -> Result<()> {
+    let done = match db {
+        Db::Postgres(pool) => migrator(true).run(pool).await,
+        Db::Sqlite { write, .. } => migrator(false).run(write).await,
+    };
+    done.map_err(|error| Error::Schema(format!("the schema could not be migrated: {error}")))
+}
+
+/// Refuses a schema that is older or newer than this program.
+pub async fn check(db: &Db) -> Result<()> {
+    let sql = "SELECT version FROM _sqlx_migrations WHERE success = TRUE ORDER BY version";
+    let found: std::result::Result<Vec<(i64,)>, _> = match db {
+        Db::Postgres(pool) => sqlx::query_as(sql).fetch_all(pool).await,
+        Db::Sqlite { read, .. } => sqlx::query_as(sql).fetch_all(read).await,
+    };
+    let found: Vec<i64> = match found {
+        Ok(rows) => rows.into_iter().map(|r| r.0).collect(),
+        Err(sqlx::Error::Database(_)) => Vec::new(),
+        Err(other) => return Err(other.into()),
+    };
+    let wanted: Vec<i64> = migrator(db.is_postgres()).iter().map(|m| m.version).collect();
+    if let Some(newer) = found.iter().find(|v| !wanted.contains(v)) {
+        return Err(Error::Schema(format!(
+            "the database's schema has version {newer}, which this program does not know: run a newer sendwright"
+        )));
+    }
+    match wanted.iter().find(|v| !found.contains(v)) {
+        Some(missing) => Err(Error::Schema(format!(
+            "the database's schema lacks version {missing}: run `sendwright migrate` first"
+        ))),
+        None => Ok(()),
+    }
+}
