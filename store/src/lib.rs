@@ -2,11 +2,21 @@
 //!
 //! One file per table family; every function takes a transaction, and one SQL text serves SQLite and Postgres.
 
+pub mod claims;
 pub mod clock;
 pub mod db;
 pub mod error;
+pub mod events;
+pub mod gates;
 pub mod ids;
+pub mod intents;
+pub mod mapping;
 pub mod migrate;
+pub mod outcomes;
+pub mod planning;
+pub mod recovery;
+pub mod sequences;
+pub mod workers;
 
 pub use db::{Db, Tx};
 pub use error::{Error, Result};
