@@ -2,7 +2,7 @@
 //! run of an edit and the property tests all ask it.
 
 use crate::campaign::Policy;
-use crate::clock::{Millis, DAY};
+use crate::clock::{DAY, Millis};
 use crate::quiet_hours::QuietHours;
 use crate::reason::Reason;
 use crate::sequence::{Sequence, Step};
@@ -92,7 +92,13 @@ pub fn plan(
     now: Millis,
 ) -> Decision {
     let Some(step) = sequence.after(standing.settled) else {
-        return Decision { action: Action::Complete, step: 0, due: standing.base, at: standing.base, reasons: vec![] };
+        return Decision {
+            action: Action::Complete,
+            step: 0,
+            due: standing.base,
+            at: standing.base,
+            reasons: vec![],
+        };
     };
     let (due, mut reasons) = due(standing, step, person.zone, policy);
     let decide = |action, at, reasons| Decision { action, step: step.number, due, at, reasons };
@@ -146,14 +152,19 @@ fn passes_over(step: &Step, person: &Person) -> Option<Reason> {
         return Some(Reason::NoAddress);
     }
     let print = step.fingerprint();
-    person.got.iter().find(|(got, _)| *got == print).map(|(_, message)| Reason::AlreadySent { message: *message })
+    person
+        .got
+        .iter()
+        .find(|(got, _)| *got == print)
+        .map(|(_, message)| Reason::AlreadySent { message: *message })
 }
 
 fn lacks(step: &Step, policy: &Policy, means: Means) -> Option<Reason> {
     if !means.transport {
         return Some(Reason::NoTransport);
     }
-    let template_serves = policy.without_model == crate::campaign::WithoutModel::Template && step.template.is_some();
+    let template_serves =
+        policy.without_model == crate::campaign::WithoutModel::Template && step.template.is_some();
     (step.wants_model() && !means.model && !template_serves).then_some(Reason::NoModel)
 }
 

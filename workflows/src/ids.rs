@@ -38,7 +38,12 @@ pub enum Kind {
 pub fn uuid(kind: Kind, id: i64) -> String {
     let n = id as u64;
     // 62 bits carry the number behind the variant's two: ids are allocated from 1 and never reach them.
-    format!("{:02x}000000-0000-8000-{:04x}-{:012x}", kind as u8, 0x8000 | (n >> 48) & 0x3fff, n & 0xffff_ffff_ffff)
+    format!(
+        "{:02x}000000-0000-8000-{:04x}-{:012x}",
+        kind as u8,
+        0x8000 | (n >> 48) & 0x3fff,
+        n & 0xffff_ffff_ffff
+    )
 }
 
 /// Reads any face of an id: digits, or the uuid of this kind. `None` is answered like a missing row.
@@ -72,7 +77,9 @@ mod tests {
 
     #[test]
     fn nothing_else_is_an_id() {
-        for face in ["", "0", "-1", "abc", "99999999999999999999", "{01000000-0000-8000-8000-000000000001}", "ü1"] {
+        for face in
+            ["", "0", "-1", "abc", "99999999999999999999", "{01000000-0000-8000-8000-000000000001}", "ü1"]
+        {
             assert_eq!(parse(Kind::Campaign, face), None, "{face}");
         }
     }

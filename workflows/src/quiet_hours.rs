@@ -1,7 +1,9 @@
 //! Quiet hours: local windows of a day in which nothing may be handed over (S2-15, C-21).
 
-use crate::clock::{Millis, DAY, HOUR, MINUTE};
-use chrono::{DateTime, Days, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Timelike, Utc};
+use crate::clock::{DAY, HOUR, MINUTE, Millis};
+use chrono::{
+    DateTime, Days, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Timelike, Utc,
+};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 

@@ -3,9 +3,9 @@
 //! The slot transaction and `simulate` both call [`seat`], row by row in (planned instant, enrolment id)
 //! order: what was simulated is what then happens.
 
-use crate::clock::{Micros, Millis, MINUTE};
+use crate::clock::{MINUTE, Micros, Millis};
 use crate::enrolment::gates;
-use crate::quiet_hours::{day_of, QuietHours, W};
+use crate::quiet_hours::{QuietHours, W, day_of};
 use crate::reason::{Owner, Reason, Window};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};

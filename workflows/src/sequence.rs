@@ -1,6 +1,6 @@
 //! A sequence: one version of a campaign's steps, and when each of them is due.
 
-use crate::clock::{Millis, HOUR, MINUTE, SECOND};
+use crate::clock::{HOUR, MINUTE, Millis, SECOND};
 use crate::quiet_hours::add_calendar_days;
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
@@ -56,7 +56,9 @@ impl Delay {
     /// The instant this long after `base`; saturates at `base` plus the elapsed part where the calendar ends.
     pub fn after(&self, base: Millis, zone: Tz) -> Millis {
         let day = add_calendar_days(base, self.days, zone).unwrap_or(base);
-        day + i64::from(self.hours) * HOUR + i64::from(self.minutes) * MINUTE + i64::from(self.seconds) * SECOND
+        day + i64::from(self.hours) * HOUR
+            + i64::from(self.minutes) * MINUTE
+            + i64::from(self.seconds) * SECOND
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::campaign::Policy;
 use crate::clock::Millis;
-use crate::enrolment::{plan, Action, Decision, Means, Person, Standing};
-use crate::rate_limit::{seat, slot_millis, Due, Gate, Rates, Seat};
+use crate::enrolment::{Action, Decision, Means, Person, Standing, plan};
+use crate::rate_limit::{Due, Gate, Rates, Seat, seat, slot_millis};
 use crate::reason::Reason;
 use crate::sequence::Sequence;
 use std::cmp::Reverse;
@@ -84,7 +84,8 @@ impl Run<'_> {
             let subject = &self.subjects[index];
             let Setting { sequence, policy, means, .. } = &self.setting;
             // In a run without disturbance the planner is asked at the base instant: nothing is late yet.
-            let decision = plan(subject.standing, sequence, &subject.person, policy, *means, subject.standing.base);
+            let decision =
+                plan(subject.standing, sequence, &subject.person, policy, *means, subject.standing.base);
             if decision.at > self.until {
                 return;
             }
@@ -116,7 +117,8 @@ impl Run<'_> {
         let Some((step, _, mut reasons)) = subject.open.take() else { return };
         let row = Due { planned, zone: subject.person.zone, quiet: self.setting.policy.quiet_hours };
         let Setting { profile, campaign, .. } = &mut self.setting;
-        let got = seat((&mut profile.0, &profile.1), (&mut campaign.0, &campaign.1), &row, i64::MIN, self.until);
+        let got =
+            seat((&mut profile.0, &profile.1), (&mut campaign.0, &campaign.1), &row, i64::MIN, self.until);
         match got {
             Seat::Beyond { .. } => {}
             Seat::Moved { to, reasons: moved } => {
