@@ -1,18 +1,17 @@
-//! What happened, inserted unnumbered in the transaction of what happened; a sequencer numbers it later.
+//! Events: inserted unnumbered in the transaction of what happened; the sequencer numbers them later.
 
 use crate::db::{Tx, execute};
 use crate::error::Result;
 use sendwright_workflows::clock::Millis;
-use serde_json::json;
 
-/// An event to insert. `id` is taken from the allocator before the transaction begins.
+/// An event that has just happened.
 #[derive(Debug, Clone)]
 pub struct NewEvent {
-    /// The row.
+    /// Its row, taken from the `events` ids.
     pub id: i64,
-    /// Whose.
+    /// Whose it is.
     pub account_id: i64,
-    /// A dotted name, such as `email.sent`.
+    /// The dotted name, `lead.created`.
     pub kind: &'static str,
     /// The campaign it is about.
     pub campaign_id: Option<i64>,
@@ -22,13 +21,13 @@ pub struct NewEvent {
     pub enrolment_id: Option<i64>,
     /// The message it is about.
     pub message_id: Option<i64>,
-    /// A JSON object with the rest.
+    /// A JSON object with what the rows do not say.
     pub data: String,
-    /// When, in business time.
+    /// When it happened.
     pub at: Millis,
 }
 
-/// Inserts events, all or none.
+/// Inserts events, unnumbered, in one statement.
 pub async fn insert(tx: &mut Tx, events: &[NewEvent]) -> Result<()> {
     if events.is_empty() {
         return Ok(());
@@ -36,18 +35,28 @@ pub async fn insert(tx: &mut Tx, events: &[NewEvent]) -> Result<()> {
     let rows: Vec<_> = events
         .iter()
         .map(|e| {
-            let about = (e.campaign_id, e.contact_id, e.enrolment_id, e.message_id);
-            json!([e.id, e.account_id, e.kind, about.0, about.1, about.2, about.3, e.data, e.at])
+            serde_json::json!([
+                e.id,
+                e.account_id,
+                e.kind,
+                e.campaign_id,
+                e.contact_id,
+                e.enrolment_id,
+                e.message_id,
+                e.data,
+                e.at
+            ])
         })
         .collect();
     execute!(
         tx,
-        "INSERT INTO events (id, account_id, kind, campaign_id, contact_id, enrolment_id, message_id, data, at)
+        "INSERT INTO events
+             (id, account_id, kind, campaign_id, contact_id, enrolment_id, message_id, data, at)
          SELECT CAST(e.value ->> 0 AS BIGINT), CAST(e.value ->> 1 AS BIGINT), e.value ->> 2,
                 CAST(e.value ->> 3 AS BIGINT), CAST(e.value ->> 4 AS BIGINT), CAST(e.value ->> 5 AS BIGINT),
                 CAST(e.value ->> 6 AS BIGINT), e.value ->> 7, CAST(e.value ->> 8 AS BIGINT)
-         FROM json_each($1) AS e",
-        serde_json::Value::from(rows).to_string()
+           FROM json_each($1) AS e",
+        serde_json::Value::Array(rows).to_string()
     )?;
     Ok(())
 }

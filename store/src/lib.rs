@@ -2,24 +2,39 @@
 //!
 //! One file per table family; every function takes a transaction, and one SQL text serves SQLite and Postgres.
 
+pub mod accounts;
+pub mod audits;
+pub mod campaigns;
 pub mod claims;
 pub mod clock;
+pub mod consents;
+pub mod contacts;
 pub mod db;
+pub mod enrolments;
 pub mod error;
 pub mod events;
+//pub mod secrets;
 pub mod gates;
+pub mod idempotency;
 pub mod ids;
 pub mod intents;
+pub mod keys;
 pub mod mapping;
 pub mod migrate;
 pub mod outcomes;
+pub mod page;
 pub mod planning;
 pub mod recovery;
+pub mod sending_profiles;
 pub mod sequences;
+pub mod suppressions;
+pub mod tiers;
+pub mod users;
 pub mod workers;
 
 pub use db::{Db, Tx};
 pub use error::{Error, Result};
+pub use page::Page;
 
 use std::sync::Arc;
 

@@ -5,6 +5,7 @@
 
 pub mod campaign;
 pub mod clock;
+pub mod contact;
 pub mod enrolment;
 pub mod ids;
 pub mod message;
@@ -13,3 +14,4 @@ pub mod rate_limit;
 pub mod reason;
 pub mod sequence;
 pub mod simulate;
+pub mod spec;

@@ -1,0 +1,41 @@
+//! A contact: a person who may be written to.
+
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// A person as templates, prompts and the planner see them.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Contact {
+    /// The row, 0 where it is not stored.
+    #[serde(default)]
+    pub id: i64,
+    /// The address; a contact of another channel may have none.
+    pub email: Option<String>,
+    /// First name.
+    pub first_name: Option<String>,
+    /// Last name.
+    pub last_name: Option<String>,
+    /// Company.
+    pub company: Option<String>,
+    /// Job title.
+    pub title: Option<String>,
+    /// Free form.
+    pub phone: Option<String>,
+    /// Website.
+    pub website: Option<String>,
+    /// Industry.
+    pub industry: Option<String>,
+    /// The zone they live in.
+    pub timezone: Option<Tz>,
+    /// The caller's own id.
+    pub external_id: Option<String>,
+    /// Everything else that is known of them.
+    #[serde(default)]
+    pub attributes: Map<String, Value>,
+}
+
+/// The zone a contact is reckoned in: its own, else the campaign's, else the account's.
+pub fn zone(contact: &Contact, campaign: Option<Tz>, account: Tz) -> Tz {
+    contact.timezone.or(campaign).unwrap_or(account)
+}

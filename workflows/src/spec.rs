@@ -1,0 +1,46 @@
+//! What a caller submits: campaigns, steps, sending profiles and leads, read from JSON or CSV and checked
+//! whole. Every fault is told at once, by field and rule, before anything happens (ATTACKS, section 4).
+//!
+//! `null` and an absent field are the same thing. A wrong type is an error that names what was expected;
+//! nothing is converted. Messages never repeat a value that may be a secret.
+
+mod campaign;
+mod fields;
+mod lead;
+mod profile;
+mod step;
+mod zone;
+
+pub use campaign::{CampaignBody, Demands};
+pub use lead::{Columns, LEAD_FIELDS, LeadBody};
+pub use profile::ProfileBody;
+pub use zone::zone;
+
+use serde::Serialize;
+
+/// One fault, or one warning, of a submitted body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("{field}: {message}")]
+pub struct FieldError {
+    /// Where: `name`, `steps[1].delay_days`, `sending_profile.from_email`; `body` for the whole.
+    pub field: String,
+    /// The rule, a closed code: `required`, `invalid_type`, `too_long`, `out_of_range`, `control_character`,
+    /// `invalid_choice`, `invalid_format`, `invalid_timezone`, `invalid_email`, `invalid_template`,
+    /// `reference_not_found`, `conflict`, `too_many`, `steps_min_1`, `steps_not_sequential`, `reserved_name`,
+    /// `columns`; as a warning `unknown_field`, `unknown_variable`.
+    pub code: &'static str,
+    /// For people: the rule, and what to write instead.
+    pub message: String,
+}
+
+impl FieldError {
+    /// A fault of `field` against the rule `code`.
+    pub fn new(field: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
+        Self { field: field.into(), code, message: message.into() }
+    }
+}
+
+/// Every fault on one line, as a terminal or a `detail` shows them.
+pub fn sentence(errors: &[FieldError]) -> String {
+    errors.iter().map(FieldError::to_string).collect::<Vec<_>>().join("; ")
+}

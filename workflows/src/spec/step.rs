@@ -1,0 +1,100 @@
+//! One submitted step.
+
+use super::FieldError;
+use super::fields::{Fields, Lines};
+use crate::sequence::{Channel, Delay, Step};
+use serde_json::Value;
+
+/// Most steps of a campaign.
+pub(super) const MOST_STEPS: usize = 100;
+/// Most characters of a subject's template (RFC 5322, 2.1.1).
+const MOST_SUBJECT: usize = 998;
+/// Most characters of a template or a prompt, before the template's own check.
+const MOST_TEXT: usize = 256 * 1024;
+
+const KNOWN: &[&str] = &[
+    "id",
+    "step_number",
+    "name",
+    "channel",
+    "subject",
+    "template",
+    "ai_prompt",
+    "delay_days",
+    "delay_hours",
+    "delay_minutes",
+    "delay_seconds",
+    "include_previous_emails",
+    "is_active",
+];
+
+/// Reads the step at `index`; its number must be `index + 1`.
+pub(super) fn read(
+    index: usize,
+    value: &Value,
+    require_name: bool,
+    errors: &mut Vec<FieldError>,
+    warnings: &mut Vec<FieldError>,
+) -> Option<Step> {
+    let before = errors.len();
+    let mut fields = Fields::open(&format!("steps[{index}]"), value, errors)?;
+    super::campaign::warn_of_unknown(&fields, KNOWN, warnings);
+    let number = read_number(&mut fields, index);
+    let name = match (require_name, blank(&fields, "name")) {
+        (false, true) => Some(format!("Step {}", index + 1)),
+        _ => fields.required("name", 200),
+    };
+    let step = Step {
+        id: 0,
+        number: number.unwrap_or_default(),
+        name: name.unwrap_or_default(),
+        channel: fields.choice("channel", &[("email", Channel::Email)]).unwrap_or_default(),
+        subject: words(&mut fields, "subject", MOST_SUBJECT, Lines::One),
+        template: words(&mut fields, "template", MOST_TEXT, Lines::Many),
+        ai_prompt: words(&mut fields, "ai_prompt", MOST_TEXT, Lines::Many),
+        delay: read_delay(&mut fields),
+        include_previous_emails: fields.flag("include_previous_emails").unwrap_or(false),
+        active: fields.flag("is_active").unwrap_or(true),
+    };
+    if blank(&fields, "template") && blank(&fields, "ai_prompt") {
+        fields.fault("ai_prompt", "required", "a step needs ai_prompt or template");
+    }
+    (errors.len() == before).then_some(step)
+}
+
+/// Numbers run 1, 2, 3 in the order of the list: a step out of place is refused rather than sorted.
+fn read_number(fields: &mut Fields, index: usize) -> Option<u32> {
+    let expected = index as i64 + 1;
+    if fields.value("step_number").is_none() {
+        fields.fault("step_number", "required", format!("is required; here it is {expected}"));
+        return None;
+    }
+    let number = fields.integer("step_number", i64::MIN..=i64::MAX)?;
+    if number != expected {
+        let message = format!("steps count 1, 2, 3 in the order of the list; here {expected} is expected");
+        fields.fault("step_number", "steps_not_sequential", message);
+        return None;
+    }
+    u32::try_from(number).ok()
+}
+
+fn read_delay(fields: &mut Fields) -> Delay {
+    let mut part =
+        |name, most| fields.integer(name, 0..=most).and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
+    Delay {
+        days: part("delay_days", 365),
+        hours: part("delay_hours", 8_760),
+        minutes: part("delay_minutes", 525_600),
+        seconds: part("delay_seconds", 31_536_000),
+    }
+}
+
+/// Absent, or a string without a word in it.
+fn blank(fields: &Fields, name: &str) -> bool {
+    fields.value(name).is_none_or(|value| value.as_str().is_some_and(|text| text.trim().is_empty()))
+}
+
+/// A text that counts as absent where it says nothing.
+fn words(fields: &mut Fields, name: &str, most: usize, lines: Lines) -> Option<String> {
+    if blank(fields, name) { None } else { fields.text(name, most, lines) }
+}
