@@ -1,1 +1,3 @@
 //! Handlers, channels, the writing of texts and the scheduler
+
+pub mod ai;
