@@ -3,6 +3,7 @@
 //! Everything here decides and does nothing else. The worker, `simulate`, `explain` and the tests call the
 //! same functions, which is why they agree.
 
+pub mod backoff;
 pub mod campaign;
 pub mod clock;
 pub mod contact;
