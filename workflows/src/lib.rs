@@ -1,1 +1,3 @@
 //! The rules of outreach, pure: no input or output, no clock, no randomness
+
+pub mod address;
