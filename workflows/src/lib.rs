@@ -1,3 +1,4 @@
 //! The rules of outreach, pure: no input or output, no clock, no randomness
 
 pub mod address;
+pub mod signing;
