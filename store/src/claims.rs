@@ -3,7 +3,7 @@
 use crate::db::{Tx, execute, rows};
 use crate::error::Result;
 use crate::gates;
-use crate::sequences::policy_of;
+use crate::heads::policy_of;
 use chrono_tz::Tz;
 use sendwright_workflows::campaign::Policy;
 use sendwright_workflows::clock::{Micros, Millis};

@@ -4,7 +4,7 @@ use crate::claims::{Claimed, with_reasons};
 use crate::db::{Tx, execute, rows};
 use crate::error::Result;
 use crate::gates;
-use crate::sequences::policy_of;
+use crate::heads::policy_of;
 use sendwright_workflows::campaign::Policy;
 use sendwright_workflows::clock::Millis;
 use sendwright_workflows::quiet_hours::W;

@@ -14,6 +14,7 @@ pub mod enrolments;
 pub mod error;
 pub mod events;
 pub mod gates;
+pub mod heads;
 pub mod idempotency;
 pub mod ids;
 pub mod intents;
@@ -26,11 +27,12 @@ pub mod planning;
 pub mod recovery;
 pub mod secrets;
 pub mod sending_profiles;
-pub mod sequences;
+
 pub mod suppressions;
 pub mod tiers;
 pub mod users;
 pub mod workers;
+pub mod writing;
 
 pub use db::{Db, Tx};
 pub use error::{Error, Result};

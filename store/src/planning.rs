@@ -2,7 +2,7 @@
 
 use crate::db::{Tx, execute, rows};
 use crate::error::Result;
-use crate::sequences::Head;
+use crate::heads::Head;
 use sendwright_workflows::clock::Millis;
 use serde_json::{Value, json};
 
@@ -55,6 +55,20 @@ pub async fn next_look(tx: &mut Tx) -> Result<Option<Millis>> {
     Ok(found.into_iter().filter_map(|r| r.0).min())
 }
 
+/// How many enrolments of a campaign are due, counted up to `most`.
+pub async fn count_due(tx: &mut Tx, campaign: i64, now: Millis, most: i64) -> Result<i64> {
+    let found = rows!(
+        tx,
+        (i64,),
+        "SELECT COUNT(*) FROM (
+             SELECT 1 AS one FROM enrolments WHERE campaign_id = $1 AND next_run_at <= $2 LIMIT $3) AS due",
+        campaign,
+        now,
+        most
+    )?;
+    Ok(found.first().map_or(0, |r| r.0))
+}
+
 macro_rules! due_sql {
     () => {
         "SELECT e.id, e.contact_id, e.settled, e.base_at, c.state AS contact_state, c.email,
@@ -77,6 +91,22 @@ pub async fn due(tx: &mut Tx, campaign: i64, now: Millis, most: i64) -> Result<V
         false => due_sql!(),
     };
     rows!(tx, DueEnrolment, sql, campaign, now, most)
+}
+
+/// One contact as templates see it, whatever its enrolments.
+pub async fn contact(tx: &mut Tx, account: i64, id: i64) -> Result<Option<DueEnrolment>> {
+    let found = rows!(
+        tx,
+        DueEnrolment,
+        "SELECT CAST(0 AS BIGINT) AS id, c.id AS contact_id, CAST(0 AS BIGINT) AS settled,
+                CAST(0 AS BIGINT) AS base_at, c.state AS contact_state, c.email, c.email_hash, c.first_name,
+                c.last_name, c.company, c.title, c.phone, c.website, c.industry, c.timezone, c.attributes,
+                CAST(NULL AS TEXT) AS suppressed
+         FROM contacts c WHERE c.account_id = $1 AND c.id = $2",
+        account,
+        id
+    )?;
+    Ok(found.into_iter().next())
 }
 
 /// Steps a person got in this round under an older version, as (contact, message, step id).

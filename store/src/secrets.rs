@@ -17,7 +17,8 @@ impl Seals {
     /// `secrets`, the newest first.
     pub fn new(secrets: &[Secret]) -> Self {
         let keys = secrets.iter().map(|secret| {
-            let key = Sha256::new().chain_update(b"sendwright seal 1").chain_update(secret.as_bytes()).finalize();
+            let key =
+                Sha256::new().chain_update(b"sendwright seal 1").chain_update(secret.as_bytes()).finalize();
             (secret.key_id(), Aes256Gcm::new(&key))
         });
         Self(Arc::new(keys.collect()))

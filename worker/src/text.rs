@@ -80,7 +80,7 @@ pub fn compose(texts: &Texts, variables: &Variables) -> Result<(String, String),
 
 fn why(error: RenderError) -> Reason {
     match error {
-        RenderError::Missing { name } => Reason::MissingVariable { name },
+        RenderError::Missing { variable, .. } => Reason::MissingVariable { name: variable },
         other => Reason::WritingFailed { detail: other.to_string() },
     }
 }

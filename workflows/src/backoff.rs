@@ -1,6 +1,6 @@
 //! When a refused message is tried again. Pure arithmetic: randomness is a parameter.
 
-use crate::clock::{Millis, HOUR, MINUTE, SECOND};
+use crate::clock::{HOUR, MINUTE, Millis, SECOND};
 
 /// After the nth attempt a message waits this long; the last entry repeats.
 const REFUSED: [Millis; 6] = [MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR];

@@ -6,7 +6,7 @@ use crate::scripts::Script;
 use crate::text::{compose, About};
 use sendwright_store::events::{self, NewEvent};
 use sendwright_store::planning::{self, Advance, DueEnrolment, NewMessage};
-use sendwright_store::sequences::{self, Head};
+use sendwright_store::heads::{self, Head};
 use sendwright_store::{accounts, campaigns, Result, Tx};
 use sendwright_workflows::campaign::{Policy, State};
 use sendwright_workflows::clock::Millis;
@@ -36,7 +36,7 @@ pub async fn pass(ctx: &Context, now: Millis) -> Result<usize> {
 /// Plans one batch of a campaign: a million due rows of one never keep the others waiting.
 async fn campaign_pass(ctx: &Context, campaign: i64, now: Millis) -> Result<usize> {
     let mut tx = ctx.store.read().await?;
-    let Some(head) = sequences::head(&mut tx, campaign).await? else { return Ok(0) };
+    let Some(head) = heads::head(&mut tx, campaign).await? else { return Ok(0) };
     let count = planning::count_due(&mut tx, campaign, now, BATCH).await?;
     let zone = accounts::get(&mut tx, head.account_id).await?.and_then(|a| a.timezone.parse().ok());
     let route = outlet::route(ctx, &mut tx, head.profile_id).await?;
@@ -73,7 +73,7 @@ async fn campaign_pass(ctx: &Context, campaign: i64, now: Millis) -> Result<usiz
 
 /// Whether the campaign still runs at the version that was read: looked at inside the writing transaction.
 async fn still(tx: &mut Tx, head: &Head) -> Result<bool> {
-    let found = sequences::head(tx, head.id).await?;
+    let found = heads::head(tx, head.id).await?;
     Ok(found.is_some_and(|now| now.version == head.version && now.state == State::Running.as_str()))
 }
 

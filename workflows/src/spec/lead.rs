@@ -189,10 +189,7 @@ fn read_email(fields: &mut Fields) -> Option<String> {
 /// An address as its one form.
 pub(super) fn address(text: &str) -> Result<String, String> {
     let text = text.trim();
-    match email_address::EmailAddress::is_valid(text) {
-        true => Ok(text.to_owned()),
-        false => Err("is not an e-mail address".to_owned()),
-    }
+    crate::address::Email::parse(text).map(|e| e.as_str().to_owned()).map_err(|e| e.to_string())
 }
 
 fn read_attributes(fields: &mut Fields) -> Map<String, Value> {

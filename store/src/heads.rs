@@ -1,10 +1,9 @@
-//! Versions of a campaign's steps, and the campaign as those who plan and send see it.
+//! A campaign as those who plan and send see it.
 
-use crate::db::{Tx, row, rows};
+use crate::db::{Tx, row};
 use crate::error::{Error, Result};
 use sendwright_workflows::campaign::Policy;
 use sendwright_workflows::clock::Millis;
-use sendwright_workflows::sequence::{Channel, Delay, Sequence, Step};
 
 /// A campaign, as much as planning and sending need.
 #[derive(Debug, Clone)]
@@ -78,53 +77,7 @@ pub fn policy_of(id: i64, text: &str) -> Result<Policy> {
     })
 }
 
-#[derive(sqlx::FromRow)]
-struct StepRow {
-    id: i64,
-    step_number: i64,
-    name: String,
-    channel: String,
-    subject: Option<String>,
-    template: Option<String>,
-    ai_prompt: Option<String>,
-    delay_days: i64,
-    delay_hours: i64,
-    delay_minutes: i64,
-    delay_seconds: i64,
-    include_previous_emails: bool,
-    active: bool,
-}
-
-/// Reads one version of a campaign's steps. A version never changes: callers may keep it.
-pub async fn sequence(tx: &mut Tx, campaign: i64, version: i64) -> Result<Sequence> {
-    let found = rows!(
-        tx,
-        StepRow,
-        "SELECT id, step_number, name, channel, subject, template, ai_prompt, delay_days, delay_hours,
-                delay_minutes, delay_seconds, include_previous_emails, active
-         FROM steps WHERE campaign_id = $1 AND version = $2 ORDER BY step_number",
-        campaign,
-        version
-    )?;
-    Ok(Sequence { version, steps: found.into_iter().map(step_of).collect() })
-}
-
-fn step_of(row: StepRow) -> Step {
-    Step {
-        id: row.id,
-        number: row.step_number as u32,
-        name: row.name,
-        channel: Channel::parse(&row.channel).unwrap_or_default(),
-        subject: row.subject,
-        template: row.template,
-        ai_prompt: row.ai_prompt,
-        delay: Delay {
-            days: row.delay_days as u32,
-            hours: row.delay_hours as u32,
-            minutes: row.delay_minutes as u32,
-            seconds: row.delay_seconds as u32,
-        },
-        include_previous_emails: row.include_previous_emails,
-        active: row.active,
-    }
+/// The campaign that a step belongs to.
+pub async fn campaign_of_step(tx: &mut Tx, step: i64) -> Result<Option<i64>> {
+    Ok(row!(tx, (i64,), "SELECT campaign_id FROM steps WHERE id = $1", step)?.map(|r| r.0))
 }
