@@ -34,14 +34,15 @@ enum PushError {
 }
 
 impl PushError {
-    /// Whether Redis is there and refuses, so that waiting will not help.
+    /// Whether the lane itself is at fault (a key of a wrong kind, a script that fails), so that waiting will
+    /// not help. A Redis that is loading, full, or a replica says something else.
     fn is_refusal(&self) -> bool {
         let error = match self {
             PushError::Slow => return false,
             PushError::Redis(error) | PushError::Apalis(apalis_redis::Error::Database(error)) => error,
             PushError::Apalis(_) => return true,
         };
-        error.code().is_some()
+        matches!(error.code(), Some("WRONGTYPE" | "ERR"))
     }
 }
 
