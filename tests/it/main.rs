@@ -1,1 +1,6 @@
-fn main() {}
+//! The integration tests: one binary, one file per behaviour, private servers from `support`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod servers;
+mod support;
