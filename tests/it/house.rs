@@ -215,6 +215,7 @@ fn files() -> impl Iterator<Item = PathBuf> {
     found.into_iter()
 }
 
+/// Where Cargo runs the tests of the root package.
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    Path::new(".")
 }

@@ -3,13 +3,12 @@
 use std::fs;
 use std::io::Error;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlx::{Connection, Executor, PgConnection};
 
-use super::server::{Home, Server, find_program, free_port};
+use super::server::{Server, find_program, on_a_free_port};
 
 /// The URL of a new, empty database on the server all tests of this binary share.
 ///
@@ -49,8 +48,7 @@ impl Template {
 
 /// A PostgreSQL server of one test's own, to be broken at will; gone with the value.
 pub struct Postgres {
-    server: Option<Server>,
-    home: Home,
+    server: Server,
     port: u16,
     databases: AtomicU32,
 }
@@ -58,15 +56,10 @@ pub struct Postgres {
 impl Postgres {
     /// Makes a cluster and starts it on a free port of 127.0.0.1; commits are synchronous, the disk is not waited for.
     pub fn start() -> Postgres {
-        let home = Home::create().expect("a directory for PostgreSQL");
-        make_cluster(&home);
-        let (server, port) = (0..5)
-            .find_map(|_| {
-                let port = free_port().ok()?;
-                Some((serve(&home, port).inspect_err(|error| eprintln!("{error}")).ok()?, port))
-            })
-            .expect("PostgreSQL starts on a free port");
-        Postgres { server: Some(server), home, port, databases: AtomicU32::new(0) }
+        let mut server = Server::create().expect("a directory for PostgreSQL");
+        make_cluster(&mut server);
+        let port = on_a_free_port(|port| serve(&mut server, port));
+        Postgres { server, port, databases: AtomicU32::new(0) }
     }
 
     /// The URL of a new, empty database.
@@ -76,14 +69,12 @@ impl Postgres {
 
     /// Ends the server as a crash does, without a checkpoint; its data stays for [`Postgres::start_again`].
     pub fn kill(&mut self) {
-        if let Some(server) = self.server.take() {
-            server.end("QUIT");
-        }
+        self.server.end("QUIT");
     }
 
     /// Starts the killed server again, on the same port and data.
     pub fn start_again(&mut self) {
-        self.server = Some(serve(&self.home, self.port).expect("PostgreSQL starts again"));
+        serve(&mut self.server, self.port).expect("PostgreSQL starts again");
     }
 
     fn url(&self, database: &str) -> String {
@@ -110,8 +101,8 @@ fn shared() -> &'static Postgres {
     SHARED.get_or_init(Postgres::start)
 }
 
-fn make_cluster(home: &Home) {
-    let mut initdb = Command::new(program("initdb").expect("PostgreSQL's initdb"));
+fn make_cluster(server: &mut Server) {
+    let mut initdb = server.command(&program("initdb").expect("PostgreSQL's initdb"));
     initdb.args([
         "--pgdata=data",
         "--username=postgres",
@@ -120,18 +111,17 @@ fn make_cluster(home: &Home) {
         "--locale=C",
         "--no-sync",
     ]);
-    let made = home.owned_by_its_user(&mut initdb).output().expect("initdb runs");
-    assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+    server.run(initdb).expect("initdb makes a cluster");
 }
 
-fn serve(home: &Home, port: u16) -> Result<Server, Error> {
-    let mut postgres = Command::new(program("postgres")?);
-    postgres.args(["-D", "data", "-h", "127.0.0.1", "-p", &port.to_string(), "-k"]).arg(home.path());
+fn serve(server: &mut Server, port: u16) -> Result<(), Error> {
+    let mut postgres = server.command(&program("postgres")?);
+    postgres.args(["-D", "data", "-h", "127.0.0.1", "-p", &port.to_string(), "-k"]).arg(server.path());
     for setting in ["fsync=off", "full_page_writes=off", "synchronous_commit=on", "max_connections=400"] {
         postgres.args(["-c", setting]);
     }
-    let status = home.path().join("data/postmaster.pid");
-    Server::start(&mut postgres, home, |pid| is_ready(&status, pid))
+    let status = server.path().join("data/postmaster.pid");
+    server.start(postgres, |pid| is_ready(&status, pid))
 }
 
 /// PostgreSQL's own word, so that a stranger who took the port first is never mistaken for it.

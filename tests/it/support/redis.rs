@@ -3,12 +3,11 @@
 use std::io::{Error, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::server::{Home, Server, find_program, free_port};
+use super::server::{Server, find_program, on_a_free_port};
 
 const DATABASES: u32 = 2000;
 
@@ -26,22 +25,16 @@ pub fn redis_url() -> String {
 
 /// A Redis server of one test's own, to be broken at will; gone with the value. It keeps nothing on disk.
 pub struct Redis {
-    server: Option<Server>,
-    home: Home,
+    server: Server,
     port: u16,
 }
 
 impl Redis {
     /// Starts an empty server on a free port of 127.0.0.1.
     pub fn start() -> Redis {
-        let home = Home::create().expect("a directory for Redis");
-        let (server, port) = (0..5)
-            .find_map(|_| {
-                let port = free_port().ok()?;
-                Some((serve(&home, port).inspect_err(|error| eprintln!("{error}")).ok()?, port))
-            })
-            .expect("Redis starts on a free port");
-        Redis { server: Some(server), home, port }
+        let mut server = Server::create().expect("a directory for Redis");
+        let port = on_a_free_port(|port| serve(&mut server, port));
+        Redis { server, port }
     }
 
     /// The server's URL, ending in a slash; the same for the whole life of the value.
@@ -51,24 +44,22 @@ impl Redis {
 
     /// Kills the server and all it held.
     pub fn kill(&mut self) {
-        if let Some(server) = self.server.take() {
-            server.end("KILL");
-        }
+        self.server.end("KILL");
     }
 
     /// Starts the killed server again, empty, on the same port.
     pub fn start_again(&mut self) {
-        self.server = Some(serve(&self.home, self.port).expect("Redis starts again"));
+        serve(&mut self.server, self.port).expect("Redis starts again");
     }
 
     /// Stops the process where it stands: connections stay open and nothing answers.
     pub fn pause(&self) {
-        self.running().signal("STOP");
+        self.server.signal("STOP");
     }
 
     /// Lets a paused process go on.
     pub fn resume(&self) {
-        self.running().signal("CONT");
+        self.server.signal("CONT");
     }
 
     /// Deletes everything in every database.
@@ -76,18 +67,14 @@ impl Redis {
         let answer = ask(self.port, "FLUSHALL").expect("our own Redis answers");
         assert!(answer.starts_with("+OK"), "FLUSHALL: {answer}");
     }
-
-    fn running(&self) -> &Server {
-        self.server.as_ref().expect("this Redis runs")
-    }
 }
 
-fn serve(home: &Home, port: u16) -> Result<Server, Error> {
-    let mut redis = Command::new(find_program("redis-server", &[PathBuf::from("/usr/sbin")])?);
+fn serve(server: &mut Server, port: u16) -> Result<(), Error> {
+    let mut redis = server.command(&find_program("redis-server", &[PathBuf::from("/usr/sbin")])?);
     redis.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--databases", &DATABASES.to_string()]);
     redis.args(["--save", "", "--appendonly", "no"]);
     // Its own word, so that a stranger who took the port first is never mistaken for it.
-    Server::start(&mut redis, home, |pid| {
+    server.start(redis, |pid| {
         ask(port, "INFO server").is_ok_and(|answer| answer.contains(&format!("process_id:{pid}\r\n")))
     })
 }

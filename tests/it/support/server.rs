@@ -7,125 +7,140 @@ use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
-
-/// Waits for the end of its input, which comes with the server's value or with this process, however that ends; then
-/// ends the server and removes its directory. A line of input says that the server was ended already.
+/// Is told the process id of the server, an empty line once it has ended. Its input ends with the server's value or
+/// with this process, however that ends: then it ends the server and removes the directory.
 const WATCHDOG: &str = r#"
-    read -r _ && exit
-    kill -CONT "$1"; kill -INT "$1"
-    for _ in $(seq 50); do
-        kill -0 "$1" || { rm -rf "$2"; exit; }
-        sleep 0.1
-    done
-    kill -KILL "$1"; rm -rf "$2"
+    while read -r line; do pid=$line; done
+    if [ -n "$pid" ]; then
+        kill -CONT "$pid"; kill -INT "$pid"
+        for _ in $(seq 50); do kill -0 "$pid" || break; sleep 0.1; done
+        kill -0 "$pid" && kill -KILL "$pid"
+    fi
+    rm -rf "$1"
 "#;
 
-/// One running server process.
+/// A directory, and the server that runs in it or may be started there again.
 pub struct Server {
-    child: Child,
+    path: PathBuf,
+    user: Option<(u32, u32)>,
+    child: Option<Child>,
     watchdog: Child,
 }
 
 impl Server {
-    /// Starts `command` for `home` and waits until `ready` says of its process id that it serves.
-    ///
-    /// An error carries the end of the server's log.
-    pub fn start(command: &mut Command, home: &Home, ready: impl Fn(u32) -> bool) -> Result<Server, Error> {
-        let log = File::create(home.path().join("log"))?;
-        home.owned_by_its_user(command)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .process_group(0);
-        let child = command.spawn()?;
-        let mut server = Server { watchdog: home.watchdog(child.id())?, child };
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !ready(server.child.id()) {
-            if server.child.try_wait()?.is_some() || Instant::now() > deadline {
-                let log = fs::read_to_string(home.path().join("log")).unwrap_or_default();
-                return Err(Error::other(format!("{command:?} did not come up: {log}")));
-            }
-            sleep(Duration::from_millis(5));
+    /// Makes an empty directory below the system's temporary one; nothing runs yet. Where the tests run as root it
+    /// belongs to another user, as whom the server will run: PostgreSQL refuses to run as root.
+    pub fn create() -> Result<Server, Error> {
+        let path = tempfile::Builder::new().prefix("sendwright-it-").tempdir()?.keep();
+        let user = if fs::metadata(&path)?.uid() == 0 { Some(unprivileged_user()?) } else { None };
+        if let Some((uid, gid)) = user {
+            chown(&path, Some(uid), Some(gid))?;
         }
-        Ok(server)
+        let watchdog = as_user(&mut Command::new("sh"), user)
+            .args(["-c", WATCHDOG, "watchdog"])
+            .arg(&path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()?;
+        Ok(Server { path, user, child: None, watchdog })
     }
 
-    /// Sends the signal of that name (`STOP`, `CONT`, …).
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A command that runs in the directory, as the user who owns it.
+    pub fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        as_user(&mut command, self.user).current_dir(&self.path);
+        command
+    }
+
+    /// Runs a command to its end, which must be a good one.
+    pub fn run(&mut self, mut command: Command) -> Result<(), Error> {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        self.tell_watchdog(&child.id().to_string());
+        let output = child.wait_with_output()?;
+        self.tell_watchdog("");
+        let words = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() { Ok(()) } else { Err(Error::other(format!("{command:?}: {words}"))) }
+    }
+
+    /// Starts the server and waits until `ready` says of its process id that it serves.
+    ///
+    /// An error carries the server's log.
+    pub fn start(&mut self, mut command: Command, ready: impl Fn(u32) -> bool) -> Result<(), Error> {
+        let log = File::create(self.path.join("log"))?;
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
+        let mut child = command.spawn()?;
+        let pid = child.id();
+        self.tell_watchdog(&pid.to_string());
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !ready(pid) {
+            if child.try_wait()?.is_some() {
+                self.tell_watchdog("");
+                let log = fs::read_to_string(self.path.join("log"))?;
+                return Err(Error::other(format!("{command:?} ended: {log}")));
+            }
+            assert!(Instant::now() < deadline, "{command:?} is not ready after a minute");
+            sleep(Duration::from_millis(5));
+        }
+        self.child = Some(child);
+        Ok(())
+    }
+
+    /// Sends the running server the signal of that name (`STOP`, `CONT`, …).
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        let child = self.child.as_ref().expect("the server runs");
+        let sent = Command::new("kill").args(["-s", name, &child.id().to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()), "kill -s {name} of our own server failed");
     }
 
-    /// Ends the process with a signal that it does not survive, and leaves its directory for another start.
-    pub fn end(mut self, signal: &str) {
+    /// Ends the running server with a signal that it does not survive; the directory stays for another start.
+    pub fn end(&mut self, signal: &str) {
         self.signal(signal);
-        self.child.wait().expect("our own server can be waited for");
-        if let Some(mut watchdog) = self.watchdog.stdin.take() {
-            let _ = writeln!(watchdog);
+        if let Some(mut child) = self.child.take() {
+            child.wait().expect("our own server can be waited for");
         }
+        self.tell_watchdog("");
+    }
+
+    fn tell_watchdog(&mut self, pid: &str) {
+        let input = self.watchdog.stdin.as_mut().expect("the watchdog listens while the server lives");
+        writeln!(input, "{pid}").expect("the watchdog listens");
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         drop(self.watchdog.stdin.take());
-        let _ = self.child.wait();
+        let _ = self.child.take().map(|mut child| child.wait());
         let _ = self.watchdog.wait();
     }
 }
 
-/// The directory a server lives in, and the user it runs as: PostgreSQL refuses to run as root.
-#[derive(Clone)]
-pub struct Home {
-    directory: Arc<TempDir>,
-    user: Option<(u32, u32)>,
-}
-
-impl Home {
-    /// Makes an empty directory below the system's temporary one; it goes with the last clone.
-    pub fn create() -> Result<Home, Error> {
-        let directory = tempfile::Builder::new().prefix("sendwright-it-").tempdir()?;
-        let user = if fs::metadata(&directory)?.uid() == 0 { Some(unprivileged_user()?) } else { None };
-        if let Some((uid, gid)) = user {
-            chown(&directory, Some(uid), Some(gid))?;
-        }
-        Ok(Home { directory: Arc::new(directory), user })
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        self.directory.path()
-    }
-
-    /// Lets `command` run in the directory as the user who owns it.
-    pub fn owned_by_its_user<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        if let Some((uid, gid)) = self.user {
-            command.uid(uid).gid(gid);
-        }
-        command.current_dir(self.path())
-    }
-
-    fn watchdog(&self, pid: u32) -> Result<Child, Error> {
-        let mut command = Command::new("sh");
-        command.args(["-c", WATCHDOG, "watchdog", &pid.to_string()]).arg(self.path());
-        self.owned_by_its_user(&mut command)
-            .current_dir("/")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
+fn as_user(command: &mut Command, user: Option<(u32, u32)>) -> &mut Command {
+    match user {
+        Some((uid, gid)) => command.uid(uid).gid(gid),
+        None => command,
     }
 }
 
-/// A port of 127.0.0.1 that was free a moment ago.
-pub fn free_port() -> Result<u16, Error> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+/// Starts a server on a port of 127.0.0.1 that was free a moment before; where it is taken by then, on another.
+pub fn on_a_free_port(mut start: impl FnMut(u16) -> Result<(), Error>) -> u16 {
+    let mut attempt = || {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        start(port).map(|()| port)
+    };
+    (0..4)
+        .find_map(|_| attempt().ok())
+        .unwrap_or_else(|| attempt().expect("the server starts on a free port"))
 }
 
 /// The first directory of `PATH`, then of `elsewhere`, that holds a program of this name.
