@@ -11,6 +11,7 @@ does as well, and a larger one writes better: local-model.py path/to/model.gguf
 """
 
 import importlib.util
+import os
 import pathlib
 import signal
 import sys
@@ -39,6 +40,12 @@ def main():
     params.n_ctx = 8192
     params.n_parallel = 2
     params.n_gpu_layers = 0
+    # A core left to everything else: llama.cpp's threads spin, and crawl where they have to share.
+    params.cpuparams.n_threads = max(1, (os.cpu_count() or 2) - 1)
+    # Very small models repeat themselves without end at the usual settings.
+    params.sampling.temp = 0.4
+    params.sampling.penalty_repeat = 1.1
+    params.model_alias = {model.stem}
     server = xllamacpp.Server(params)
 
     # The port is the server's own choice.

@@ -13,7 +13,10 @@ use sendwright_worker::ai::{Brief, ModelSettings, ModelWriter, Sender};
 async fn main() -> Result<(), Box<dyn Error>> {
     let base_url = env::var("OPENAI_BASE_URL").map_err(|_| "OPENAI_BASE_URL is not set")?.parse()?;
     let model = env::var("OPENAI_MODEL").unwrap_or_else(|_| "local".to_owned());
-    let settings = ModelSettings::new(base_url, env::var("OPENAI_API_KEY").ok(), model);
+    let settings = ModelSettings {
+        max_tokens: 600,
+        ..ModelSettings::new(base_url, env::var("OPENAI_API_KEY").ok(), model)
+    };
     let fields = [("first_name", "Anna"), ("company_name", "Lindqvist Bakery"), ("city", "Uppsala")];
     let brief = Brief {
         ai_prompt:

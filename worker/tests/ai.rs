@@ -1,5 +1,7 @@
 //! The writer against a scripted server: what it does with every answer a model and its server can give.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 #[path = "../../tests/it/support/model_server.rs"]
 mod model_server;
 
@@ -155,7 +157,7 @@ async fn an_answer_that_breaks_the_contract_is_asked_for_again() {
     assert_eq!(rejected(Answer::CutShort(r#"{"subject":"a"#.into())).await, [Violation::CutShort]);
     let unfilled = Answer::Writes("For {{company_name}}", "Hello [First Name]");
     let found = |found: &str| Violation::Placeholder { found: found.into() };
-    assert_eq!(rejected(unfilled).await, [found("{{company_name}}"), found("[First Name]")]);
+    assert_eq!(rejected(unfilled).await, [found("[First Name]"), found("{{company_name}}")]);
     let linked = Answer::Writes("a", "See [our page](https://acme.example.evil.com/x)");
     assert_eq!(rejected(linked).await, [Violation::ForbiddenLink { to: "acme.example.evil.com".into() }]);
     let header = Answer::Writes("Hi\r\nBcc: all@evil.com", "b");
@@ -255,7 +257,8 @@ async fn an_order_in_a_field_reaches_the_model_as_data_alone() {
         messages.iter().filter(|(_, text)| text.contains("Ignore all previous")).collect();
     assert_eq!(with_order.len(), 1);
     assert!(with_order[0].0 == "user" && with_order[0].1.starts_with("<data>\n"));
-    assert!(with_order[0].1.ends_with("\n</data>") && with_order[0].1.matches("</data>").count() == 1);
+    let (data, after) = with_order[0].1.split_once("\n</data>\n").unwrap();
+    assert!(data.contains("Ignore all previous") && !after.contains("</data>") && !after.contains("Ignore"));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What a written text must be before it may be sent. Pure: a text and its terms in, violations out.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -165,8 +165,8 @@ pub fn check(subject: &str, body: &str, brief: &Brief) -> Result<Text, Vec<Viola
     let mut violations = Vec::new();
     form(&subject, &body, &mut violations);
     let whole = format!("{subject}\n{body}");
-    let found = placeholders::find(&whole).into_iter().take(5);
-    violations.extend(found.map(|found| Violation::Placeholder { found }));
+    let placeholders: BTreeSet<_> = placeholders::find(&whole).into_iter().collect();
+    violations.extend(placeholders.into_iter().take(5).map(|found| Violation::Placeholder { found }));
     violations.extend(strangers(&whole, brief));
     if leaks_prompt(&whole) {
         violations.push(Violation::PromptLeak);

@@ -34,14 +34,15 @@ pub struct ModelSettings {
     pub total_timeout: Duration,
     /// How many answers may break the contract before the text is refused.
     pub max_attempts: u32,
-    /// The most tokens of one answer.
+    /// The most tokens of one answer, thoughts included. A model that rambles is cut here and told so, before
+    /// it runs into the timeout.
     pub max_tokens: u32,
     /// The most bytes of one answer that are read.
     pub max_answer_bytes: usize,
 }
 
 impl ModelSettings {
-    /// Settings with the usual bounds: 60 s a request, 120 s and three answers a text, 4096 tokens and 1 MiB
+    /// Settings with the usual bounds: 60 s a request, 120 s and three answers a text, 2048 tokens and 1 MiB
     /// an answer.
     pub fn new(base_url: Url, api_key: Option<String>, model: impl Into<String>) -> Self {
         Self {
@@ -51,7 +52,7 @@ impl ModelSettings {
             request_timeout: Duration::from_secs(60),
             total_timeout: Duration::from_secs(120),
             max_attempts: 3,
-            max_tokens: 4096,
+            max_tokens: 2048,
             max_answer_bytes: 1024 * 1024,
         }
     }

@@ -3,6 +3,19 @@
 /// Longest placeholder, in characters; what is longer between two brackets is prose.
 const LONGEST: usize = 60;
 
+/// Lines that are a placeholder without its brackets, as in a signature.
+const UNFILLED: [&str; 9] = [
+    "your name",
+    "your full name",
+    "your first name",
+    "your company",
+    "your company name",
+    "your title",
+    "your position",
+    "sender's name",
+    "recipient's name",
+];
+
 /// Placeholders and markup in a text, as they stand there: `{{x}}`, `{x}`, `${x}`, `[Your Name]`, `<name>`,
 /// `%NAME%`. Links, `[label](link)` and footnote numbers are none.
 pub(super) fn find(text: &str) -> Vec<String> {
@@ -16,6 +29,8 @@ pub(super) fn find(text: &str) -> Vec<String> {
         }
         rest = &rest[length.max(1)..];
     }
+    let unfilled = |line: &&str| UNFILLED.contains(&line.to_lowercase().as_str());
+    found.extend(text.lines().map(str::trim).filter(unfilled).map(str::to_owned));
     // An opening or closing pair alone is a template that did not come out.
     if found.is_empty() {
         found.extend(["{{", "}}"].iter().filter(|pair| text.contains(**pair)).map(|pair| (*pair).to_owned()));
@@ -84,6 +99,11 @@ mod tests {
         ] {
             assert!(!find(&format!("Dear {text}, hello")).is_empty(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_signature_left_open_is_found_without_brackets_too() {
+        assert_eq!(find("Hello,\nis Your Name on the list?\n\nBest\nYour Name"), ["Your Name"]);
     }
 
     #[test]

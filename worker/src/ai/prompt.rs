@@ -15,6 +15,8 @@ pub(super) const SYSTEM: &str = include_str!("../../../templates/prompts/system.
 pub(super) const CANARY: &str = "sw-7f3a91c2e5";
 const ANSWER_SUBJECT_BODY: &str = include_str!("../../../templates/prompts/answer_subject_body.txt");
 const ANSWER_BODY: &str = include_str!("../../../templates/prompts/answer_body.txt");
+const TASK_AGAIN: &str = include_str!("../../../templates/prompts/task_again.txt");
+const NOW: &str = include_str!("../../../templates/prompts/now.txt");
 const AGAIN: &str = include_str!("../../../templates/prompts/again.txt");
 
 /// How much of a refused answer is shown to the model again, in characters.
@@ -22,8 +24,8 @@ const ANSWER_SHOWN: usize = 2_000;
 
 /// The messages for a bounded brief: the system's word (rules, form of the answer, task), then the data.
 ///
-/// The task stands in the system message because it is the account's own word; the data stands alone in the
-/// user message, so that the roles alternate as the chat templates of many local models demand.
+/// The task stands in the system message because it is the account's own word; the data makes one user message,
+/// so that the roles alternate as the chat templates of many local models demand.
 pub(super) fn messages(brief: &Brief) -> Vec<ChatCompletionRequestMessage> {
     vec![
         ChatCompletionRequestSystemMessage::from(system(brief)).into(),
@@ -93,7 +95,9 @@ fn data(brief: &Brief) -> String {
     }
     // Escaped, an angle bracket in a value cannot close the data.
     let data = data.to_string().replace('<', "\\u003c").replace('>', "\\u003e");
-    format!("<data>\n{data}\n</data>")
+    // The task a second time: what stands last weighs most, and that shall not be a stranger's word.
+    let task = with_references(&brief.ai_prompt);
+    format!("<data>\n{data}\n</data>\n\n{TASK_AGAIN}{task}\n\n{NOW}")
 }
 
 /// The instruction with each `{{field}}` turned into a reference to the data.
