@@ -8,7 +8,7 @@
 //! // … point a sending profile at server.url() …
 //! let mails = server.wait_for(10, Duration::from_secs(5)).await;
 //! ```
-#![allow(dead_code, clippy::expect_used, clippy::unwrap_used)]
+#![allow(dead_code, unused_imports, clippy::expect_used, clippy::unwrap_used)]
 
 #[path = "smtp_dialogue.rs"]
 mod dialogue;

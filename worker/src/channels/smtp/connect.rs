@@ -221,7 +221,7 @@ impl Dialer {
         let name = tls::server_name(&self.profile.host)?;
         match timeout(self.timeouts.tls, connector.0.connect(name, socket)).await {
             Ok(Ok(stream)) => Ok(Transport::Tls(Box::new(stream))),
-            Ok(Err(e)) => Err(ConnectError::Tls(e.to_string())),
+            Ok(Err(e)) => Err(ConnectError::Tls(tls::cause(&e))),
             Err(_) => Err(ConnectError::Timeout { phase: "tls" }),
         }
     }

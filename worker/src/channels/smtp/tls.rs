@@ -45,6 +45,15 @@ pub(super) fn server_name(host: &str) -> Result<ServerName<'static>, ConnectErro
         .map_err(|_| ConnectError::Tls("the host is not a valid name".into()))
 }
 
+/// What a failed handshake says, with advice where the words of the library give none.
+pub(super) fn cause(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    if text.contains("CaUsedAsEndEntity") {
+        return format!("{text}: the server shows a CA certificate as its own, give it one with CA:FALSE");
+    }
+    text
+}
+
 type Builder = rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>;
 
 fn builder() -> Result<Builder, ConnectError> {
