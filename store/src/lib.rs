@@ -10,6 +10,7 @@ pub mod clock;
 pub mod consents;
 pub mod contacts;
 pub mod db;
+pub mod due;
 pub mod enrolments;
 pub mod error;
 pub mod events;

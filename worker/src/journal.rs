@@ -4,8 +4,8 @@
 //! DATA/journal/<name>/ belongs to one process, which holds a lock on it. Segments are written and not synced:
 //! they outlive the process, not the machine. A segment goes when every attempt in it is recorded.
 
-use sha2::{Digest, Sha256};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -78,7 +78,8 @@ impl Journal {
 
     /// The segment that a new attempt writes to. Hold it until the attempt's outcome is committed.
     pub fn segment(&self) -> io::Result<Arc<Segment>> {
-        let mut current = self.current.lock().map_err(|_| io::Error::other("the journal's lock is poisoned"))?;
+        let mut current =
+            self.current.lock().map_err(|_| io::Error::other("the journal's lock is poisoned"))?;
         if current.size.load(Ordering::Relaxed) > SEGMENT {
             let next = segment(&self.directory, self.count.fetch_add(1, Ordering::Relaxed), &self.header)?;
             current.retired.store(true, Ordering::Relaxed);
@@ -127,8 +128,14 @@ pub fn orphans(root: &Path) -> Vec<Found> {
 fn orphan(directory: PathBuf) -> Option<Found> {
     let lock = File::create(directory.join("lock")).ok()?;
     lock.try_lock().ok()?;
-    let mut found =
-        Found { directory, worker: 0, epoch: String::new(), lines: Vec::new(), whole: true, _lock: Some(lock) };
+    let mut found = Found {
+        directory,
+        worker: 0,
+        epoch: String::new(),
+        lines: Vec::new(),
+        whole: true,
+        _lock: Some(lock),
+    };
     let mut segments: Vec<_> = fs::read_dir(&found.directory).ok()?.flatten().map(|e| e.path()).collect();
     segments.retain(|p| p.extension().is_some_and(|e| e == "log"));
     segments.sort();

@@ -7,7 +7,7 @@ use crate::scripts::body_kind;
 use crate::text::unsubscribe_url;
 use sendwright_store::claims::Claimed;
 use sendwright_store::writing::Earlier;
-use sendwright_workflows::clock::{rfc3339, Millis};
+use sendwright_workflows::clock::{Millis, rfc3339};
 use sendwright_workflows::message::message_id;
 use sendwright_workflows::render::Kind;
 
@@ -76,7 +76,12 @@ fn unsubscribe(link: Option<String>, route: &Route) -> Unsubscribe {
     }
 }
 
-fn bodies(message: &Claimed, link: Option<&str>, earlier: &[Earlier], route: &Route) -> (String, Option<String>) {
+fn bodies(
+    message: &Claimed,
+    link: Option<&str>,
+    earlier: &[Earlier],
+    route: &Route,
+) -> (String, Option<String>) {
     let footer = match link {
         Some(link) if !message.body.contains(link) => Some(link),
         _ => None,

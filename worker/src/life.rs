@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::journal::Journal;
 use sendwright_store::clock::boot_millis;
-use sendwright_store::{workers, Result};
+use sendwright_store::{Result, workers};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -21,7 +21,12 @@ pub struct Life {
 impl Life {
     /// A life that has not begun.
     pub fn new(lease: Duration) -> Self {
-        Self { lease, id: AtomicI64::new(0), beaten: AtomicI64::new(i64::MIN / 2), journal: RwLock::new(None) }
+        Self {
+            lease,
+            id: AtomicI64::new(0),
+            beaten: AtomicI64::new(i64::MIN / 2),
+            journal: RwLock::new(None),
+        }
     }
 
     /// The worker's row.
@@ -51,7 +56,9 @@ impl Life {
         let journal = ctx.settings.journal.as_ref().and_then(|root| {
             let name = format!("{id}-{}", ctx.random_word());
             Journal::open(root, &name, id, ctx.store.epoch())
-                .inspect_err(|error| tracing::error!(%error, "the journal cannot be opened: no hand-over begins"))
+                .inspect_err(
+                    |error| tracing::error!(%error, "the journal cannot be opened: no hand-over begins"),
+                )
                 .ok()
         });
         if let Ok(mut slot) = self.journal.write() {

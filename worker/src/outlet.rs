@@ -4,7 +4,7 @@ use crate::ai::Writer;
 use crate::channels::mime::Party;
 use crate::channels::smtp::Profile as Server;
 use crate::context::{Context, Outlet};
-use sendwright_store::{accounts, sending_profiles, Result, Tx};
+use sendwright_store::{Result, Tx, accounts, sending_profiles};
 use sendwright_workflows::rate_limit::Rates;
 use std::str::FromStr;
 

@@ -3,10 +3,11 @@
 use crate::context::Context;
 use crate::journal::Segment;
 use sendwright_store::outcomes::{self, End, Outcome};
-use sendwright_store::{suppressions, Error, Result};
+use sendwright_store::{Error, Result};
+use sendwright_workflows::address::Email;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, OwnedSemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 /// Most outcomes of one transaction.
 const GROUP: usize = 256;
@@ -73,7 +74,9 @@ async fn run(ctx: Arc<Context>, mut orders: mpsc::UnboundedReceiver<Order>) {
             ring(&ctx, &outcomes);
         }
         drop(ended);
-        flushes.into_iter().for_each(|done| drop(done.send(())));
+        for done in flushes {
+            let _ = done.send(());
+        }
     }
 }
 
@@ -118,7 +121,7 @@ async fn commit(ctx: &Context, outcomes: &mut [Outcome]) -> Result<()> {
     for (outcome, event) in outcomes.iter_mut().zip(told) {
         outcome.event_id = event;
         if is_bounce(outcome) {
-            let hint = suppressions::hint(&outcome.address);
+            let hint = Email::parse(&outcome.address).map(|e| e.masked()).unwrap_or_default();
             outcome.suppression = suppressed.next().map(|id| (id, hint));
         }
     }

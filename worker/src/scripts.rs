@@ -1,6 +1,6 @@
 //! Sequences with their templates compiled, kept by version: a version never changes.
 
-use sendwright_store::{campaigns, Result, Store};
+use sendwright_store::{Result, Store, campaigns};
 use sendwright_workflows::render::{Kind, Template};
 use sendwright_workflows::sequence::{Sequence, Step};
 use std::collections::HashMap;

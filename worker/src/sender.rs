@@ -1,16 +1,16 @@
 //! The mail lane of one sending profile: claim, intent, hand-over (SEND_PROTOCOL, the protocol).
 
-use crate::context::{random_unit, Context};
+use crate::channels::smtp::{Dialer, Pool, PoolLimits, Profile as Server, Trouble};
+use crate::context::{Context, random_unit};
 use crate::hand_over::{self, Carrier, Departing};
 use crate::letter;
 use crate::outlet::{self, Route, To};
-use crate::channels::smtp::{Dialer, Pool, PoolLimits, Profile as Server, Trouble};
 use sendwright_store::claims::{self, Claimed};
 use sendwright_store::clock::boot_millis;
 use sendwright_store::intents::{self, Verdict};
 use sendwright_store::writing::{self, Earlier};
-use sendwright_store::{heads, sending_profiles, Result};
-use sendwright_workflows::clock::{Millis, MINUTE, SECOND};
+use sendwright_store::{Result, heads, sending_profiles};
+use sendwright_workflows::clock::{MINUTE, Millis, SECOND};
 use sendwright_workflows::rate_limit::slot_millis;
 use sendwright_workflows::reason::Reason;
 use std::collections::HashMap;
@@ -57,7 +57,16 @@ impl Sender {
     /// A sender that has not looked yet.
     pub fn new(ctx: Arc<Context>, profile: i64) -> Self {
         let under_way = Arc::default();
-        Self { ctx, profile, route: None, read_at: 0, pool: None, seated: Vec::new(), under_way, shares: false }
+        Self {
+            ctx,
+            profile,
+            route: None,
+            read_at: 0,
+            pool: None,
+            seated: Vec::new(),
+            under_way,
+            shares: false,
+        }
     }
 
     /// Whether nothing is in this sender's hands.
@@ -110,7 +119,8 @@ impl Sender {
         let now = self.ctx.clock.now().unwrap_or(now);
         let mut tx = self.ctx.store.begin().await?;
         let most = carriers.len();
-        let claimed = claims::claim(&mut tx, self.profile, &route.rates, self.ctx.life.id(), most, now).await?;
+        let claimed =
+            claims::claim(&mut tx, self.profile, &route.rates, self.ctx.life.id(), most, now).await?;
         tx.commit().await?;
         turn.did |= !claimed.claimed.is_empty() || claimed.moved > 0;
         turn.next = [turn.next, claimed.next.map(|at| at - SECOND)].into_iter().flatten().min();
@@ -143,7 +153,13 @@ impl Sender {
     }
 
     /// Permits of D with ready connections, at most `most`.
-    async fn carriers(&mut self, route: &Route, most: usize, now: Millis, turn: &mut Turn) -> Result<Vec<Carrier>> {
+    async fn carriers(
+        &mut self,
+        route: &Route,
+        most: usize,
+        now: Millis,
+        turn: &mut Turn,
+    ) -> Result<Vec<Carrier>> {
         let mut permits = Vec::with_capacity(most);
         while permits.len() < most {
             match self.ctx.open.clone().try_acquire_owned() {
@@ -160,8 +176,12 @@ impl Sender {
             To::Smtp(server) => {
                 let pool = self.pool(&route.to, server).await;
                 let ready = pool.ready(permits.len(), CONNECT_WITHIN).await;
-                let carriers: Vec<Carrier> =
-                    ready.sessions.into_iter().zip(permits).map(|(s, p)| Carrier::smtp(p, s, pool.clone())).collect();
+                let carriers: Vec<Carrier> = ready
+                    .sessions
+                    .into_iter()
+                    .zip(permits)
+                    .map(|(s, p)| Carrier::smtp(p, s, pool.clone()))
+                    .collect();
                 if let Some(trouble) = ready.trouble.filter(|_| carriers.is_empty()) {
                     self.in_trouble(trouble, now, turn).await?;
                 } else if route.profile.why.is_some() && !carriers.is_empty() {
@@ -179,7 +199,8 @@ impl Sender {
             None => {}
         }
         let limits = PoolLimits { connections: self.ctx.settings.open_limit, ..PoolLimits::default() };
-        let pool = Pool::new(Dialer::new(server.clone(), self.ctx.settings.timeouts.clone()), limits, random_unit);
+        let pool =
+            Pool::new(Dialer::new(server.clone(), self.ctx.settings.timeouts.clone()), limits, random_unit);
         self.pool = Some((to.clone(), pool.clone()));
         pool
     }
@@ -191,14 +212,24 @@ impl Sender {
         turn.next = Some(now + (wait.as_millis() as Millis).max(100));
         let why = trouble.error.to_string();
         if trouble.wrong_logins >= 3 {
-            tracing::error!(profile = self.profile, why, "three logins were refused: the profile is disabled");
+            tracing::error!(
+                profile = self.profile,
+                why,
+                "three logins were refused: the profile is disabled"
+            );
             return self.mark("disabled", None, Some(&why), now).await;
         }
         tracing::warn!(profile = self.profile, why, failures = trouble.failures, "no connection");
         self.mark("active", None, Some(&why), now).await
     }
 
-    async fn mark(&mut self, state: &str, until: Option<Millis>, why: Option<&str>, now: Millis) -> Result<()> {
+    async fn mark(
+        &mut self,
+        state: &str,
+        until: Option<Millis>,
+        why: Option<&str>,
+        now: Millis,
+    ) -> Result<()> {
         let mut tx = self.ctx.store.begin().await?;
         sending_profiles::mark(&mut tx, self.profile, state, until, why, now).await?;
         tx.commit().await?;
@@ -223,7 +254,8 @@ impl Sender {
             }
         }
         let attempts = self.ctx.store.ids.take("attempts", departing.len()).await?;
-        let rows: Vec<_> = departing.iter().zip(attempts.clone()).map(|((s, _), id)| (&s.message, id)).collect();
+        let rows: Vec<_> =
+            departing.iter().zip(attempts.clone()).map(|((s, _), id)| (&s.message, id)).collect();
         let intent_at = boot_millis();
         let verdicts = match tokio::time::timeout(INTENT_TIMEOUT, self.intend(&rows, now)).await {
             Ok(Ok(verdicts)) => verdicts,
@@ -234,7 +266,14 @@ impl Sender {
                     tracing::warn!(%error, "an intent failed");
                 }
                 departing.into_iter().zip(attempts).for_each(|((seated, sealed), attempt)| {
-                    hand_over::not_started(&self.ctx, seated.message, seated.carrier, attempt, sealed.subject, now);
+                    hand_over::not_started(
+                        &self.ctx,
+                        seated.message,
+                        seated.carrier,
+                        attempt,
+                        sealed.subject,
+                        now,
+                    );
                 });
                 return self.put_back(&route, refused, now).await;
             }
@@ -269,11 +308,17 @@ impl Sender {
         Ok(verdicts)
     }
 
-    async fn put_back(&self, route: &Route, refused: Vec<(Seated, &'static str, Reason)>, now: Millis) -> Result<()> {
+    async fn put_back(
+        &self,
+        route: &Route,
+        refused: Vec<(Seated, &'static str, Reason)>,
+        now: Millis,
+    ) -> Result<()> {
         if refused.is_empty() {
             return Ok(());
         }
-        let rows: Vec<_> = refused.iter().map(|(s, state, reason)| (&s.message, *state, reason.clone())).collect();
+        let rows: Vec<_> =
+            refused.iter().map(|(s, state, reason)| (&s.message, *state, reason.clone())).collect();
         let mut tx = self.ctx.store.begin().await?;
         intents::put_back(&mut tx, self.profile, &route.rates, &rows, now).await?;
         tx.commit().await
@@ -282,7 +327,9 @@ impl Sender {
     /// The accepted messages of those enrolments whose step quotes them.
     async fn earlier(&self, seated: &[Seated]) -> Result<HashMap<i64, Vec<Earlier>>> {
         let mut wanted = Vec::new();
-        for Seated { message, .. } in seated.iter().filter(|s| s.message.step_number > 1 && s.message.kind == "step") {
+        for Seated { message, .. } in
+            seated.iter().filter(|s| s.message.step_number > 1 && s.message.kind == "step")
+        {
             let (account, campaign) = (message.account_id, message.campaign_id);
             let script = self.ctx.scripts.get(&self.ctx.store, account, campaign, message.version).await?;
             if script.sequence.step(message.step_number).is_some_and(|step| step.include_previous_emails) {

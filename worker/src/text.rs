@@ -13,7 +13,13 @@ use serde_json::{Map, Value};
 pub const UNSUBSCRIBE: &str = "unsubscribe";
 
 /// The signed link that opts this message's recipient out; none without a public address.
-pub fn unsubscribe_url(settings: &Settings, epoch: &str, account: i64, contact: i64, message: i64) -> Option<String> {
+pub fn unsubscribe_url(
+    settings: &Settings,
+    epoch: &str,
+    account: i64,
+    contact: i64,
+    message: i64,
+) -> Option<String> {
     let (base, secret) = (settings.public_url.as_ref()?, settings.secrets.first()?);
     let token = sign(secret, UNSUBSCRIBE, epoch, &[account, contact, message]);
     base.join(&format!("u/{token}")).ok().map(String::from)

@@ -3,17 +3,17 @@
 use crate::context::Context;
 use crate::outlet::{self, Route};
 use crate::scripts::Script;
-use crate::text::{compose, About};
+use crate::text::{About, compose};
+use chrono_tz::Tz;
 use sendwright_store::events::{self, NewEvent};
-use sendwright_store::planning::{self, Advance, DueEnrolment, NewMessage};
 use sendwright_store::heads::{self, Head};
-use sendwright_store::{accounts, campaigns, Result, Tx};
+use sendwright_store::planning::{self, Advance, DueEnrolment, NewMessage};
+use sendwright_store::{Result, Tx, accounts, campaigns};
 use sendwright_workflows::campaign::{Policy, State};
 use sendwright_workflows::clock::Millis;
-use sendwright_workflows::enrolment::{plan, Action, Decision, Means, Person, Standing, PLANNER};
+use sendwright_workflows::enrolment::{Action, Decision, Means, PLANNER, Person, Standing, plan};
 use sendwright_workflows::reason::Reason;
 use sendwright_workflows::sequence::Step;
-use chrono_tz::Tz;
 use serde_json::json;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -243,7 +243,12 @@ impl Batch<'_> {
         })
     }
 
-    fn text(&self, row: &DueEnrolment, message: i64, step: &Step) -> std::result::Result<(String, String), Reason> {
+    fn text(
+        &self,
+        row: &DueEnrolment,
+        message: i64,
+        step: &Step,
+    ) -> std::result::Result<(String, String), Reason> {
         let about = About {
             contact: row,
             message,
@@ -295,7 +300,14 @@ pub fn ahead(ctx: &Context, step: &Step) -> Millis {
 }
 
 /// Where an enrolment goes once a step is settled at `base`.
-pub fn after(ctx: &Context, script: &Script, enrolment: i64, settled: u32, base: Millis, zone: Tz) -> Advance {
+pub fn after(
+    ctx: &Context,
+    script: &Script,
+    enrolment: i64,
+    settled: u32,
+    base: Millis,
+    zone: Tz,
+) -> Advance {
     let next = script.sequence.after(settled);
     Advance {
         id: enrolment,

@@ -1,19 +1,19 @@
 //! The write lane: texts are written once per message, ahead of its instant.
 
 use crate::ai::{Brief, Draft, PreviousEmail, Sender, WriteError, WrittenBy};
-use crate::context::{random_unit, Context};
+use crate::context::{Context, random_unit};
 use crate::outlet::{self, Route};
 use crate::scripts::Script;
-use crate::text::{compose, About};
-use sendwright_store::planning::{self, DueEnrolment};
-use sendwright_store::heads::{self, Head};
-use sendwright_store::writing::{self, Unwritten, Written};
+use crate::text::{About, compose};
+use futures::stream::{self, StreamExt};
 use sendwright_store::Result;
+use sendwright_store::heads::{self, Head};
+use sendwright_store::planning::{self, DueEnrolment};
+use sendwright_store::writing::{self, Unwritten, Written};
 use sendwright_workflows::campaign::Policy;
-use sendwright_workflows::clock::{Millis, HOUR};
+use sendwright_workflows::clock::{HOUR, Millis};
 use sendwright_workflows::reason::Reason;
 use sendwright_workflows::sequence::Step;
-use futures::stream::{self, StreamExt};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,7 +29,8 @@ pub async fn pass(ctx: &Context, now: Millis) -> Result<usize> {
     let mut tx = ctx.store.read().await?;
     let accounts = writing::accounts_with_unwritten(&mut tx, until).await?;
     tx.commit().await?;
-    let counts = stream::iter(accounts).map(|account| account_pass(ctx, account, until, now)).buffer_unordered(8);
+    let counts =
+        stream::iter(accounts).map(|account| account_pass(ctx, account, until, now)).buffer_unordered(8);
     counts.fold(Ok(0), |sum, count| async move { Ok(sum? + count?) }).await
 }
 
@@ -110,13 +111,15 @@ async fn by_model(ctx: &Context, job: &Job, step: &Step, now: Millis) -> Result<
     let detail = match answer {
         Ok(draft) => return keep(ctx, job, written(draft), now).await,
         Err(WriteError::Retry { after, detail, .. }) if now - job.message.planned_at < PATIENCE => {
-            let wait = after.map_or(10_000 + (random_unit() * 5_000.0) as Millis, |d| d.as_millis() as Millis);
+            let wait =
+                after.map_or(10_000 + (random_unit() * 5_000.0) as Millis, |d| d.as_millis() as Millis);
             let mut tx = ctx.store.begin().await?;
             let reason = Reason::Late { cause: sendwright_workflows::reason::Cause::Writing };
             tracing::info!(message = job.message.id, detail, "the model is asked again later");
             let at = ctx.clock.now().unwrap_or(now) + wait;
             // It stays unwritten until then: `planned_at` is what the write lane looks at, ahead of time.
-            writing::give_up(&mut tx, &job.message, "scheduled", at + ctx.settings.write_ahead, reason, now).await?;
+            writing::give_up(&mut tx, &job.message, "scheduled", at + ctx.settings.write_ahead, reason, now)
+                .await?;
             return tx.commit().await;
         }
         Err(other) => other.to_string(),
