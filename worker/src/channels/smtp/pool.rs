@@ -235,15 +235,17 @@ async fn open_one(pool: Pool, place: OwnedSemaphorePermit, round: u64) {
             }
         }
         Err(error) if news => {
-            tracing::warn!(%error, "no connection for a sending profile");
             state.round += 1;
             state.proven = false;
             let (failures, wrong) = state.trouble.as_ref().map_or((0, 0), |t| (t.failures, t.wrong_logins));
             let wrong_logins = if error.is_wrong_login() { wrong + 1 } else { 0 };
             let retry_at = Instant::now() + pool.0.pause(failures + 1);
+            // Without the error: a server's words may hold a user's address. `Trouble` carries it.
+            tracing::warn!(failures = failures + 1, wrong_logins, "no connection for a sending profile");
             state.trouble = Some(Trouble { error, failures: failures + 1, wrong_logins, retry_at });
         }
-        Err(error) => tracing::debug!(%error, "another of the same attempt"),
+        // Another of those that set out together: already counted.
+        Err(_) => {}
     }
     drop(state);
     pool.0.changed.notify_waiters();

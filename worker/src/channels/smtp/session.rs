@@ -136,8 +136,8 @@ impl Session {
     pub async fn quit(mut self) {
         if self.is_usable() {
             self.wire.patience(self.timeouts.noop);
-            if let Err(error) = self.smtp.0.command(Quit).await {
-                tracing::debug!(%error, "a server did not answer QUIT");
+            if self.smtp.0.command(Quit).await.is_err() {
+                tracing::debug!("a server did not answer QUIT");
             }
         }
     }
