@@ -1,4 +1,7 @@
-
+//! The rules of outreach, pure: no input or output, no clock, no randomness.
+//!
+//! Everything here decides and does nothing else. The worker, `simulate`, `explain` and the tests call the
+//! same functions, which is why they agree.
 
 pub mod address;
 pub mod campaign;
