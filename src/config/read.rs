@@ -70,6 +70,13 @@ impl<'s> Reader<'s> {
         self.problems.push(format!("{name} {what}"));
     }
 
+    /// Whether somebody says something of a setting, right or wrong: the environment or the file.
+    pub fn says(&self, key: &str, variable: &str) -> bool {
+        let heard = !self.deaf.iter().any(|deaf| key.starts_with(deaf));
+        let in_environment = self.sources.environment.get(variable).is_some_and(|value| !value.is_empty());
+        heard && (in_environment || look_up(&self.file, key).is_some())
+    }
+
     /// A text, by its key and its variable.
     pub fn text(&mut self, key: &'static str, variable: &str) -> Option<String> {
         self.found(key, variable).map(|found| found.text)
