@@ -82,6 +82,7 @@ CREATE TABLE contacts (
     updated_at BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX contacts_by_email ON contacts (account_id, email_key);
+CREATE INDEX contacts_by_age ON contacts (account_id, created_at, id);
 CREATE INDEX contacts_by_external_id ON contacts (account_id, external_id) WHERE external_id IS NOT NULL;
 
 -- The ledger of consent: rows are added and never changed.
@@ -111,6 +112,7 @@ CREATE TABLE suppressions (
     created_at BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX suppressions_by_address ON suppressions (account_id, channel, address_hash);
+CREATE INDEX suppressions_by_age ON suppressions (account_id, created_at, id);
 
 CREATE TABLE sending_profiles (
     id BIGINT PRIMARY KEY,

@@ -38,7 +38,9 @@ impl Db {
     pub async fn connect(url: &str, connections: u32) -> Result<Self> {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let options = PgConnectOptions::from_str(url)
-                .map_err(|_| Error::Schema("DATABASE_URL does not read as postgres://user:password@host/name".into()))?
+                .map_err(|_| {
+                    Error::Schema("DATABASE_URL does not read as postgres://user:password@host/name".into())
+                })?
                 .application_name("sendwright")
                 .options([("synchronous_commit", "on"), ("statement_timeout", "30s"), ("lock_timeout", "5s")])
                 .statement_cache_capacity(300);

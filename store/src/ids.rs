@@ -1,6 +1,6 @@
 //! Numbers for rows: one i64 per row, per table from 1, taken in blocks.
 
-use crate::db::{execute, row, Db};
+use crate::db::{Db, execute, row};
 use crate::error::Result;
 use std::collections::HashMap;
 use std::ops::Range;

@@ -2,14 +2,30 @@
 //!
 //! One file per table family; every function takes a transaction, and one SQL text serves SQLite and Postgres.
 
+pub mod accounts;
+pub mod audits;
+pub mod campaigns;
 pub mod clock;
+pub mod consents;
+pub mod contacts;
 pub mod db;
+pub mod enrolments;
 pub mod error;
+pub mod events;
+pub mod idempotency;
 pub mod ids;
+pub mod keys;
 pub mod migrate;
+pub mod page;
+//pub mod secrets;
+pub mod sending_profiles;
+pub mod suppressions;
+pub mod tiers;
+pub mod users;
 
 pub use db::{Db, Tx};
 pub use error::{Error, Result};
+pub use page::Page;
 
 use std::sync::Arc;
 

@@ -2,8 +2,8 @@
 
 use crate::db::Db;
 use crate::error::{Error, Result};
-use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::SqlSafeStr;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// (version, name, text); a version is used once over all folders.
 const SHARED: &[(i64, &str, &str)] =

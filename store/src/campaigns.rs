@@ -1,0 +1,394 @@
+//! Campaigns and the versions of their steps.
+
+use crate::db::{Tx, execute, row, rows};
+use crate::error::{Error, Result};
+use crate::page::Page;
+use sendwright_workflows::campaign::{Change, Policy, State};
+use sendwright_workflows::clock::Millis;
+use sendwright_workflows::sequence::{Channel, Delay, Sequence, Step};
+use serde_json::json;
+use std::collections::HashMap;
+
+/// A stored campaign.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Campaign {
+    /// Its row.
+    pub id: i64,
+    /// Whose it is.
+    pub account_id: i64,
+    /// The caller's own id, echoed.
+    pub external_id: Option<String>,
+    /// What people call it.
+    pub name: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Where it is.
+    pub state: State,
+    /// The newest version of its steps.
+    pub version: i64,
+    /// The version every enrolment has been mapped to.
+    pub mapped_version: i64,
+    /// The present round.
+    pub round: i64,
+    /// The last round whose completion was announced.
+    pub completed_round: i64,
+    /// How it sends.
+    pub profile_id: i64,
+    /// Its settings.
+    pub policy: Policy,
+    /// When it starts by itself.
+    pub schedule_at: Option<Millis>,
+    /// When it was first started.
+    pub started_at: Option<Millis>,
+    /// When everybody was through.
+    pub completed_at: Option<Millis>,
+    /// When it was made.
+    pub created_at: Millis,
+    /// When it was last changed.
+    pub updated_at: Millis,
+}
+
+/// A campaign as its row has it.
+#[derive(sqlx::FromRow)]
+struct Stored {
+    id: i64,
+    account_id: i64,
+    external_id: Option<String>,
+    name: String,
+    description: Option<String>,
+    state: String,
+    version: i64,
+    mapped_version: i64,
+    round: i64,
+    completed_round: i64,
+    profile_id: i64,
+    policy: String,
+    schedule_at: Option<Millis>,
+    started_at: Option<Millis>,
+    completed_at: Option<Millis>,
+    created_at: Millis,
+    updated_at: Millis,
+}
+
+impl TryFrom<Stored> for Campaign {
+    type Error = Error;
+
+    fn try_from(s: Stored) -> Result<Self> {
+        let id = s.id;
+        let misread = |column, detail| Error::Stored { table: "campaigns", column, id, detail };
+        Ok(Campaign {
+            id,
+            account_id: s.account_id,
+            external_id: s.external_id,
+            name: s.name,
+            description: s.description,
+            state: State::parse(&s.state).ok_or_else(|| misread("state", s.state))?,
+            version: s.version,
+            mapped_version: s.mapped_version,
+            round: s.round,
+            completed_round: s.completed_round,
+            profile_id: s.profile_id,
+            policy: serde_json::from_str(&s.policy).map_err(|e| misread("policy", e.to_string()))?,
+            schedule_at: s.schedule_at,
+            started_at: s.started_at,
+            completed_at: s.completed_at,
+            created_at: s.created_at,
+            updated_at: s.updated_at,
+        })
+    }
+}
+
+macro_rules! columns {
+    () => {
+        "id, account_id, external_id, name, description, state, version, mapped_version, round, completed_round,
+         profile_id, policy, schedule_at, started_at, completed_at, created_at, updated_at"
+    };
+}
+
+/// What a caller sets of a campaign, beside its steps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// The caller's own id.
+    pub external_id: Option<String>,
+    /// What people call it.
+    pub name: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// How it sends; a profile of the same account.
+    pub profile_id: i64,
+    /// Its settings.
+    pub policy: Policy,
+    /// When it starts by itself.
+    pub schedule_at: Option<Millis>,
+}
+
+/// Inserts a campaign in its first version, with its gate. `step_ids` are as many as `steps`.
+pub async fn insert(
+    tx: &mut Tx,
+    (account, id): (i64, i64),
+    settings: &Settings,
+    state: State,
+    steps: (&[Step], std::ops::Range<i64>),
+    now: Millis,
+) -> Result<()> {
+    execute!(
+        tx,
+        "INSERT INTO campaigns (id, account_id, external_id, name, description, state, profile_id, policy,
+                schedule_at, started_at, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)",
+        id,
+        account,
+        &settings.external_id,
+        &settings.name,
+        &settings.description,
+        state.as_str(),
+        settings.profile_id,
+        policy_text(&settings.policy),
+        settings.schedule_at,
+        (state == State::Running).then_some(now),
+        now
+    )?;
+    let gate = "INSERT INTO gates (owner, owner_id, account_id) VALUES ('campaign', $1, $2)";
+    execute!(tx, gate, id, account)?;
+    insert_steps(tx, (account, id), 1, steps).await
+}
+
+/// Replaces settings and steps of a campaign that the caller has locked, under the account's exclusive
+/// barrier: version + 1. Earlier versions stay, for what already went out; enrolments are mapped by a
+/// background pass, until which `mapped_version` is behind.
+pub async fn replace(
+    tx: &mut Tx,
+    campaign: &Campaign,
+    settings: &Settings,
+    steps: (&[Step], std::ops::Range<i64>),
+    now: Millis,
+) -> Result<i64> {
+    let version = campaign.version + 1;
+    execute!(
+        tx,
+        "UPDATE campaigns SET external_id = $2, name = $3, description = $4, profile_id = $5, policy = $6,
+                schedule_at = $7, version = $8, updated_at = $9 WHERE id = $1",
+        campaign.id,
+        &settings.external_id,
+        &settings.name,
+        &settings.description,
+        settings.profile_id,
+        policy_text(&settings.policy),
+        settings.schedule_at,
+        version,
+        now
+    )?;
+    insert_steps(tx, (campaign.account_id, campaign.id), version, steps).await?;
+    Ok(version)
+}
+
+fn policy_text(policy: &Policy) -> String {
+    // A Policy has nothing that JSON cannot say.
+    serde_json::to_string(policy).unwrap_or_else(|_| "{}".into())
+}
+
+async fn insert_steps(
+    tx: &mut Tx,
+    (account, campaign): (i64, i64),
+    version: i64,
+    (steps, ids): (&[Step], std::ops::Range<i64>),
+) -> Result<()> {
+    let rows: Vec<_> = ids
+        .zip(steps)
+        .map(|(id, s)| {
+            json!([
+                id,
+                s.number,
+                s.name,
+                s.channel.as_str(),
+                s.subject,
+                s.template,
+                s.ai_prompt,
+                s.delay.days,
+                s.delay.hours,
+                s.delay.minutes,
+                s.delay.seconds,
+                u8::from(s.include_previous_emails),
+                u8::from(s.active)
+            ])
+        })
+        .collect();
+    execute!(
+        tx,
+        "INSERT INTO steps (account_id, campaign_id, version, id, step_number, name, channel, subject, template,
+                ai_prompt, delay_days, delay_hours, delay_minutes, delay_seconds, include_previous_emails, active)
+         SELECT $1, $2, $3, CAST(e.value ->> 0 AS BIGINT), CAST(e.value ->> 1 AS BIGINT), e.value ->> 2,
+                e.value ->> 3, e.value ->> 4, e.value ->> 5, e.value ->> 6, CAST(e.value ->> 7 AS BIGINT),
+                CAST(e.value ->> 8 AS BIGINT), CAST(e.value ->> 9 AS BIGINT), CAST(e.value ->> 10 AS BIGINT),
+                CAST(e.value ->> 11 AS BIGINT) = 1, CAST(e.value ->> 12 AS BIGINT) = 1
+           FROM json_each($4) AS e",
+        account,
+        campaign,
+        version,
+        serde_json::Value::Array(rows).to_string()
+    )?;
+    Ok(())
+}
+
+/// The account's campaign with this number, whatever its state.
+pub async fn get(tx: &mut Tx, account: i64, id: i64) -> Result<Option<Campaign>> {
+    let sql = concat!("SELECT ", columns!(), " FROM campaigns WHERE account_id = $1 AND id = $2");
+    row!(tx, Stored, sql, account, id)?.map(Campaign::try_from).transpose()
+}
+
+/// The same, locked for the rest of the transaction. On SQLite the IMMEDIATE transaction is the lock.
+pub async fn lock(tx: &mut Tx, account: i64, id: i64) -> Result<Option<Campaign>> {
+    if !tx.is_postgres() {
+        return get(tx, account, id).await;
+    }
+    let sql = concat!("SELECT ", columns!(), " FROM campaigns WHERE account_id = $1 AND id = $2 FOR UPDATE");
+    row!(tx, Stored, sql, account, id)?.map(Campaign::try_from).transpose()
+}
+
+/// The account's campaigns in these states.
+pub async fn list(tx: &mut Tx, account: i64, states: &[State], page: Page) -> Result<Vec<Campaign>> {
+    let found = rows!(
+        tx,
+        Stored,
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM campaigns
+              WHERE account_id = $1 AND (created_at, id) > ($2, $3)
+                AND state IN (SELECT e.value ->> 0 FROM json_each($4) AS e)
+              ORDER BY created_at, id LIMIT $5 OFFSET $6"
+        ),
+        account,
+        page.after.0,
+        page.after.1,
+        words(states),
+        page.limit,
+        page.skip
+    )?;
+    found.into_iter().map(Campaign::try_from).collect()
+}
+
+/// How many campaigns the account has in these states.
+pub async fn count(tx: &mut Tx, account: i64, states: &[State]) -> Result<i64> {
+    let sql = "SELECT COUNT(*) FROM campaigns
+                WHERE account_id = $1 AND state IN (SELECT e.value ->> 0 FROM json_each($2) AS e)";
+    Ok(row!(tx, (i64,), sql, account, words(states))?.map_or(0, |r| r.0))
+}
+
+fn words(states: &[State]) -> String {
+    json!(states.iter().map(|s| [s.as_str()]).collect::<Vec<_>>()).to_string()
+}
+
+#[derive(sqlx::FromRow)]
+struct StoredStep {
+    campaign_id: i64,
+    id: i64,
+    step_number: i64,
+    name: String,
+    channel: String,
+    subject: Option<String>,
+    template: Option<String>,
+    ai_prompt: Option<String>,
+    delay_days: i64,
+    delay_hours: i64,
+    delay_minutes: i64,
+    delay_seconds: i64,
+    include_previous_emails: bool,
+    active: bool,
+}
+
+impl TryFrom<StoredStep> for Step {
+    type Error = Error;
+
+    fn try_from(s: StoredStep) -> Result<Self> {
+        let id = s.id;
+        let misread = |column, detail: String| Error::Stored { table: "steps", column, id, detail };
+        let small = |column, n: i64| u32::try_from(n).map_err(|_| misread(column, n.to_string()));
+        Ok(Step {
+            id,
+            number: small("step_number", s.step_number)?,
+            name: s.name,
+            channel: Channel::parse(&s.channel).ok_or_else(|| misread("channel", s.channel))?,
+            subject: s.subject,
+            template: s.template,
+            ai_prompt: s.ai_prompt,
+            delay: Delay {
+                days: small("delay_days", s.delay_days)?,
+                hours: small("delay_hours", s.delay_hours)?,
+                minutes: small("delay_minutes", s.delay_minutes)?,
+                seconds: small("delay_seconds", s.delay_seconds)?,
+            },
+            include_previous_emails: s.include_previous_emails,
+            active: s.active,
+        })
+    }
+}
+
+/// The steps of one version, ascending by number.
+pub async fn sequence(tx: &mut Tx, account: i64, campaign: i64, version: i64) -> Result<Sequence> {
+    let mut found = sequences(tx, account, &[(campaign, version)]).await?;
+    Ok(found.remove(&campaign).unwrap_or(Sequence { version, steps: vec![] }))
+}
+
+/// The steps of one version of each of these campaigns, by campaign.
+pub async fn sequences(tx: &mut Tx, account: i64, of: &[(i64, i64)]) -> Result<HashMap<i64, Sequence>> {
+    let found = rows!(
+        tx,
+        StoredStep,
+        "SELECT s.campaign_id, s.id, s.step_number, s.name, s.channel, s.subject, s.template, s.ai_prompt,
+                s.delay_days, s.delay_hours, s.delay_minutes, s.delay_seconds, s.include_previous_emails, s.active
+           FROM (SELECT CAST(e.value ->> 0 AS BIGINT) AS campaign, CAST(e.value ->> 1 AS BIGINT) AS version
+                   FROM json_each($2) AS e) AS w
+           JOIN steps s ON s.account_id = $1 AND s.campaign_id = w.campaign AND s.version = w.version
+          ORDER BY s.campaign_id, s.step_number",
+        account,
+        json!(of).to_string()
+    )?;
+    let mut sequences: HashMap<i64, Sequence> =
+        of.iter().map(|&(campaign, version)| (campaign, Sequence { version, steps: vec![] })).collect();
+    for row in found {
+        if let Some(sequence) = sequences.get_mut(&row.campaign_id) {
+            sequence.steps.push(row.try_into()?);
+        }
+    }
+    Ok(sequences)
+}
+
+/// Changes the state of a campaign that the caller has locked: the new one, or `None` where it is refused. A
+/// first start that has no `schedule_time` counts the first steps from now.
+pub async fn change(tx: &mut Tx, campaign: &Campaign, change: Change, now: Millis) -> Result<Option<State>> {
+    let later = campaign.schedule_at.is_some_and(|at| at > now);
+    let Some(state) = campaign.state.change(change, later) else { return Ok(None) };
+    if state == campaign.state {
+        return Ok(Some(state));
+    }
+    let mut policy = campaign.policy.clone();
+    if change == Change::Start && campaign.started_at.is_none() {
+        policy.starts_at = Some(campaign.schedule_at.filter(|_| later).unwrap_or(now));
+    }
+    let changed = execute!(
+        tx,
+        "UPDATE campaigns SET state = $3, policy = $4, updated_at = $5,
+                started_at = CASE WHEN $3 = 'running' THEN COALESCE(started_at, $5) ELSE started_at END,
+                completed_at = CASE WHEN $3 = 'completed' THEN $5 ELSE completed_at END
+          WHERE id = $1 AND state = $2",
+        campaign.id,
+        campaign.state.as_str(),
+        state.as_str(),
+        policy_text(&policy),
+        now
+    )?;
+    Ok((changed == 1).then_some(state))
+}
+
+/// How many messages of the campaign are in each state, over all rounds.
+pub async fn counts(tx: &mut Tx, account: i64, campaign: i64) -> Result<Vec<(String, i64)>> {
+    rows!(
+        tx,
+        (String, i64),
+        "SELECT state, COUNT(*) FROM messages
+          WHERE account_id = $1 AND campaign_id = $2 AND kind = 'step' GROUP BY state ORDER BY state",
+        account,
+        campaign
+    )
+}

@@ -1,0 +1,167 @@
+//! API keys: a public prefix to find the row, and the hash of the secret. The secret itself is never stored.
+
+use crate::db::{Tx, execute, row, rows};
+use crate::error::Result;
+use sendwright_workflows::clock::{MINUTE, Millis};
+use subtle::ConstantTimeEq;
+
+/// A key to be stored.
+#[derive(Debug, Clone)]
+pub struct NewKey<'a> {
+    /// Its row.
+    pub id: i64,
+    /// Whose key it is.
+    pub account_id: i64,
+    /// The user whose rights it inherits.
+    pub user_id: i64,
+    /// What people call it.
+    pub name: &'a str,
+    /// The public part, unique.
+    pub prefix: &'a str,
+    /// SHA-256 of the whole key, hex.
+    pub hash: &'a str,
+    /// What it may do; empty means everything its user may.
+    pub scopes: &'a [String],
+    /// The limits it lives under.
+    pub tier: &'a str,
+    /// `live` or `test`.
+    pub mode: &'a str,
+    /// When it stops working.
+    pub expires_at: Option<Millis>,
+}
+
+/// A key as it is listed: nothing of it opens anything.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Key {
+    /// Its row.
+    pub id: i64,
+    /// What people call it.
+    pub name: String,
+    /// The public part.
+    pub prefix: String,
+    /// The user whose rights it inherits.
+    pub user_email: String,
+    /// A JSON array.
+    pub scopes: String,
+    /// The limits it lives under.
+    pub tier: String,
+    /// `live` or `test`.
+    pub mode: String,
+    /// When it stops working.
+    pub expires_at: Option<Millis>,
+    /// When it was revoked.
+    pub revoked_at: Option<Millis>,
+    /// About when it was last used: moved at most once a minute.
+    pub last_used_at: Option<Millis>,
+    /// When it was made.
+    pub created_at: Millis,
+}
+
+/// A key with all that decides whether it is let in: one row, read anew at every request, so that a
+/// revocation holds at once in every process.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Holder {
+    /// The key's row.
+    pub key_id: i64,
+    /// Its account.
+    pub account_id: i64,
+    /// Its user.
+    pub user_id: i64,
+    /// Its user's e-mail (S1-07, `authenticated_user`).
+    pub user_email: String,
+    /// A JSON array.
+    pub scopes: String,
+    /// `live` or `test`.
+    pub mode: String,
+    /// The tier's limits, a JSON object by dialect.
+    pub limits: String,
+    /// Whether user and account are active.
+    pub active: bool,
+    hash: String,
+    expires_at: Option<Millis>,
+    revoked_at: Option<Millis>,
+    last_used_at: Option<Millis>,
+}
+
+impl Holder {
+    /// Whether `hash` is the key's, neither revoked nor expired; compared in constant time.
+    pub fn opens(&self, hash: &str, now: Millis) -> bool {
+        let same: bool = self.hash.as_bytes().ct_eq(hash.as_bytes()).into();
+        same && self.revoked_at.is_none() && self.expires_at.is_none_or(|at| now < at)
+    }
+
+    /// Whether `last_used_at` is old enough to be moved.
+    pub fn is_stale(&self, now: Millis) -> bool {
+        self.last_used_at.is_none_or(|at| now - at >= MINUTE)
+    }
+}
+
+/// Inserts a key.
+pub async fn insert(tx: &mut Tx, key: &NewKey<'_>, now: Millis) -> Result<()> {
+    execute!(
+        tx,
+        "INSERT INTO keys (id, account_id, user_id, name, prefix, hash, scopes, tier, mode, expires_at, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        key.id,
+        key.account_id,
+        key.user_id,
+        key.name,
+        key.prefix,
+        key.hash,
+        serde_json::json!(key.scopes).to_string(),
+        key.tier,
+        key.mode,
+        key.expires_at,
+        now
+    )?;
+    Ok(())
+}
+
+/// The key with this public prefix.
+pub async fn find(tx: &mut Tx, prefix: &str) -> Result<Option<Holder>> {
+    row!(
+        tx,
+        Holder,
+        "SELECT k.id AS key_id, k.account_id, k.user_id, u.email AS user_email, k.scopes, k.mode, t.limits,
+                u.active AND a.active AS active, k.hash, k.expires_at, k.revoked_at, k.last_used_at
+           FROM keys k
+           JOIN users u ON u.id = k.user_id
+           JOIN accounts a ON a.id = k.account_id
+           JOIN tiers t ON t.name = k.tier
+          WHERE k.prefix = $1",
+        prefix
+    )
+}
+
+/// Notes that a key was used, unless another request did within the minute.
+pub async fn touch(tx: &mut Tx, id: i64, now: Millis) -> Result<()> {
+    execute!(
+        tx,
+        "UPDATE keys SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at <= $3)",
+        id,
+        now,
+        now - MINUTE
+    )?;
+    Ok(())
+}
+
+/// The account's keys by number, those above `after`.
+pub async fn list(tx: &mut Tx, account: i64, after: i64, limit: i64) -> Result<Vec<Key>> {
+    rows!(
+        tx,
+        Key,
+        "SELECT k.id, k.name, k.prefix, u.email AS user_email, k.scopes, k.tier, k.mode, k.expires_at,
+                k.revoked_at, k.last_used_at, k.created_at
+           FROM keys k JOIN users u ON u.id = k.user_id
+          WHERE k.account_id = $1 AND k.id > $2 ORDER BY k.id LIMIT $3",
+        account,
+        after,
+        limit
+    )
+}
+
+/// Revokes a key; again is no error. Whether there is such a key.
+pub async fn revoke(tx: &mut Tx, account: i64, id: i64, now: Millis) -> Result<bool> {
+    let sql = "UPDATE keys SET revoked_at = COALESCE(revoked_at, $3) WHERE account_id = $1 AND id = $2";
+    Ok(execute!(tx, sql, account, id, now)? == 1)
+}

@@ -1,0 +1,187 @@
+//! Sending profiles: how an account's messages leave, as whom, and how fast.
+
+use crate::db::{Tx, execute, row, rows};
+use crate::error::Result;
+use crate::page::Page;
+use sendwright_workflows::clock::Millis;
+
+/// The table's name, which sealed URLs are bound to.
+pub const TABLE: &str = "sending_profiles";
+
+/// A sending profile to be stored.
+#[derive(Debug, Clone, Default)]
+pub struct NewProfile {
+    /// Its row.
+    pub id: i64,
+    /// Whose it is.
+    pub account_id: i64,
+    /// Unique in the account.
+    pub name: String,
+    /// `smtp` with a URL of its own, or `default`, which follows the process's transport.
+    pub transport: String,
+    /// The URL, sealed for this row.
+    pub url_sealed: Option<String>,
+    /// The sender's address.
+    pub from_email: Option<String>,
+    /// The sender's name.
+    pub from_name: Option<String>,
+    /// Where answers go.
+    pub reply_to: Option<String>,
+    /// Most messages in any second.
+    pub per_second: Option<f64>,
+    /// Most messages in a clock minute.
+    pub per_minute: Option<i64>,
+    /// Most messages in a calendar day of `timezone`.
+    pub per_day: Option<i64>,
+    /// IANA zone.
+    pub timezone: String,
+    /// `verify`, `park` or `resend`.
+    pub on_uncertain: Option<String>,
+    /// Campaigns that name no profile use it.
+    pub is_default: bool,
+}
+
+impl NewProfile {
+    /// An account's first profile: it follows the process's transport.
+    pub fn default_of(id: i64, account_id: i64) -> Self {
+        Self {
+            id,
+            account_id,
+            name: "default".into(),
+            transport: "default".into(),
+            timezone: "UTC".into(),
+            is_default: true,
+            ..Self::default()
+        }
+    }
+}
+
+/// A stored profile, without its URL.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub struct Profile {
+    /// Its row.
+    pub id: i64,
+    /// Whose it is.
+    pub account_id: i64,
+    /// Unique in the account.
+    pub name: String,
+    /// `smtp` or `default`.
+    pub transport: String,
+    /// The sender's address.
+    pub from_email: Option<String>,
+    /// The sender's name.
+    pub from_name: Option<String>,
+    /// Where answers go.
+    pub reply_to: Option<String>,
+    /// Most messages in any second.
+    pub per_second: Option<f64>,
+    /// Most messages in a clock minute.
+    pub per_minute: Option<i64>,
+    /// Most messages in a calendar day of `timezone`.
+    pub per_day: Option<i64>,
+    /// IANA zone.
+    pub timezone: String,
+    /// `verify`, `park` or `resend`.
+    pub on_uncertain: Option<String>,
+    /// `active`, `paused` or `disabled`.
+    pub state: String,
+    /// Until when it is paused, where that is known.
+    pub paused_until: Option<Millis>,
+    /// Why it is not active.
+    pub why: Option<String>,
+    /// Campaigns that name no profile use it.
+    pub is_default: bool,
+    /// When it was made.
+    pub created_at: Millis,
+}
+
+macro_rules! columns {
+    () => {
+        "id, account_id, name, transport, from_email, from_name, reply_to, per_second, per_minute, per_day,
+         timezone, on_uncertain, state, paused_until, why, is_default, created_at"
+    };
+}
+
+/// Inserts a profile with its gate; its name taken is [`crate::Error::Duplicate`].
+pub async fn insert(tx: &mut Tx, new: &NewProfile, now: Millis) -> Result<()> {
+    execute!(
+        tx,
+        "INSERT INTO sending_profiles (id, account_id, name, transport, url_sealed, from_email, from_name, reply_to,
+                per_second, per_minute, per_day, timezone, on_uncertain, is_default, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15)",
+        new.id,
+        new.account_id,
+        &new.name,
+        &new.transport,
+        &new.url_sealed,
+        &new.from_email,
+        &new.from_name,
+        &new.reply_to,
+        new.per_second,
+        new.per_minute,
+        new.per_day,
+        &new.timezone,
+        &new.on_uncertain,
+        new.is_default,
+        now
+    )?;
+    let gate = "INSERT INTO gates (owner, owner_id, account_id) VALUES ('profile', $1, $2)";
+    execute!(tx, gate, new.id, new.account_id)?;
+    Ok(())
+}
+
+/// The account's profile with this number.
+pub async fn get(tx: &mut Tx, account: i64, id: i64) -> Result<Option<Profile>> {
+    row!(
+        tx,
+        Profile,
+        concat!("SELECT ", columns!(), " FROM sending_profiles WHERE account_id = $1 AND id = $2"),
+        account,
+        id
+    )
+}
+
+/// The profile that campaigns without one use.
+pub async fn default_of(tx: &mut Tx, account: i64) -> Result<Option<Profile>> {
+    row!(
+        tx,
+        Profile,
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM sending_profiles WHERE account_id = $1 AND is_default ORDER BY id LIMIT 1"
+        ),
+        account
+    )
+}
+
+/// The account's profiles.
+pub async fn list(tx: &mut Tx, account: i64, page: Page) -> Result<Vec<Profile>> {
+    rows!(
+        tx,
+        Profile,
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM sending_profiles WHERE account_id = $1 AND (created_at, id) > ($2, $3)
+              ORDER BY created_at, id LIMIT $4 OFFSET $5"
+        ),
+        account,
+        page.after.0,
+        page.after.1,
+        page.limit,
+        page.skip
+    )
+}
+
+/// How many profiles the account has.
+pub async fn count(tx: &mut Tx, account: i64) -> Result<i64> {
+    let sql = "SELECT COUNT(*) FROM sending_profiles WHERE account_id = $1";
+    Ok(row!(tx, (i64,), sql, account)?.map_or(0, |r| r.0))
+}
+
+/// A profile's sealed URL, for whoever connects: `None` where it follows the process's transport.
+pub async fn sealed_url(tx: &mut Tx, id: i64) -> Result<Option<String>> {
+    let sql = "SELECT url_sealed FROM sending_profiles WHERE id = $1";
+    Ok(row!(tx, (Option<String>,), sql, id)?.and_then(|r| r.0))
+}

@@ -1,0 +1,118 @@
+//! What may not be sent to. A suppression knows a hash and a hint, so that it outlives the contact.
+
+use crate::db::{Tx, execute, row, rows};
+use crate::error::Result;
+use crate::page::Page;
+use sendwright_workflows::clock::Millis;
+use serde_json::json;
+use std::collections::HashSet;
+
+/// An address that nothing is sent to.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Suppression {
+    /// Its row.
+    pub id: i64,
+    /// Whose it is.
+    pub account_id: i64,
+    /// `email`, `sms` or `whatsapp`.
+    pub channel: String,
+    /// The salted hash of the address.
+    pub address_hash: String,
+    /// The masked address, for people.
+    pub hint: String,
+    /// `opt_out`, `bounced`, `complained` or `manual`.
+    pub why: String,
+    /// Where it came from: `unsubscribe_link`, `api`, `command`, `import`.
+    pub source: String,
+    /// When.
+    pub created_at: Millis,
+}
+
+macro_rules! columns {
+    () => {
+        "id, account_id, channel, address_hash, hint, why, source, created_at"
+    };
+}
+
+/// Suppresses an address; whether it was not suppressed before. The caller holds the account's barrier
+/// exclusively where a promise rests on it (SEND_PROTOCOL 4).
+pub async fn add(tx: &mut Tx, new: &Suppression) -> Result<bool> {
+    let added = execute!(
+        tx,
+        concat!(
+            "INSERT INTO suppressions (",
+            columns!(),
+            ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (account_id, channel, address_hash) DO NOTHING"
+        ),
+        new.id,
+        new.account_id,
+        &new.channel,
+        &new.address_hash,
+        &new.hint,
+        &new.why,
+        &new.source,
+        new.created_at
+    )?;
+    Ok(added == 1)
+}
+
+/// The suppression of an address, if there is one.
+pub async fn find(
+    tx: &mut Tx,
+    account: i64,
+    channel: &str,
+    address_hash: &str,
+) -> Result<Option<Suppression>> {
+    row!(
+        tx,
+        Suppression,
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM suppressions WHERE account_id = $1 AND channel = $2 AND address_hash = $3"
+        ),
+        account,
+        channel,
+        address_hash
+    )
+}
+
+/// Which of these address hashes are suppressed on a channel.
+pub async fn among(tx: &mut Tx, account: i64, channel: &str, hashes: &[&str]) -> Result<HashSet<String>> {
+    let hashes: Vec<[&str; 1]> = hashes.iter().map(|h| [*h]).collect();
+    let found = rows!(
+        tx,
+        (String,),
+        "SELECT address_hash FROM suppressions WHERE account_id = $1 AND channel = $2
+            AND address_hash IN (SELECT e.value ->> 0 FROM json_each($3) AS e)",
+        account,
+        channel,
+        json!(hashes).to_string()
+    )?;
+    Ok(found.into_iter().map(|r| r.0).collect())
+}
+
+/// The account's suppressions.
+pub async fn list(tx: &mut Tx, account: i64, page: Page) -> Result<Vec<Suppression>> {
+    rows!(
+        tx,
+        Suppression,
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM suppressions WHERE account_id = $1 AND (created_at, id) > ($2, $3)
+              ORDER BY created_at, id LIMIT $4 OFFSET $5"
+        ),
+        account,
+        page.after.0,
+        page.after.1,
+        page.limit,
+        page.skip
+    )
+}
+
+/// How many addresses the account has suppressed.
+pub async fn count(tx: &mut Tx, account: i64) -> Result<i64> {
+    let sql = "SELECT COUNT(*) FROM suppressions WHERE account_id = $1";
+    Ok(row!(tx, (i64,), sql, account)?.map_or(0, |r| r.0))
+}
