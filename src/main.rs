@@ -1,2 +1,22 @@
-//! x
-fn main() {}
+//! Sendwright: one binary, every role.
+
+mod cli;
+mod commands;
+mod config;
+mod failure;
+mod lock;
+mod shutdown;
+mod table;
+mod telemetry;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // One TLS provider for everything; a second call would only say that it is there already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match commands::run(cli::Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(),
+    }
+}

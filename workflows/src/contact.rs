@@ -1,5 +1,6 @@
 //! A contact: a person who may be written to.
 
+use crate::variables::Fields;
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -33,6 +34,24 @@ pub struct Contact {
     /// Everything else that is known of them.
     #[serde(default)]
     pub attributes: Map<String, Value>,
+}
+
+impl Contact {
+    /// What templates and prompts see of them; the message's own values are added by whoever makes it.
+    pub fn fields(&self) -> Fields<'_> {
+        Fields {
+            email: self.email.as_deref().unwrap_or_default(),
+            first_name: self.first_name.as_deref(),
+            last_name: self.last_name.as_deref(),
+            company: self.company.as_deref(),
+            title: self.title.as_deref(),
+            phone: self.phone.as_deref(),
+            website: self.website.as_deref(),
+            industry: self.industry.as_deref(),
+            attributes: Some(&self.attributes),
+            ..Fields::default()
+        }
+    }
 }
 
 /// The zone a contact is reckoned in: its own, else the campaign's, else the account's.

@@ -3,6 +3,7 @@
 //! Everything here decides and does nothing else. The worker, `simulate`, `explain` and the tests call the
 //! same functions, which is why they agree.
 
+pub mod address;
 pub mod campaign;
 pub mod clock;
 pub mod contact;
@@ -12,6 +13,9 @@ pub mod message;
 pub mod quiet_hours;
 pub mod rate_limit;
 pub mod reason;
+pub mod render;
 pub mod sequence;
+pub mod signing;
 pub mod simulate;
 pub mod spec;
+pub mod variables;

@@ -1,6 +1,7 @@
 //! Reading a JSON object field by field, with every fault collected under its path.
 
 use super::{FieldError, zone};
+use crate::address::Email;
 use chrono_tz::Tz;
 use serde_json::{Map, Value};
 use std::ops::RangeInclusive;
@@ -146,6 +147,17 @@ impl<'a, 'e> Fields<'a, 'e> {
             Ok(zone) => Some(zone),
             Err(why) => {
                 self.fault(name, "invalid_timezone", why);
+                None
+            }
+        }
+    }
+
+    /// One e-mail address.
+    pub(super) fn email(&mut self, name: &str) -> Option<Email> {
+        match Email::parse(self.string(name)?) {
+            Ok(email) => Some(email),
+            Err(why) => {
+                self.fault(name, "invalid_email", why.to_string());
                 None
             }
         }

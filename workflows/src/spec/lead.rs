@@ -2,6 +2,7 @@
 
 use super::fields::{Fields, Lines, check_text};
 use super::{FieldError, zone};
+use crate::address::Email;
 use crate::contact::Contact;
 use crate::ids::Kind;
 use chrono_tz::Tz;
@@ -32,10 +33,10 @@ const MOST_TOTAL: usize = 64 * 1024;
 const MOST_NAME: usize = 200;
 
 /// A lead that passed every check.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeadBody {
-    /// The address, trimmed.
-    pub email: String,
+    /// The address.
+    pub email: Email,
     /// First name.
     pub first_name: Option<String>,
     /// Last name.
@@ -100,7 +101,7 @@ impl LeadBody {
     pub fn into_contact(self, id: i64) -> Contact {
         Contact {
             id,
-            email: Some(self.email),
+            email: Some(self.email.into()),
             first_name: self.first_name,
             last_name: self.last_name,
             company: self.company,
@@ -154,8 +155,9 @@ fn column(header: &str) -> Option<String> {
 
 fn read(body: &Value, errors: &mut Vec<FieldError>) -> Option<LeadBody> {
     let mut fields = Fields::open("", body, errors)?;
+    let email = read_email(&mut fields);
     let mut line = |name| fields.text(name, 500, Lines::One);
-    let lead = LeadBody {
+    Some(LeadBody {
         first_name: line("first_name"),
         last_name: line("last_name"),
         company: line("company"),
@@ -166,10 +168,10 @@ fn read(body: &Value, errors: &mut Vec<FieldError>) -> Option<LeadBody> {
         website: fields.text("website", 2_048, Lines::One),
         timezone: read_zone(&mut fields),
         campaign_id: fields.reference("campaign_id", Kind::Campaign, "Campaign {} not found or inactive"),
-        email: read_email(&mut fields).unwrap_or_default(),
         attributes: read_attributes(&mut fields),
-    };
-    Some(lead)
+        // Last: the other fields have told their faults by now.
+        email: email?,
+    })
 }
 
 /// A blank zone is none: exports are full of them.
@@ -178,21 +180,11 @@ fn read_zone(fields: &mut Fields) -> Option<Tz> {
     zone(text).map_err(|why| fields.fault("timezone", "invalid_timezone", why)).ok()
 }
 
-fn read_email(fields: &mut Fields) -> Option<String> {
+fn read_email(fields: &mut Fields) -> Option<Email> {
     if fields.value("email").is_none() {
         fields.fault("email", "required", "is required");
-        return None;
     }
-    address(fields.string("email")?).map_err(|why| fields.fault("email", "invalid_email", why)).ok()
-}
-
-/// An address as its one form.
-pub(super) fn address(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    match email_address::EmailAddress::is_valid(text) {
-        true => Ok(text.to_owned()),
-        false => Err("is not an e-mail address".to_owned()),
-    }
+    fields.email("email")
 }
 
 fn read_attributes(fields: &mut Fields) -> Map<String, Value> {

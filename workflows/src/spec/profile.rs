@@ -2,6 +2,7 @@
 
 use super::FieldError;
 use super::fields::{Fields, Lines};
+use crate::address::{Email, display_name};
 use crate::campaign::OnUncertain;
 use crate::rate_limit::Rates;
 use serde_json::Value;
@@ -31,11 +32,11 @@ pub struct ProfileBody {
     /// `smtp://` or `smtps://`, user and password included; absent: the process's own transport.
     pub smtp_url: Option<String>,
     /// The sender's address.
-    pub from_email: Option<String>,
+    pub from_email: Option<Email>,
     /// The sender's name.
     pub from_name: Option<String>,
     /// Where answers go.
-    pub reply_to: Option<String>,
+    pub reply_to: Option<Email>,
     /// The limits, and the zone their day is counted in.
     pub rates: Rates,
     /// What to do with a hand-over of unknown outcome; absent: what the campaign says.
@@ -81,9 +82,9 @@ pub(super) fn read(
     let body = ProfileBody {
         name: name.unwrap_or_default(),
         smtp_url: read_url(&mut fields),
-        from_email: read_address(&mut fields, "from_email"),
-        from_name: fields.text("from_name", 200, Lines::One),
-        reply_to: read_address(&mut fields, "reply_to"),
+        from_email: fields.email("from_email"),
+        from_name: read_sender(&mut fields),
+        reply_to: fields.email("reply_to"),
         rates: read_rates(&mut fields),
         on_uncertain: fields.choice("on_uncertain", super::campaign::ON_UNCERTAIN),
         warnings,
@@ -98,12 +99,11 @@ fn read_rates(fields: &mut Fields) -> Rates {
     Rates { per_second, per_minute, per_day, zone: fields.zone("timezone").unwrap_or_default() }
 }
 
-fn read_address(fields: &mut Fields, name: &str) -> Option<String> {
-    let text = fields.text(name, 320, Lines::One)?;
-    match super::lead::address(&text) {
-        Ok(address) => Some(address),
+fn read_sender(fields: &mut Fields) -> Option<String> {
+    match display_name(fields.string("from_name")?) {
+        Ok(name) => Some(name.to_owned()),
         Err(why) => {
-            fields.fault(name, "invalid_email", why);
+            fields.fault("from_name", "invalid_format", why.to_string());
             None
         }
     }

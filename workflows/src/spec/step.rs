@@ -1,7 +1,8 @@
 //! One submitted step.
 
 use super::FieldError;
-use super::fields::{Fields, Lines};
+use super::fields::Fields;
+use crate::render::{self, Kind};
 use crate::sequence::{Channel, Delay, Step};
 use serde_json::Value;
 
@@ -9,8 +10,6 @@ use serde_json::Value;
 pub(super) const MOST_STEPS: usize = 100;
 /// Most characters of a subject's template (RFC 5322, 2.1.1).
 const MOST_SUBJECT: usize = 998;
-/// Most characters of a template or a prompt, before the template's own check.
-const MOST_TEXT: usize = 256 * 1024;
 
 const KNOWN: &[&str] = &[
     "id",
@@ -49,9 +48,9 @@ pub(super) fn read(
         number: number.unwrap_or_default(),
         name: name.unwrap_or_default(),
         channel: fields.choice("channel", &[("email", Channel::Email)]).unwrap_or_default(),
-        subject: words(&mut fields, "subject", MOST_SUBJECT, Lines::One),
-        template: words(&mut fields, "template", MOST_TEXT, Lines::Many),
-        ai_prompt: words(&mut fields, "ai_prompt", MOST_TEXT, Lines::Many),
+        subject: read_template(&mut fields, "subject", Kind::Subject, warnings),
+        template: read_template(&mut fields, "template", Kind::Text, warnings),
+        ai_prompt: read_template(&mut fields, "ai_prompt", Kind::Text, warnings),
         delay: read_delay(&mut fields),
         include_previous_emails: fields.flag("include_previous_emails").unwrap_or(false),
         active: fields.flag("is_active").unwrap_or(true),
@@ -94,7 +93,34 @@ fn blank(fields: &Fields, name: &str) -> bool {
     fields.value(name).is_none_or(|value| value.as_str().is_some_and(|text| text.trim().is_empty()))
 }
 
-/// A text that counts as absent where it says nothing.
-fn words(fields: &mut Fields, name: &str, most: usize, lines: Lines) -> Option<String> {
-    if blank(fields, name) { None } else { fields.text(name, most, lines) }
+/// A text that counts as absent where it says nothing, checked as the template it is.
+fn read_template(
+    fields: &mut Fields,
+    name: &str,
+    kind: Kind,
+    warnings: &mut Vec<FieldError>,
+) -> Option<String> {
+    if blank(fields, name) {
+        return None;
+    }
+    let source = fields.string(name)?;
+    if kind == Kind::Subject && source.chars().count() > MOST_SUBJECT {
+        fields.fault(name, "too_long", format!("must have at most {MOST_SUBJECT} characters"));
+        return None;
+    }
+    match render::check(kind, source) {
+        Ok(checked) => {
+            let odd = |finding: render::Finding| {
+                FieldError::new(fields.path(name), finding.code, finding.to_string())
+            };
+            warnings.extend(checked.warnings.into_iter().map(odd));
+            Some(source.to_owned())
+        }
+        Err(findings) => {
+            for finding in findings {
+                fields.fault(name, "invalid_template", finding.to_string());
+            }
+            None
+        }
+    }
 }

@@ -1,0 +1,35 @@
+//! One file per command; this one says which is which.
+
+mod migrate;
+mod open;
+mod preview;
+mod read;
+mod simulate;
+
+use crate::cli::{Cli, Command};
+use crate::config::{Config, Overrides, Role, Sources};
+use crate::failure::Failure;
+use crate::telemetry;
+
+/// Runs what the command line asks for.
+///
+/// # Errors
+/// Why it did not succeed, with its exit code.
+pub fn run(cli: Cli) -> Result<(), Failure> {
+    let sources = Sources::of_process(cli.config);
+    let data = cli.data;
+    let command = |over: Overrides| load(&sources, Role::Command, Overrides { data: data.clone(), ..over });
+    match cli.command {
+        Command::Simulate(args) => simulate::run(&args),
+        Command::Preview(args) => preview::run(&args),
+        Command::Migrate => migrate::run(&command(Overrides::default())?),
+        _ => Err(Failure::new("not here yet")),
+    }
+}
+
+/// Reads the configuration and starts logging by it.
+fn load(sources: &Sources, role: Role, over: Overrides) -> Result<Config, Failure> {
+    let config = Config::load(sources, role, over).map_err(Failure::config)?;
+    telemetry::start(&config.log, role == Role::Command);
+    Ok(config)
+}
