@@ -41,7 +41,8 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 /// Lets a request in by its key, within the key's limits for this dialect, whose state goes on the answer.
 pub async fn guard(State(door): State<Door>, mut request: Request, next: Next) -> Response {
     let state = &door.state;
-    let (now, holder) = match admit(state, &request).await {
+    let peer = Peer::of(request.extensions());
+    let (now, holder) = match admit(state, request.headers(), request.method(), peer).await {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal.into_response(),
     };
@@ -66,16 +67,21 @@ pub async fn guard(State(door): State<Door>, mut request: Request, next: Next) -
 }
 
 /// The key's holder. Every key that does not open is refused alike; an inactive user only where the key is right.
-async fn admit(state: &ApiState, request: &Request) -> Result<(Millis, Holder), Refusal> {
+async fn admit(
+    state: &ApiState,
+    headers: &HeaderMap,
+    method: &Method,
+    peer: Peer,
+) -> Result<(Millis, Holder), Refusal> {
     let now = state.core.now()?;
-    let key = given(request.headers()).and_then(|text| ApiKey::parse(&text));
+    let key = given(headers).and_then(|text| ApiKey::parse(&text));
     let mut tx = state.core.store.read().await?;
     // A key of no shape is looked up as well: it must not be told apart by the time it takes.
     let found = keys::find(&mut tx, key.as_ref().map_or("", ApiKey::prefix)).await?;
     tx.rollback().await?;
     let hash = key.map(|key| key.hash()).unwrap_or_default();
     let Some(holder) = found.filter(|holder| holder.opens(&hash, now)) else {
-        let failures = format!("bad-key:{}", Peer::of(request.extensions()).0);
+        let failures = format!("bad-key:{}", peer.0);
         let counted = state.limiter.check(&failures, &[MOST_FAILURES]).await;
         return Err(match counted.allowed {
             true => Refusal::Unauthorized,
@@ -85,7 +91,7 @@ async fn admit(state: &ApiState, request: &Request) -> Result<(Millis, Holder), 
     if !holder.active {
         return Err(Refusal::Inactive);
     }
-    check_scope(&holder, request.method())?;
+    check_scope(&holder, method)?;
     if holder.is_stale(now) {
         touch(state.clone(), holder.key_id, now);
     }
@@ -113,7 +119,11 @@ fn check_scope(holder: &Holder, method: &Method) -> Result<(), Refusal> {
 }
 
 /// Counts the call under every limit the key's tier has for the dialect; none where it has none.
-async fn allowance(state: &ApiState, dialect: Dialect, holder: &Holder) -> Result<Option<Allowance>, Refusal> {
+async fn allowance(
+    state: &ApiState,
+    dialect: Dialect,
+    holder: &Holder,
+) -> Result<Option<Allowance>, Refusal> {
     let limits = tiers::limits(&holder.limits, dialect.name())?;
     let rules: Vec<Rule> = limits
         .iter()

@@ -29,7 +29,9 @@ fn refusal(error: &serde_json::Error) -> Refusal {
         return Refusal::Malformed("malformed_json", format!("the body is not JSON: {what} at {place}"));
     };
     match code {
-        "duplicate_key" => Refusal::Malformed(code, format!("a name is given twice in one object at {place}")),
+        "duplicate_key" => {
+            Refusal::Malformed(code, format!("a name is given twice in one object at {place}"))
+        }
         "too_deep" => Refusal::Malformed(code, format!("more than {MOST_DEPTH} levels deep at {place}")),
         "too_many_keys" => {
             Refusal::Malformed(code, format!("an object has at most {MOST_NAMES} names; more at {place}"))
@@ -129,9 +131,20 @@ mod tests {
 
     #[test]
     fn what_is_not_json_is_refused_with_its_place() {
-        let broken: [&[u8]; 12] =
-            [b"", b"{", b"{}x", b"{'a':1}", b"{\"a\":NaN}", b"//\n{}", b"[1,]", b"\"\\ud800\"", b"\"\xff\"",
-             b"1e309", b"tru", b"{\"a\" 1}"];
+        let broken: [&[u8]; 12] = [
+            b"",
+            b"{",
+            b"{}x",
+            b"{'a':1}",
+            b"{\"a\":NaN}",
+            b"//\n{}",
+            b"[1,]",
+            b"\"\\ud800\"",
+            b"\"\xff\"",
+            b"1e309",
+            b"tru",
+            b"{\"a\" 1}",
+        ];
         for text in broken {
             assert_eq!(code(text), "malformed_json", "{text:?}");
         }

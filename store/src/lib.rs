@@ -17,7 +17,7 @@ pub mod ids;
 pub mod keys;
 pub mod migrate;
 pub mod page;
-//pub mod secrets;
+pub mod secrets;
 pub mod sending_profiles;
 pub mod suppressions;
 pub mod tiers;

@@ -17,7 +17,8 @@ impl Seals {
     /// `secrets`, the newest first.
     pub fn new(secrets: &[Secret]) -> Self {
         let keys = secrets.iter().map(|secret| {
-            let key = Sha256::new().chain_update(b"sendwright seal 1").chain_update(secret.as_bytes()).finalize();
+            let key =
+                Sha256::new().chain_update(b"sendwright seal 1").chain_update(secret.as_bytes()).finalize();
             (secret.key_id(), Aes256Gcm::new(&key))
         });
         Self(Arc::new(keys.collect()))
@@ -77,7 +78,7 @@ mod tests {
     #[test]
     fn a_new_secret_seals_and_the_old_one_still_opens() {
         let (old, new) = (Secret::new([1; 32]), Secret::new([2; 32]));
-        let sealed = Seals::new(&[old.clone()]).seal("sending_profiles", 1, "x").unwrap();
+        let sealed = Seals::new(std::slice::from_ref(&old)).seal("sending_profiles", 1, "x").unwrap();
         let both = Seals::new(&[new.clone(), old]);
         assert_eq!(both.open("sending_profiles", 1, &sealed).unwrap(), "x");
         let renewed = both.seal("sending_profiles", 1, "x").unwrap();

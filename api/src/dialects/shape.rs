@@ -93,9 +93,7 @@ pub async fn shape(State(door): State<Door>, request: Request, next: Next) -> Re
     let made = next.run(request).await;
     let refusal = match made.extensions().get::<Arc<Refusal>>() {
         Some(refusal) => refusal.clone(),
-        None if made.status().is_client_error() || made.status().is_server_error() => {
-            Arc::new(of_router(made.status()))
-        }
+        None if is_of_router(&made) => Arc::new(of_router(made.status())),
         None => return made,
     };
     if let Refusal::Replayed(answer) = &*refusal {
@@ -133,6 +131,13 @@ fn carry(made: Response, mut response: Response) -> Response {
         }
     }
     response
+}
+
+/// An error without a body of ours: neither JSON nor a page.
+fn is_of_router(made: &Response) -> bool {
+    let kind = made.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let is_ours = kind.starts_with("application/json") || kind.starts_with("text/html");
+    (made.status().is_client_error() || made.status().is_server_error()) && !is_ours
 }
 
 fn of_router(status: StatusCode) -> Refusal {
