@@ -1,1 +1,26 @@
-//! HTTP in, rows and hints out
+//! HTTP in, rows and hints out.
+//!
+//! A request is parsed by a dialect, done by an operation, rendered by the dialect again. A mutation is one
+//! [`Work`]: one transaction with its rows, events, audit line and stored answer; hints follow its commit.
+//! No handler talks to a mail server, a model or anybody's webhook: this crate cannot.
+
+pub mod answer;
+mod auth;
+mod dialects;
+mod health;
+mod intake;
+mod json;
+pub mod operations;
+mod peer;
+pub mod refusal;
+mod request;
+mod router;
+mod state;
+mod unsubscribe;
+pub mod work;
+
+pub use answer::Answer;
+pub use refusal::Refusal;
+pub use router::router;
+pub use state::{ApiState, Core};
+pub use work::{Actor, Once, Work};

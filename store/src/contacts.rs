@@ -263,3 +263,10 @@ pub async fn delete(tx: &mut Tx, account: i64, id: i64, now: Millis) -> Result<b
                 WHERE account_id = $1 AND id = $2 AND state <> 'deleted'";
     Ok(execute!(tx, sql, account, id, now)? == 1)
 }
+
+/// A contact's address and its hash, also of a deleted one.
+pub async fn address(tx: &mut Tx, account: i64, id: i64) -> Result<Option<(String, String)>> {
+    let sql =
+        "SELECT email, email_hash FROM contacts WHERE account_id = $1 AND id = $2 AND email IS NOT NULL";
+    row!(tx, (String, String), sql, account, id)
+}

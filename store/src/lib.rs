@@ -28,7 +28,6 @@ pub mod planning;
 pub mod recovery;
 pub mod secrets;
 pub mod sending_profiles;
-
 pub mod suppressions;
 pub mod tiers;
 pub mod users;

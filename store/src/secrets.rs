@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn a_new_secret_seals_and_the_old_one_still_opens() {
         let (old, new) = (Secret::new([1; 32]), Secret::new([2; 32]));
-        let sealed = Seals::new(&[old.clone()]).seal("sending_profiles", 1, "x").unwrap();
+        let sealed = Seals::new(std::slice::from_ref(&old)).seal("sending_profiles", 1, "x").unwrap();
         let both = Seals::new(&[new.clone(), old]);
         assert_eq!(both.open("sending_profiles", 1, &sealed).unwrap(), "x");
         let renewed = both.seal("sending_profiles", 1, "x").unwrap();

@@ -160,6 +160,12 @@ pub async fn mark(
     Ok(execute!(tx, sql, id, state, until, why, now)? == 1)
 }
 
+/// Whether the account has a profile of this name.
+pub async fn is_named(tx: &mut Tx, account: i64, name: &str) -> Result<bool> {
+    let sql = "SELECT id FROM sending_profiles WHERE account_id = $1 AND name = $2";
+    Ok(row!(tx, (i64,), sql, account, name)?.is_some())
+}
+
 /// The profile that campaigns without one use.
 pub async fn default_of(tx: &mut Tx, account: i64) -> Result<Option<Profile>> {
     row!(

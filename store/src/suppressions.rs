@@ -116,3 +116,16 @@ pub async fn count(tx: &mut Tx, account: i64) -> Result<i64> {
     let sql = "SELECT COUNT(*) FROM suppressions WHERE account_id = $1";
     Ok(row!(tx, (i64,), sql, account)?.map_or(0, |r| r.0))
 }
+
+/// The address a message goes or went to, with its hash.
+pub async fn address_of_message(tx: &mut Tx, account: i64, message: i64) -> Result<Option<(String, String)>> {
+    let sql = "SELECT address, address_hash FROM messages WHERE account_id = $1 AND id = $2";
+    row!(tx, (String, String), sql, account, message)
+}
+
+/// How many hand-overs to an address are open whose intent is not older than `since` (SEND_PROTOCOL 4).
+pub async fn open_hand_overs(tx: &mut Tx, account: i64, address_hash: &str, since: Millis) -> Result<i64> {
+    let sql = "SELECT COUNT(*) FROM messages m JOIN attempts a ON a.message_id = m.id
+                WHERE m.account_id = $1 AND m.address_hash = $2 AND a.state = 'sending' AND a.intent_at >= $3";
+    Ok(row!(tx, (i64,), sql, account, address_hash, since)?.map_or(0, |r| r.0))
+}

@@ -1,0 +1,206 @@
+//! `/api/external`: integers as ids, bare arrays, 200 for everything that was done (S1).
+
+mod view;
+
+use crate::answer::Answer;
+use crate::auth::Caller;
+use crate::dialects::shape::Told;
+use crate::intake::{Json, MOST_BULK_BYTES, NoBody};
+use crate::operations::campaigns::{self, Begin, Scope};
+use crate::operations::leads::{self, Known};
+use crate::refusal::Refusal;
+use crate::state::ApiState;
+use crate::work::Work;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use sendwright_store::Page;
+use sendwright_workflows::campaign::{Change, State as CampaignState};
+use sendwright_workflows::clock::rfc3339;
+use sendwright_workflows::ids::{self, Kind};
+use sendwright_workflows::spec::{CampaignBody, Demands, LeadBody, sentence};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+
+/// Most campaigns in one answer; `X-Next-After` says where the rest begins.
+const MOST_CAMPAIGNS: i64 = 1_000;
+/// Most faults that one answer lists.
+const MOST_FAULTS: usize = 50;
+
+type Answered = Result<Answer, Refusal>;
+
+/// `GET /status` (S1-07).
+pub async fn status(State(state): State<ApiState>, caller: Caller) -> Answered {
+    Ok(Answer::ok(&json!({
+        "status": "active",
+        "message": "External API is operational",
+        "authenticated_user": caller.user_email,
+        "timestamp": rfc3339(state.core.now()?),
+    })))
+}
+
+/// `POST /leads` (S1-08).
+pub async fn create_lead(State(state): State<ApiState>, caller: Caller, body: Json) -> Answered {
+    let lead = LeadBody::from_json(&body.value).map_err(Refusal::faults)?;
+    let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
+    let taken = leads::create(&mut work, lead).await?;
+    work.answer(Answer::ok(&view::lead(&taken))).await
+}
+
+/// `POST /leads/bulk` (S1-09).
+pub async fn create_leads(
+    State(state): State<ApiState>,
+    caller: Caller,
+    body: Json<MOST_BULK_BYTES>,
+) -> Answered {
+    let Value::Array(rows) = &body.value else {
+        return Err(Refusal::field("body", "invalid_type", "must be a list of leads"));
+    };
+    let parsed = rows.iter().take(leads::MOST_LEADS + 1).map(LeadBody::from_json).collect();
+    let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
+    let import = leads::import(&mut work, parsed, Known::Refuse).await?;
+    work.answer(Answer::ok(&view::import(&import))).await
+}
+
+/// `GET /campaigns` (S1-10, S1-11).
+pub async fn list_campaigns(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Query(query): Query<HashMap<String, String>>,
+) -> Result<Response, Refusal> {
+    let states: Vec<CampaignState> = match query.get("status").map(String::as_str) {
+        None | Some("") => CampaignState::ALL.to_vec(),
+        Some(word) => CampaignState::ALL.into_iter().filter(|s| s.external() == word).collect(),
+    };
+    if states.is_empty() {
+        return Err(Refusal::field("status", "invalid_choice", "must be active, paused or inactive"));
+    }
+    let mut page = Page::first(MOST_CAMPAIGNS);
+    if let Some(after) = query.get("after") {
+        page.after = crate::dialects::v1::cursor(after)?;
+    }
+    let (found, total) = campaigns::list(&state.core, caller.actor.account, &states, page).await?;
+    let body = Value::Array(found.iter().map(view::campaign_with_steps).collect());
+    let mut response = Answer::ok(&body).into_response();
+    let headers = response.headers_mut();
+    headers.insert("x-total-count", total.into());
+    if found.len() as i64 == MOST_CAMPAIGNS
+        && let Some(last) = found.last()
+        && let Ok(next) = format!("{}-{}", last.campaign.created_at, last.campaign.id).parse()
+    {
+        headers.insert("x-next-after", next);
+    }
+    Ok(response)
+}
+
+/// `GET /campaigns/{id}` (S1-12).
+pub async fn get_campaign(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(face): Path<String>,
+) -> Answered {
+    let full = campaigns::get(&state.core, caller.actor.account, id(&face)?).await?;
+    Ok(Answer::ok(&view::campaign_with_steps(&full)))
+}
+
+/// `POST /campaigns` (S1-13).
+pub async fn create_campaign(State(state): State<ApiState>, caller: Caller, body: Json) -> Answered {
+    let campaign = read_campaign(&body.value)?;
+    let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
+    let full = campaigns::create(&mut work, &campaign, Begin::Running).await?;
+    work.answer(Answer::ok(&view::campaign(&full.campaign))).await
+}
+
+/// `PUT /campaigns/{id}` (S1-14).
+pub async fn update_campaign(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(face): Path<String>,
+    body: Json,
+) -> Answered {
+    let id = id(&face)?;
+    let campaign = read_campaign(&body.value)?;
+    let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
+    let full = campaigns::replace(&mut work, id, &campaign, Scope::Text).await?;
+    work.answer(Answer::ok(&view::campaign(&full.campaign))).await
+}
+
+/// `POST /campaigns/{id}/pause` (S1-15).
+pub async fn pause_campaign(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(face): Path<String>,
+    NoBody(once): NoBody,
+) -> Answered {
+    let id = id(&face)?;
+    let mut work = Work::new(&state.core, caller.actor)?.once(once);
+    let campaign = campaigns::change(&mut work, id, Change::Pause).await?;
+    work.answer(Answer::ok(&view::changed("Campaign paused successfully", &campaign))).await
+}
+
+/// `POST /campaigns/{id}/unpause` (S1-16).
+pub async fn unpause_campaign(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(face): Path<String>,
+    NoBody(once): NoBody,
+) -> Answered {
+    let id = id(&face)?;
+    let mut work = Work::new(&state.core, caller.actor)?.once(once);
+    let campaign = campaigns::change(&mut work, id, Change::Start).await?;
+    work.answer(Answer::ok(&view::changed("Campaign unpaused successfully", &campaign))).await
+}
+
+/// `DELETE /campaigns/{id}` (S1-17).
+pub async fn delete_campaign(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(face): Path<String>,
+    NoBody(once): NoBody,
+) -> Answered {
+    let id = id(&face)?;
+    let mut work = Work::new(&state.core, caller.actor)?.once(once);
+    let campaign = campaigns::archive(&mut work, id, false).await?;
+    work.answer(Answer::ok(&view::changed("Campaign deleted successfully", &campaign))).await
+}
+
+fn read_campaign(body: &Value) -> Result<CampaignBody, Refusal> {
+    CampaignBody::from_json_with(body, Demands { require_step_names: true }).map_err(Refusal::faults)
+}
+
+fn id(face: &str) -> Result<i64, Refusal> {
+    let printable = || face.chars().filter(|c| !c.is_control()).take(64).collect::<String>();
+    ids::parse(Kind::Campaign, face).ok_or_else(|| Refusal::no_campaign(printable()))
+}
+
+/// `{"detail": …}` as the document has it, with code, faults and request id beside (S1-53 … S1-57).
+pub fn error(refusal: &Refusal, told: &Told) -> Value {
+    let detail = match refusal {
+        Refusal::Internal => format!("Internal server error while {}", doing(told)),
+        Refusal::Invalid(errors) if errors.len() > 5 => {
+            format!("{}; and {} more", sentence(&errors[..5]), errors.len() - 5)
+        }
+        other => other.to_string(),
+    };
+    let faults = match refusal {
+        Refusal::Invalid(errors) => json!(errors.iter().take(MOST_FAULTS).collect::<Vec<_>>()),
+        _ => json!([]),
+    };
+    json!({ "detail": detail, "code": refusal.code(), "errors": faults, "request_id": told.request_id })
+}
+
+/// What a request was about to do, for S1-57.
+fn doing(told: &Told) -> &'static str {
+    let (method, route) = (told.asked.0.as_str(), told.asked.1.as_str());
+    match (method, route.strip_prefix("/api/external").unwrap_or_default()) {
+        ("POST", "/leads") => "creating lead",
+        ("POST", "/leads/bulk") => "creating leads",
+        ("GET", "/campaigns") => "listing campaigns",
+        ("POST", "/campaigns") => "creating campaign",
+        ("GET", _) if route.ends_with("}") => "reading campaign",
+        ("PUT", _) => "updating campaign",
+        ("DELETE", _) => "deleting campaign",
+        ("POST", "/campaigns/{id}/pause") => "pausing campaign",
+        ("POST", "/campaigns/{id}/unpause") => "unpausing campaign",
+        _ => "answering",
+    }
+}

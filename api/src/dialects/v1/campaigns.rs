@@ -1,0 +1,179 @@
+//! Campaigns on the native face.
+
+use super::{Asked, view};
+use crate::answer::Answer;
+use crate::auth::Caller;
+use crate::intake::{Json, MOST_BULK_BYTES, NoBody};
+use crate::operations::campaigns::{self, Begin, Scope};
+use crate::operations::leads::{self, Known};
+use crate::refusal::Refusal;
+use crate::state::ApiState;
+use crate::work::Work;
+use axum::extract::{Path, Query, State};
+use sendwright_workflows::campaign::{Change, State as CampaignState};
+use sendwright_workflows::ids::{self, Kind, uuid};
+use sendwright_workflows::spec::{CampaignBody, FieldError, LeadBody};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+
+type Answered = Result<Answer, Refusal>;
+
+fn id(face: &str) -> Result<i64, Refusal> {
+    let printable = || face.chars().filter(|c| !c.is_control()).take(64).collect::<String>();
+    ids::parse(Kind::Campaign, face).ok_or_else(|| Refusal::no_campaign(printable()))
+}
+
+/// `POST /campaigns`: a draft, or scheduled where it has a `schedule_time`.
+pub async fn create(State(state): State<ApiState>, caller: Caller, body: Json) -> Answered {
+    let campaign = CampaignBody::from_json(&body.value).map_err(Refusal::faults)?;
+    let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
+    let full = campaigns::create(&mut work, &campaign, Begin::Draft).await?;
+    work.answer(Answer::created(&with_warnings(view::full(&full), &campaign))).await
+}
+
+/// `GET /campaigns`.
+pub async fn list(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Query(query): Query<HashMap<String, String>>,
+) -> Answered {
+    let states = match query.get("status").filter(|word| !word.is_empty()) {
+        None => CampaignState::ALL.to_vec(),
+        Some(word) => {
+            let words = CampaignState::ALL.map(CampaignState::as_str).join(", ");
+            let state = CampaignState::parse(&word.to_lowercase());
+            let refusal = || Refusal::field("status", "invalid_choice", format!("must be one of {words}"));
+            vec![state.ok_or_else(refusal)?]
+        }
+    };
+    let asked = Asked::read(&query)?;
+    let (found, total) = campaigns::list(&state.core, caller.actor.account, &states, asked.page).await?;
+    let last = found.last().map(|full| (full.campaign.created_at, full.campaign.id));
+    let rows = found.iter().map(view::full).collect();
+    Ok(Answer::ok(&asked.envelope("campaigns", rows, total, last)))
+}
+
+/// `GET /campaigns/{id}`, with counts.
+pub async fn get(State(state): State<ApiState>, caller: Caller, Path(face): Path<String>) -> Answered {
+    let (account, id) = (caller.actor.account, id(&face)?);
+    let full = campaigns::get(&state.core, account, id).await?;
+    let counts = campaigns::counts(&state.core, account, id).await?;
+    Ok(Answer::ok(&view::counted(&full, &counts)))
+}
+
+/// `PUT /campaigns/{id}`: everything is replaced.
+pub async fn replace(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(face): Path<String>,
+    body: Json,
+) -> Answered {
+    let id = id(&face)?;
+    let campaign = CampaignBody::from_json(&body.value).map_err(Refusal::faults)?;
+    let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
+    let full = campaigns::replace(&mut work, id, &campaign, Scope::Whole).await?;
+    work.answer(Answer::ok(&with_warnings(view::full(&full), &campaign))).await
+}
+
+fn with_warnings(mut shown: Value, body: &CampaignBody) -> Value {
+    shown["warnings"] = json!(body.warnings);
+    shown
+}
+
+/// `DELETE /campaigns/{id}`; `?force=true` stops who is under way (C-23).
+pub async fn archive(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(face): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
+    NoBody(once): NoBody,
+) -> Answered {
+    let id = id(&face)?;
+    let force = query.get("force").is_some_and(|word| word == "true");
+    let mut work = Work::new(&state.core, caller.actor)?.once(once);
+    let campaign = campaigns::archive(&mut work, id, force).await?;
+    work.answer(Answer::ok(&view::campaign(&campaign))).await
+}
+
+/// `POST /campaigns/{id}/start` and `…/resume`: one change, two words.
+pub async fn start(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(face): Path<String>,
+    NoBody(once): NoBody,
+) -> Answered {
+    let id = id(&face)?;
+    let mut work = Work::new(&state.core, caller.actor)?.once(once);
+    let campaign = campaigns::change(&mut work, id, Change::Start).await?;
+    work.answer(Answer::ok(&view::campaign(&campaign))).await
+}
+
+/// `POST /campaigns/{id}/pause`.
+pub async fn pause(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(face): Path<String>,
+    NoBody(once): NoBody,
+) -> Answered {
+    let id = id(&face)?;
+    let mut work = Work::new(&state.core, caller.actor)?.once(once);
+    let campaign = campaigns::change(&mut work, id, Change::Pause).await?;
+    work.answer(Answer::ok(&view::campaign(&campaign))).await
+}
+
+/// `POST /campaigns/{id}/leads`: a list of leads, new or known by their address, or `{"lead_ids": […]}`.
+pub async fn enrol(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(face): Path<String>,
+    body: Json<MOST_BULK_BYTES>,
+) -> Answered {
+    let id = id(&face)?;
+    let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
+    let leads = match &body.value {
+        Value::Array(leads) => leads,
+        Value::Object(object) => match (object.get("leads"), object.get("lead_ids")) {
+            (Some(Value::Array(leads)), None) => leads,
+            (None, Some(Value::Array(faces))) => {
+                let people = read_ids(faces)?;
+                let (enrolled, missing) = leads::enrol_existing(&mut work, id, &people).await?;
+                let errors: Vec<Value> = missing.iter().map(|&index| no_lead(index, people[index])).collect();
+                let shown = json!({ "enrolled": enrolled, "errors": errors });
+                return work.answer(Answer::ok(&shown)).await;
+            }
+            _ => return Err(wrong_body()),
+        },
+        _ => return Err(wrong_body()),
+    };
+    let parsed = leads.iter().take(leads::MOST_LEADS + 1).map(|value| {
+        let lead = LeadBody::from_json(value)?;
+        match lead.campaign_id.is_none_or(|other| other == id) {
+            true => Ok(LeadBody { campaign_id: Some(id), ..lead }),
+            false => Err(vec![FieldError::new("campaign_id", "conflict", "must be the path's campaign")]),
+        }
+    });
+    let parsed = parsed.collect();
+    campaigns::get(&state.core, work.account(), id).await?;
+    let import = leads::import(&mut work, parsed, Known::Take).await?;
+    work.answer(Answer::ok(&view::import(&import))).await
+}
+
+fn wrong_body() -> Refusal {
+    Refusal::field("body", "invalid_type", "must be a list of leads, or {\"lead_ids\": […]}")
+}
+
+fn read_ids(faces: &[Value]) -> Result<Vec<i64>, Refusal> {
+    let read = |(index, face): (usize, &Value)| {
+        let text = face.as_str().map_or_else(|| face.to_string(), str::to_owned);
+        ids::parse(Kind::Contact, &text).ok_or_else(|| {
+            FieldError::new(format!("lead_ids[{index}]"), "reference_not_found", "is no lead's id")
+        })
+    };
+    let (good, bad): (Vec<_>, Vec<_>) = faces.iter().enumerate().map(read).partition(Result::is_ok);
+    let faults: Vec<FieldError> = bad.into_iter().filter_map(Result::err).collect();
+    if faults.is_empty() { Ok(good.into_iter().flatten().collect()) } else { Err(Refusal::Invalid(faults)) }
+}
+
+fn no_lead(index: usize, id: i64) -> Value {
+    json!({ "index": index, "error": "not_found", "message": format!("Lead {} not found", uuid(Kind::Contact, id)) })
+}

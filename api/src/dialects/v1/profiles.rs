@@ -1,0 +1,45 @@
+//! Sending profiles on the native face.
+
+use super::{Asked, view};
+use crate::answer::Answer;
+use crate::auth::Caller;
+use crate::intake::Json;
+use crate::operations::sending_profiles;
+use crate::refusal::Refusal;
+use crate::state::ApiState;
+use crate::work::Work;
+use axum::extract::{Path, Query, State};
+use sendwright_workflows::ids::{self, Kind};
+use sendwright_workflows::spec::ProfileBody;
+use std::collections::HashMap;
+
+type Answered = Result<Answer, Refusal>;
+
+/// `POST /sending-profiles`.
+pub async fn create(State(state): State<ApiState>, caller: Caller, body: Json) -> Answered {
+    let profile = ProfileBody::from_json(&body.value).map_err(Refusal::faults)?;
+    let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
+    let stored = sending_profiles::create(&mut work, &profile).await?;
+    work.answer(Answer::created(&view::profile(&stored))).await
+}
+
+/// `GET /sending-profiles`.
+pub async fn list(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Query(query): Query<HashMap<String, String>>,
+) -> Answered {
+    let asked = Asked::read(&query)?;
+    let (found, total) = sending_profiles::list(&state.core, caller.actor.account, asked.page).await?;
+    let last = found.last().map(|profile| (profile.created_at, profile.id));
+    let rows = found.iter().map(view::profile).collect();
+    Ok(Answer::ok(&asked.envelope("sending_profiles", rows, total, last)))
+}
+
+/// `GET /sending-profiles/{id}`.
+pub async fn get(State(state): State<ApiState>, caller: Caller, Path(face): Path<String>) -> Answered {
+    let printable = || face.chars().filter(|c| !c.is_control()).take(64).collect::<String>();
+    let id = ids::parse(Kind::Profile, &face).ok_or_else(|| sending_profiles::missing(printable()))?;
+    let found = sending_profiles::get(&state.core, caller.actor.account, id).await?;
+    Ok(Answer::ok(&view::profile(&found)))
+}

@@ -1,0 +1,45 @@
+//! Whether the process is there, and whether it is ready for work.
+
+use crate::answer::Answer;
+use crate::state::ApiState;
+use axum::extract::State;
+use sendwright_queue::Health;
+use sendwright_store::{Error, migrate};
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+/// `GET /healthz`: the process answers.
+pub async fn live() -> Answer {
+    Answer::ok(&json!({ "status": "ok" }))
+}
+
+/// `GET /readyz`: 503 only where the database, its schema or a shutdown forbid work; the rest is named, and
+/// what runs goes on without it.
+pub async fn ready(State(state): State<ApiState>) -> Answer {
+    let check = tokio::time::timeout(Duration::from_secs(2), migrate::check(&state.core.store.db)).await;
+    let (database, schema) = match &check {
+        Ok(Ok(())) => ("ok", "ok"),
+        Ok(Err(Error::Schema(_))) => ("ok", "wrong version"),
+        Ok(Err(_)) => ("down", "unknown"),
+        Err(_) => ("slow", "unknown"),
+    };
+    let queue = match state.core.queue.ping().await {
+        Health::Embedded => "embedded".to_owned(),
+        Health::Up => "ok".to_owned(),
+        Health::Down(why) => format!("degraded: {why}"),
+    };
+    let mut checks = Map::from_iter([
+        ("database".to_owned(), json!(database)),
+        ("schema".to_owned(), json!(schema)),
+        ("queue".to_owned(), json!(queue)),
+        ("clock".to_owned(), json!(state.core.clock.now().map_or("degraded: no sample", |_| "ok"))),
+    ]);
+    checks.extend(state.notes.iter().map(|(name, how)| (name.clone(), Value::from(how.as_str()))));
+    let status = match (&check, state.is_closing()) {
+        (_, true) => "shutting down",
+        (Ok(Ok(())), false) => "ready",
+        _ => "not ready",
+    };
+    let body = json!({ "status": status, "checks": checks }).to_string();
+    Answer { status: if status == "ready" { 200 } else { 503 }, body }
+}

@@ -1,0 +1,96 @@
+//! How a body comes in: JSON by its content type, within its size, read strictly; or none at all.
+
+use crate::json;
+use crate::refusal::Refusal;
+use crate::work::Once;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use bytes::Bytes;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+
+/// Most bytes of a body.
+pub const MOST_BYTES: usize = 2 << 20;
+/// Most bytes of a body with many leads.
+pub const MOST_BULK_BYTES: usize = 10 << 20;
+/// How long a body may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A JSON body, and the `Idempotency-Key` that came with it.
+pub struct Json<const MOST: usize = MOST_BYTES> {
+    /// The value.
+    pub value: Value,
+    /// The key.
+    pub once: Option<Once>,
+}
+
+impl<S: Sync, const MOST: usize> FromRequest<S> for Json<MOST> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
+        let (parts, body) = request.into_parts();
+        check_media_type(&parts.headers)?;
+        let bytes = read(&parts.headers, body, MOST).await?;
+        let once = once(&parts, &bytes)?;
+        Ok(Self { value: json::parse(&bytes)?, once })
+    }
+}
+
+/// No body is looked at; the `Idempotency-Key` alone.
+pub struct NoBody(pub Option<Once>);
+
+impl<S: Sync> FromRequestParts<S> for NoBody {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        Ok(Self(once(parts, &[])?))
+    }
+}
+
+/// Reads a body of at most `most` bytes; one that says it is larger is not read at all.
+pub async fn read(headers: &HeaderMap, body: axum::body::Body, most: usize) -> Result<Bytes, Refusal> {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > most) {
+        return Err(Refusal::TooLarge(most));
+    }
+    match tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, most)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) if is_over(&error) => Err(Refusal::TooLarge(most)),
+        Ok(Err(_)) => Err(Refusal::Malformed("broken_body", "the body ended before its length".into())),
+        Err(_) => Err(Refusal::Malformed("slow_body", "the body took longer than 30 s to arrive".into())),
+    }
+}
+
+fn is_over(error: &axum::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.to_string().contains("length limit"))
+}
+
+fn check_media_type(headers: &HeaderMap) -> Result<(), Refusal> {
+    let text = |name| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().trim();
+    let kind = text(header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_json = kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"));
+    let is_plain = matches!(text(header::CONTENT_ENCODING), "" | "identity");
+    if is_json && is_plain { Ok(()) } else { Err(Refusal::MediaType) }
+}
+
+/// The `Idempotency-Key` of a request, with what makes the request what it is.
+fn once(parts: &Parts, body: &[u8]) -> Result<Option<Once>, Refusal> {
+    let mut given = parts.headers.get_all("idempotency-key").iter();
+    let Some(key) = given.next() else { return Ok(None) };
+    let key = key.to_str().ok().filter(|k| (1..=255).contains(&k.len()) && given.next().is_none());
+    let Some(key) = key else {
+        let text = "Idempotency-Key takes 1 to 255 printable ASCII characters, once";
+        return Err(Refusal::Malformed("invalid_idempotency_key", text.into()));
+    };
+    let path = parts.extensions.get::<axum::extract::OriginalUri>().map_or(&parts.uri, |uri| &uri.0);
+    let hash = Sha256::new()
+        .chain_update(parts.method.as_str())
+        .chain_update(b"\n")
+        .chain_update(path.to_string())
+        .chain_update(b"\n")
+        .chain_update(body)
+        .finalize();
+    Ok(Some(Once { key: key.to_owned(), request: hex::encode(hash) }))
+}

@@ -1,0 +1,243 @@
+//! Campaigns: made, read, edited, started, paused, put away.
+
+use crate::refusal::Refusal;
+use crate::state::Core;
+use crate::work::{Barrier, Work};
+use sendwright_queue::Job;
+use sendwright_store::campaigns::{self, Campaign, Settings};
+use sendwright_store::{Page, Tx, enrolments};
+use sendwright_workflows::campaign::{Change, Policy, State};
+use sendwright_workflows::sequence::Sequence;
+use sendwright_workflows::spec::{CampaignBody, ProfileBody};
+use serde_json::json;
+
+use super::sending_profiles;
+
+/// A campaign with its present steps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Full {
+    /// The campaign.
+    pub campaign: Campaign,
+    /// Its steps.
+    pub sequence: Sequence,
+}
+
+/// What a new campaign is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// Running at once, or at its `schedule_time` (S1-13).
+    Running,
+    /// A draft, until somebody starts it or its `schedule_time` comes.
+    Draft,
+}
+
+/// Which of a campaign's settings an edit replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// All of them: what the body leaves out is as in a new campaign.
+    Whole,
+    /// Name, description and steps, and the profile if one is given: a face that has no word for quiet hours
+    /// and limits must not take them away (S1-14).
+    Text,
+}
+
+/// Makes a campaign.
+pub async fn create(work: &mut Work<'_>, body: &CampaignBody, begin: Begin) -> Result<Full, Refusal> {
+    let now = work.now();
+    check_schedule(body, now)?;
+    let id = work.ids("campaigns", 1).await?.start;
+    let step_ids = work.ids("steps", body.steps.len()).await?;
+    let profile = Profile::of(work, body).await?;
+    work.begin(Barrier::None).await?;
+    let settings = Settings {
+        external_id: body.external_id.clone(),
+        name: body.name.clone(),
+        description: body.description.clone(),
+        profile_id: profile.settle(work).await?,
+        policy: body.policy.clone(),
+        schedule_at: body.schedule_time,
+    };
+    let state = match (body.schedule_time, begin) {
+        (Some(at), _) if at > now => State::Scheduled,
+        (None, Begin::Draft) => State::Draft,
+        _ => State::Running,
+    };
+    let account = work.account();
+    campaigns::insert(work.tx()?, (account, id), &settings, state, (&body.steps, step_ids), now).await?;
+    let full = full(work.tx()?, account, id).await?.ok_or(Refusal::Internal)?;
+    work.audit("create", "campaign", Some(id), &json!({ "steps": body.steps.len() }));
+    Ok(full)
+}
+
+/// Replaces a campaign's settings and all of its steps: a new version, onto which a background pass maps who
+/// is under way.
+pub async fn replace(
+    work: &mut Work<'_>,
+    id: i64,
+    body: &CampaignBody,
+    scope: Scope,
+) -> Result<Full, Refusal> {
+    let now = work.now();
+    check_schedule(body, now)?;
+    let step_ids = work.ids("steps", body.steps.len()).await?;
+    let profile = Profile::of(work, body).await?;
+    work.begin(Barrier::Exclusive).await?;
+    let account = work.account();
+    let before = locked(work.tx()?, account, id).await?;
+    let profile_id = match (&profile, scope) {
+        (Profile::Default, Scope::Text) => before.profile_id,
+        _ => profile.settle(work).await?,
+    };
+    let mut settings = Settings {
+        external_id: body.external_id.clone(),
+        name: body.name.clone(),
+        description: body.description.clone(),
+        profile_id,
+        policy: Policy { starts_at: body.schedule_time.or(before.policy.starts_at), ..body.policy.clone() },
+        schedule_at: body.schedule_time,
+    };
+    if scope == Scope::Text {
+        settings.external_id = settings.external_id.or_else(|| before.external_id.clone());
+        (settings.policy, settings.schedule_at) = (before.policy.clone(), before.schedule_at);
+    }
+    let steps = (&body.steps[..], step_ids);
+    let version = campaigns::replace(work.tx()?, &before, &settings, steps, now).await?;
+    let full = full(work.tx()?, account, id).await?.ok_or(Refusal::Internal)?;
+    work.audit("update", "campaign", Some(id), &json!({ "version": version, "steps": body.steps.len() }));
+    work.hint(Job::Remap { campaign: id });
+    Ok(full)
+}
+
+/// Starts, resumes or pauses a campaign; doing it again is no error. Nothing is handed over once a pause is
+/// answered.
+pub async fn change(work: &mut Work<'_>, id: i64, change: Change) -> Result<Campaign, Refusal> {
+    let (account, now) = (work.account(), work.now());
+    work.begin(if change == Change::Pause { Barrier::Exclusive } else { Barrier::None }).await?;
+    let campaign = locked(work.tx()?, account, id).await?;
+    let state = campaigns::change(work.tx()?, &campaign, change, now).await?;
+    let Some(state) = state else {
+        let text = format!("a campaign that is {} cannot be changed so", campaign.state.as_str());
+        return Err(Refusal::Conflict("campaign_state", text));
+    };
+    let action = if change == Change::Pause { "pause" } else { "start" };
+    work.audit(
+        action,
+        "campaign",
+        Some(id),
+        &json!({ "from": campaign.state.as_str(), "to": state.as_str() }),
+    );
+    if change != Change::Pause {
+        work.hint(Job::Plan { account });
+        work.hint(Job::Mail { profile: campaign.profile_id });
+    }
+    Ok(Campaign { state, ..campaign })
+}
+
+/// Puts a campaign away. Refused while people are under way in it (S1-51), unless they are stopped with it.
+pub async fn archive(work: &mut Work<'_>, id: i64, force: bool) -> Result<Campaign, Refusal> {
+    let (account, now) = (work.account(), work.now());
+    work.begin(Barrier::Exclusive).await?;
+    let tx = work.tx()?;
+    let campaign = locked(tx, account, id).await?;
+    let mut stopped = 0;
+    if enrolments::active(tx, &campaign).await? > 0 {
+        if !force {
+            let text = "Cannot delete campaign with active leads";
+            return Err(Refusal::Conflict("active_leads", text.into()));
+        }
+        stopped = enrolments::stop_of_campaign(tx, &campaign, "cancelled", now).await?;
+    }
+    campaigns::change(tx, &campaign, Change::Archive, now).await?;
+    work.audit("archive", "campaign", Some(id), &json!({ "stopped": stopped }));
+    Ok(Campaign { state: State::Archived, ..campaign })
+}
+
+/// One campaign, also one that is put away.
+pub async fn get(core: &Core, account: i64, id: i64) -> Result<Full, Refusal> {
+    let mut tx = core.store.read().await?;
+    let found = full(&mut tx, account, id).await?;
+    tx.rollback().await?;
+    found.ok_or_else(|| Refusal::no_campaign(id))
+}
+
+/// Campaigns in these states with their steps, and how many there are in all.
+pub async fn list(
+    core: &Core,
+    account: i64,
+    states: &[State],
+    page: Page,
+) -> Result<(Vec<Full>, i64), Refusal> {
+    let mut tx = core.store.read().await?;
+    let found = campaigns::list(&mut tx, account, states, page).await?;
+    let versions: Vec<(i64, i64)> = found.iter().map(|c| (c.id, c.version)).collect();
+    let mut sequences = campaigns::sequences(&mut tx, account, &versions).await?;
+    let total = campaigns::count(&mut tx, account, states).await?;
+    tx.rollback().await?;
+    let full = found.into_iter().filter_map(|campaign| {
+        let sequence = sequences.remove(&campaign.id)?;
+        Some(Full { campaign, sequence })
+    });
+    Ok((full.collect(), total))
+}
+
+/// How many enrolments and how many messages of a campaign are in each state.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// By state.
+    pub enrolments: Vec<(String, i64)>,
+    /// By state.
+    pub messages: Vec<(String, i64)>,
+}
+
+/// Counts what a campaign has, from the ledger.
+pub async fn counts(core: &Core, account: i64, id: i64) -> Result<Counts, Refusal> {
+    let mut tx = core.store.read().await?;
+    let enrolments = enrolments::counts(&mut tx, account, id).await?;
+    let messages = campaigns::counts(&mut tx, account, id).await?;
+    tx.rollback().await?;
+    Ok(Counts { enrolments, messages })
+}
+
+async fn full(tx: &mut Tx, account: i64, id: i64) -> Result<Option<Full>, Refusal> {
+    let Some(campaign) = campaigns::get(tx, account, id).await? else { return Ok(None) };
+    let sequence = campaigns::sequence(tx, account, id, campaign.version).await?;
+    Ok(Some(Full { campaign, sequence }))
+}
+
+async fn locked(tx: &mut Tx, account: i64, id: i64) -> Result<Campaign, Refusal> {
+    let found = campaigns::lock(tx, account, id).await?.filter(|c| c.state != State::Archived);
+    found.ok_or_else(|| Refusal::no_campaign(id))
+}
+
+fn check_schedule(body: &CampaignBody, now: i64) -> Result<(), Refusal> {
+    body.stale_schedule(now).map_or(Ok(()), |fault| Err(Refusal::Invalid(vec![fault])))
+}
+
+/// Which profile a body asks for.
+enum Profile<'b> {
+    /// A stored one.
+    Stored(i64),
+    /// One given inline, under this number.
+    Inline(i64, &'b ProfileBody),
+    /// The account's default.
+    Default,
+}
+
+impl<'b> Profile<'b> {
+    async fn of(work: &Work<'_>, body: &'b CampaignBody) -> Result<Self, Refusal> {
+        Ok(match (body.sending_profile_id, &body.sending_profile) {
+            (Some(id), _) => Profile::Stored(id),
+            (None, Some(inline)) => Profile::Inline(work.ids("sending_profiles", 1).await?.start, inline),
+            (None, None) => Profile::Default,
+        })
+    }
+
+    /// The profile's number, once it is sure that it is the account's; an inline one is made.
+    async fn settle(&self, work: &mut Work<'_>) -> Result<i64, Refusal> {
+        match *self {
+            Profile::Stored(id) => sending_profiles::existing(work, id).await,
+            Profile::Inline(id, body) => sending_profiles::insert_inline(work, id, body).await,
+            Profile::Default => sending_profiles::default_of(work).await,
+        }
+    }
+}

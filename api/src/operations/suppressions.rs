@@ -1,0 +1,188 @@
+//! Opt-outs: once one is answered, no hand-over to that address starts (promise 3).
+
+use crate::refusal::Refusal;
+use crate::state::Core;
+use crate::work::{Actor, Barrier, Work};
+use sendwright_queue::Job;
+use sendwright_store::consents::{self, Consent};
+use sendwright_store::events::{self, NewEvent};
+use sendwright_store::suppressions::{self, Suppression};
+use sendwright_store::{Page, contacts, enrolments};
+use sendwright_workflows::address::Email;
+use sendwright_workflows::quiet_hours::G;
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// An address to suppress, and whose it is where that is known.
+struct Subject {
+    contact: Option<i64>,
+    hash: String,
+    hint: String,
+}
+
+/// Suppresses an address by hand; again is no error. The caller commits, then waits with [`settle`].
+pub async fn add(work: &mut Work<'_>, email: &Email, why: &str) -> Result<Suppression, Refusal> {
+    let ids = Ids::take(work).await?;
+    work.begin(Barrier::Exclusive).await?;
+    let account = work.account();
+    let contact = contacts::by_email(work.tx()?, account, &email.key()).await?.map(|c| c.id);
+    let subject = Subject { contact, hash: email.hash(work.store().salt()), hint: email.masked() };
+    suppress(work, ids, subject, why).await
+}
+
+/// What a signed link says: the account, the contact, and the message it was in, 0 for none.
+pub struct Link {
+    /// The contact.
+    pub contact: i64,
+    /// The message.
+    pub message: i64,
+}
+
+/// Reads the ids of a token: `[account, contact]` or `[account, contact, message]`.
+pub fn of_token(ids: &[i64]) -> Option<(i64, Link)> {
+    match *ids {
+        [account, contact] => Some((account, Link { contact, message: 0 })),
+        [account, contact, message] => Some((account, Link { contact, message })),
+        _ => None,
+    }
+}
+
+/// Opts out whoever a link was made for: the address it went to and, where that has changed since, the
+/// contact's own.
+pub async fn opt_out(core: &Core, account: i64, link: &Link) -> Result<(), Refusal> {
+    let who = Actor { account, who: "recipient".into(), source: "unsubscribe_link", request_id: None };
+    let mut work = Work::new(core, who)?;
+    let (own, sent_to) = (Ids::take(&work).await?, Ids::take(&work).await?);
+    work.begin(Barrier::Exclusive).await?;
+    let own_address = contacts::address(work.tx()?, account, link.contact).await?;
+    let message_address = suppressions::address_of_message(work.tx()?, account, link.message).await?;
+    let mut hashes = Vec::new();
+    for (ids, address) in [(own, own_address), (sent_to, message_address)] {
+        let Some((address, hash)) = address else { continue };
+        if hashes.contains(&hash) {
+            continue;
+        }
+        let hint = Email::parse(&address).map(|e| e.masked()).unwrap_or_default();
+        hashes.push(hash.clone());
+        suppress(&mut work, ids, Subject { contact: Some(link.contact), hash, hint }, "opt_out").await?;
+    }
+    work.commit().await?;
+    for hash in &hashes {
+        settle(core, account, hash).await;
+    }
+    Ok(())
+}
+
+/// The masked address a link is about, for its page; `None` where there is nobody.
+pub async fn hint(core: &Core, account: i64, link: &Link) -> Result<Option<String>, Refusal> {
+    let mut tx = core.store.read().await?;
+    let found = contacts::address(&mut tx, account, link.contact).await?;
+    tx.rollback().await?;
+    Ok(found.map(|(address, _)| Email::parse(&address).map(|e| e.masked()).unwrap_or_default()))
+}
+
+/// Waits, outside any transaction and at most G, until no hand-over to the address that began before is open.
+/// Normally that is at once.
+pub async fn settle(core: &Core, account: i64, hash: &str) {
+    let began = Instant::now();
+    let most = Duration::from_millis(G as u64);
+    while began.elapsed() < most {
+        let Some(now) = core.clock.now() else { break };
+        let open = async {
+            let mut tx = core.store.read().await?;
+            let open = suppressions::open_hand_overs(&mut tx, account, hash, now - G).await?;
+            tx.rollback().await?;
+            Ok::<_, sendwright_store::Error>(open)
+        };
+        if matches!(open.await, Ok(0)) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // G has passed: whatever was open has been closed by its own age check.
+    tokio::time::sleep(most.saturating_sub(began.elapsed())).await;
+}
+
+/// The rows of one suppression.
+struct Ids {
+    suppression: i64,
+    consent: i64,
+    event: i64,
+}
+
+impl Ids {
+    async fn take(work: &Work<'_>) -> Result<Self, Refusal> {
+        Ok(Self {
+            suppression: work.ids("suppressions", 1).await?.start,
+            consent: work.ids("consents", 1).await?.start,
+            event: work.ids("events", 1).await?.start,
+        })
+    }
+}
+
+async fn suppress(
+    work: &mut Work<'_>,
+    ids: Ids,
+    subject: Subject,
+    why: &str,
+) -> Result<Suppression, Refusal> {
+    let (actor, now) = (work.actor().clone(), work.now());
+    let account = actor.account;
+    let new = Suppression {
+        id: ids.suppression,
+        account_id: account,
+        channel: "email".into(),
+        address_hash: subject.hash,
+        hint: subject.hint,
+        why: why.into(),
+        source: actor.source.into(),
+        created_at: now,
+    };
+    let tx = work.tx()?;
+    let added = suppressions::add(tx, &new).await?;
+    if let Some(contact) = subject.contact {
+        enrolments::stop_of_contact(tx, account, contact, "suppressed", now).await?;
+    }
+    if !added {
+        let found = suppressions::find(tx, account, "email", &new.address_hash).await?;
+        work.audit("suppress", "suppression", found.as_ref().map(|s| s.id), &json!({ "known": true }));
+        return found.ok_or(Refusal::Internal);
+    }
+    let line = Consent {
+        id: ids.consent,
+        account_id: account,
+        contact_id: subject.contact,
+        channel: "email".into(),
+        address_hash: new.address_hash.clone(),
+        state: "opt_out".into(),
+        source: actor.source.into(),
+        actor: actor.who.clone(),
+        evidence: json!({ "request_id": actor.request_id }).to_string(),
+        at: now,
+    };
+    consents::add(tx, &line).await?;
+    let event = NewEvent {
+        id: ids.event,
+        account_id: account,
+        kind: "lead.unsubscribed",
+        campaign_id: None,
+        contact_id: subject.contact,
+        enrolment_id: None,
+        message_id: None,
+        data: json!({ "source": actor.source, "why": why }).to_string(),
+        at: now,
+    };
+    events::insert(tx, &[event]).await?;
+    work.audit("suppress", "suppression", Some(new.id), &json!({ "why": why }));
+    work.hint(Job::Sequence { account });
+    Ok(new)
+}
+
+/// The account's suppressions, and how many there are.
+pub async fn list(core: &Core, account: i64, page: Page) -> Result<(Vec<Suppression>, i64), Refusal> {
+    let mut tx = core.store.read().await?;
+    let found = suppressions::list(&mut tx, account, page).await?;
+    let total = suppressions::count(&mut tx, account).await?;
+    tx.rollback().await?;
+    Ok((found, total))
+}

@@ -1,0 +1,84 @@
+//! The whole HTTP surface.
+
+use crate::auth;
+use crate::dialects::{Dialect, Door, external, shape, v1};
+use crate::refusal::Refusal;
+use crate::state::ApiState;
+use crate::{health, request, unsubscribe};
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+
+/// Every route, under the layers that give it its id, its door and its words for errors.
+pub fn router(state: ApiState) -> Router {
+    let native = || behind(native(), Dialect::V1, &state);
+    let open = Router::new()
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/u/{token}", get(unsubscribe::page).post(unsubscribe::act));
+    let door = Door { state: state.clone(), dialect: Dialect::V1 };
+    Router::new()
+        .nest("/api/external", behind(external(), Dialect::External, &state))
+        .nest("/api/v1", native())
+        .nest("/v1", native())
+        .merge(open)
+        .fallback(nothing)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(door, shape))
+        .layer(from_fn(request::observe))
+        .with_state(state)
+}
+
+/// S1, endpoint by endpoint.
+fn external() -> Router<ApiState> {
+    Router::new()
+        .route("/status", get(external::status))
+        .route("/leads", post(external::create_lead))
+        .route("/leads/bulk", post(external::create_leads))
+        .route("/campaigns", get(external::list_campaigns).post(external::create_campaign))
+        .route(
+            "/campaigns/{id}",
+            get(external::get_campaign).put(external::update_campaign).delete(external::delete_campaign),
+        )
+        .route("/campaigns/{id}/pause", post(external::pause_campaign))
+        .route("/campaigns/{id}/unpause", post(external::unpause_campaign))
+}
+
+/// The native surface.
+fn native() -> Router<ApiState> {
+    use v1::{campaigns, leads, profiles, suppressions};
+    Router::new()
+        .route("/campaigns", get(campaigns::list).post(campaigns::create))
+        .route("/campaigns/{id}", get(campaigns::get).put(campaigns::replace).delete(campaigns::archive))
+        .route("/campaigns/{id}/start", post(campaigns::start))
+        .route("/campaigns/{id}/resume", post(campaigns::start))
+        .route("/campaigns/{id}/pause", post(campaigns::pause))
+        .route("/campaigns/{id}/leads", post(campaigns::enrol))
+        .route("/leads", get(leads::list).post(leads::create))
+        .route("/leads/bulk", post(leads::create_many))
+        .route("/leads/{id}", get(leads::get).delete(leads::delete))
+        .route("/sending-profiles", get(profiles::list).post(profiles::create))
+        .route("/sending-profiles/{id}", get(profiles::get))
+        .route("/suppressions", get(suppressions::list).post(suppressions::create))
+}
+
+/// A prefix: its routes behind the keys, and every error in its words.
+fn behind(routes: Router<ApiState>, dialect: Dialect, state: &ApiState) -> Router<ApiState> {
+    let door = Door { state: state.clone(), dialect };
+    routes
+        .route_layer(from_fn_with_state(door.clone(), auth::guard))
+        .fallback(nothing)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(door, shape))
+}
+
+async fn nothing() -> Refusal {
+    Refusal::NotFound("there is nothing at this path".into())
+}
+
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    // The panic's own text may hold anything; the hook has logged it.
+    Refusal::Internal.into_response()
+}

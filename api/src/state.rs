@@ -1,0 +1,62 @@
+//! What a process that serves the API holds.
+
+use sendwright_queue::{Limiter, Queue};
+use sendwright_store::Store;
+use sendwright_store::secrets::Seals;
+use sendwright_workflows::clock::{Clock, Millis};
+use sendwright_workflows::signing::Secret;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::Refusal;
+
+/// What an operation needs, whoever asks for it: the API, the page, the command line.
+#[derive(Clone)]
+pub struct Core {
+    /// The truth.
+    pub store: Store,
+    /// Where hints are left.
+    pub queue: Queue,
+    /// Business time.
+    pub clock: Arc<dyn Clock>,
+    /// Secrets at rest.
+    pub seals: Seals,
+}
+
+impl Core {
+    /// The present instant; without one nothing is changed.
+    pub fn now(&self) -> Result<Millis, Refusal> {
+        self.clock.now().ok_or(Refusal::Unavailable)
+    }
+}
+
+/// The state of every route.
+#[derive(Clone)]
+pub struct ApiState {
+    /// What operations need.
+    pub core: Core,
+    /// Counts calls.
+    pub limiter: Limiter,
+    /// What links are signed with, the newest first.
+    pub secrets: Arc<[Secret]>,
+    /// Named in `/readyz` beside what the API itself can see: `model`, `transport`.
+    pub notes: Arc<[(String, String)]>,
+    closing: Arc<AtomicBool>,
+}
+
+impl ApiState {
+    /// The state of a serving process.
+    pub fn new(core: Core, limiter: Limiter, secrets: &[Secret], notes: Vec<(String, String)>) -> Self {
+        Self { core, limiter, secrets: secrets.into(), notes: notes.into(), closing: Arc::default() }
+    }
+
+    /// From now on `/readyz` says 503, so that a balancer sends nobody new; requests are still served.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the process is ending.
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
+}
