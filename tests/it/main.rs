@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod hand_over;
 mod house;
 mod servers;
+mod simulation;
 mod support;
