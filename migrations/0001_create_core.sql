@@ -207,7 +207,7 @@ CREATE TABLE enrolments (
     -- Where it stands: the last settled step and the instant the next delay counts from.
     settled BIGINT NOT NULL DEFAULT 0,
     base_at BIGINT NOT NULL,
-    -- When the planner looks next; empty while a message of it is open or nothing is left.
+    -- When the planner looks next, some time ahead of the step's due instant; empty while a message of it is open or nothing is left.
     next_run_at BIGINT,
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL
@@ -217,6 +217,7 @@ CREATE INDEX enrolments_due ON enrolments (campaign_id, next_run_at, id) WHERE n
 CREATE INDEX enrolments_active ON enrolments (campaign_id, round) WHERE state = 'active';
 CREATE INDEX enrolments_of_contact ON enrolments (contact_id);
 
+-- A test send has kind 'test', campaign_id and enrolment_id 0: outside the counts and the unique index.
 CREATE TABLE messages (
     id BIGINT PRIMARY KEY,
     account_id BIGINT NOT NULL REFERENCES accounts (id),
@@ -269,7 +270,6 @@ CREATE TABLE drafts (
     writer TEXT NOT NULL,
     -- Model, prompt hash, tokens, attempts.
     writing TEXT NOT NULL DEFAULT '{}',
-    frozen_at BIGINT,
     created_at BIGINT NOT NULL
 );
 

@@ -3,7 +3,7 @@
 use crate::failure::EXIT_CODES;
 use clap::{Args, Parser, Subcommand};
 use sendwright_queue::Lane;
-use sendwright_workflows::clock::{parse_rfc3339, Millis};
+use sendwright_workflows::clock::{Millis, parse_rfc3339};
 use sendwright_workflows::reason::Reason;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -208,8 +208,8 @@ pub struct KeyCreateArgs {
     /// Whose key it is [default: the account's first user]
     #[arg(long, value_name = "EMAIL")]
     pub user: Option<String>,
-    /// What it may do; repeat it for more [default: everything its user may]
-    #[arg(long = "scope", value_name = "S")]
+    /// What it may do, read or write; repeat it for both [default: everything its user may]
+    #[arg(long = "scope", value_name = "S", value_parser = ["read", "write"])]
     pub scopes: Vec<String>,
 }
 
@@ -401,7 +401,8 @@ pub struct ExplainArgs {
 }
 
 fn instant(text: &str) -> Result<Millis, String> {
-    parse_rfc3339(text).ok_or_else(|| "write it with its offset, such as 2026-03-15T09:00:00+01:00".to_owned())
+    parse_rfc3339(text)
+        .ok_or_else(|| "write it with its offset, such as 2026-03-15T09:00:00+01:00".to_owned())
 }
 
 fn simulate_help() -> String {

@@ -1,5 +1,8 @@
 //! One file per command; this one says which is which.
 
+mod account;
+mod doctor;
+mod key;
 mod migrate;
 mod open;
 mod preview;
@@ -17,12 +20,16 @@ use crate::telemetry;
 /// Why it did not succeed, with its exit code.
 pub fn run(cli: Cli) -> Result<(), Failure> {
     let sources = Sources::of_process(cli.config);
-    let data = cli.data;
-    let command = |over: Overrides| load(&sources, Role::Command, Overrides { data: data.clone(), ..over });
+    let over = Overrides { data: cli.data, ..Overrides::default() };
     match cli.command {
+        // These two need no configuration: they read two files and ask the planner.
         Command::Simulate(args) => simulate::run(&args),
         Command::Preview(args) => preview::run(&args),
-        Command::Migrate => migrate::run(&command(Overrides::default())?),
+        Command::Migrate => migrate::run(&load(&sources, Role::Command, over)?),
+        Command::Doctor(_) => doctor::run(&load(&sources, Role::Command, over)?),
+        Command::Account(command) => account::account(&load(&sources, Role::Command, over)?, command),
+        Command::User(command) => account::user(&load(&sources, Role::Command, over)?, command),
+        Command::Key(command) => key::run(&load(&sources, Role::Command, over)?, command),
         _ => Err(Failure::new("not here yet")),
     }
 }

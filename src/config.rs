@@ -84,7 +84,12 @@ pub struct Database {
 impl Database {
     /// Whether it is SQLite: one machine, a secret of its own, a schema that is made at the first start.
     pub fn is_embedded(&self) -> bool {
-        self.url.reveal().starts_with("sqlite://")
+        self.sqlite_path().is_some()
+    }
+
+    /// The SQLite file, if it is one.
+    pub fn sqlite_path(&self) -> Option<&Path> {
+        self.url.reveal().strip_prefix("sqlite://").map(Path::new)
     }
 }
 
@@ -208,7 +213,8 @@ impl Config {
             data,
         };
         if role != Role::Command && !config.database.is_embedded() && config.secret.is_none() {
-            reader.problem("SENDWRIGHT_SECRET", "is required with Postgres: `openssl rand -hex 32` makes one");
+            reader
+                .problem("SENDWRIGHT_SECRET", "is required with Postgres: `openssl rand -hex 32` makes one");
         }
         reader.finish(config)
     }
@@ -216,7 +222,8 @@ impl Config {
 
 fn read_database(r: &mut Reader, data: &Path) -> Database {
     let given = r.read("database.url", "DATABASE_URL", |text| {
-        let known = ["postgres://", "postgresql://", "sqlite://"].iter().any(|scheme| text.starts_with(scheme));
+        let known =
+            ["postgres://", "postgresql://", "sqlite://"].iter().any(|scheme| text.starts_with(scheme));
         let readable = text.starts_with("sqlite://") || Url::parse(text).is_ok_and(|url| url.has_host());
         match known && readable {
             true => Ok(text.to_owned()),
@@ -231,8 +238,16 @@ fn read_database(r: &mut Reader, data: &Path) -> Database {
 fn read_redis(r: &mut Reader) -> Option<Redis> {
     let prefix = r.text("redis.prefix", "SENDWRIGHT_REDIS_PREFIX").unwrap_or_default();
     let url = r.read("redis.url", "REDIS_URL", |text| {
-        let known = Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "redis" | "rediss") && url.has_host());
-        if known { Ok(text.to_owned()) } else { Err("must read redis://host:6379 or rediss://…".to_owned()) }
+        let known = Url::parse(text).is_ok_and(|url| match url.scheme() {
+            "redis" => url.has_host(),
+            "redis+unix" => url.path().len() > 1,
+            _ => false,
+        });
+        if known {
+            Ok(text.to_owned())
+        } else {
+            Err("must read redis://host:6379 or redis+unix:///path".to_owned())
+        }
     })?;
     Some(Redis { url: Hidden(url), prefix })
 }
@@ -250,7 +265,8 @@ fn read_http(r: &mut Reader, role: Role, over: Option<SocketAddr>) -> Http {
         metrics_bind: r.parsed("http.metrics_bind", "SENDWRIGHT_METRICS_BIND"),
         public_url: r.read("http.public_url", "SENDWRIGHT_PUBLIC_URL", |text| {
             let url = Url::parse(text.trim_end_matches('/')).ok();
-            let plain = |url: &Url| url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+            let plain =
+                |url: &Url| url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
             url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host() && plain(url))
                 .ok_or_else(|| "must read https://host, without query or user".to_owned())
         }),
@@ -259,8 +275,10 @@ fn read_http(r: &mut Reader, role: Role, over: Option<SocketAddr>) -> Http {
 
 fn read_smtp(r: &mut Reader) -> Option<Smtp> {
     let url = r.read("smtp.url", "SMTP_URL", |text| {
-        let known = Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "smtp" | "smtps") && url.has_host());
-        let what = "must read smtp://user:password@host:port or smtps://…, with @ : / # % in both percent-encoded";
+        let known =
+            Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "smtp" | "smtps") && url.has_host());
+        let what =
+            "must read smtp://user:password@host:port or smtps://…, with @ : / # % in both percent-encoded";
         if known { Ok(text.to_owned()) } else { Err(what.to_owned()) }
     });
     let from = r.read("smtp.from", "SMTP_FROM", read_sender);
@@ -273,12 +291,15 @@ fn read_smtp(r: &mut Reader) -> Option<Smtp> {
 }
 
 fn read_sender(text: &str) -> Result<Sender, String> {
-    use sendwright_workflows::address::{display_name, Email};
+    use sendwright_workflows::address::{Email, display_name};
     let (name, address) = match text.trim().strip_suffix('>').and_then(|text| text.rsplit_once('<')) {
-        Some((name, address)) => (Some(name.trim().trim_matches('"')).filter(|name| !name.is_empty()), address),
+        Some((name, address)) => {
+            (Some(name.trim().trim_matches('"')).filter(|name| !name.is_empty()), address)
+        }
         None => (None, text),
     };
-    let email = Email::parse(address).map_err(|error| format!("must be an address or Name <address>: {error}"))?;
+    let email =
+        Email::parse(address).map_err(|error| format!("must be an address or Name <address>: {error}"))?;
     let name = name.map(display_name).transpose().map_err(|error| error.to_string())?;
     Ok(Sender { email, name: name.map(str::to_owned) })
 }
@@ -304,7 +325,11 @@ fn read_worker(r: &mut Reader, lanes: Vec<Lane>, concurrency: Option<u32>) -> Wo
         concurrency: concurrency.unwrap_or(jobs),
         open_handovers: r.number("worker.open_handovers", "SENDWRIGHT_OPEN_HANDOVERS", 1..=1_024),
         model_concurrency: r.number("worker.model_concurrency", "SENDWRIGHT_MODEL_CONCURRENCY", 1..=256),
-        lease: Duration::from_secs(u64::from(r.number("worker.lease_seconds", "SENDWRIGHT_LEASE_SECONDS", 10..=3_600))),
+        lease: Duration::from_secs(u64::from(r.number(
+            "worker.lease_seconds",
+            "SENDWRIGHT_LEASE_SECONDS",
+            10..=3_600,
+        ))),
     }
 }
 

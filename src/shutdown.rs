@@ -1,6 +1,6 @@
 //! SIGTERM and SIGINT: the first drains, the second leaves at once.
 
-use tokio::signal::unix::{signal, SignalKind};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// A token that is cancelled by the first signal. What runs finishes what it holds and takes nothing new; a
@@ -19,7 +19,9 @@ pub fn listen() -> std::io::Result<CancellationToken> {
             if first.is_cancelled() {
                 std::process::exit(code);
             }
-            tracing::info!("draining: what is under way ends, nothing new begins; a second signal leaves at once");
+            tracing::info!(
+                "draining: what is under way ends, nothing new begins; a second signal leaves at once"
+            );
             first.cancel();
         }
     });

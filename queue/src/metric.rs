@@ -14,9 +14,14 @@ pub(crate) fn pushed(lane: Lane, jobs: usize) {
     counter!("sendwright_queue_pushed_total", "lane" => lane.as_str()).increment(jobs as u64);
 }
 
-/// A hint was dropped; `why` is `full` (the lane holds enough) or `redis` (it did not answer in time).
-pub(crate) fn dropped(lane: Lane, why: &'static str, jobs: usize) {
-    counter!("sendwright_queue_dropped_total", "lane" => lane.as_str(), "why" => why).increment(jobs as u64);
+/// A hint was dropped: its lane, or this process's share of it, holds enough.
+pub(crate) fn dropped(lane: Lane, jobs: usize) {
+    counter!("sendwright_queue_dropped_total", "lane" => lane.as_str()).increment(jobs as u64);
+}
+
+/// Redis did not take a batch in time; it waits here.
+pub(crate) fn push_failed(lane: Lane) {
+    counter!("sendwright_queue_push_errors_total", "lane" => lane.as_str()).increment(1);
 }
 
 /// A handler ended; `how` is `done`, `panicked` or `timed_out`.

@@ -56,7 +56,7 @@ impl Queue {
         match self.waiting.offer(job) {
             Offered::Added if self.link.is_none() => metric::pushed(job.lane(), 1),
             Offered::Added | Offered::Known => {}
-            Offered::Full => metric::dropped(job.lane(), "full", 1),
+            Offered::Full => metric::dropped(job.lane(), 1),
         }
     }
 

@@ -22,7 +22,7 @@ pub struct BadUrl(#[source] pub(crate) RedisError);
 
 /// How long an answer may take before Redis counts as down for `/readyz`.
 const PING_PATIENCE: Duration = Duration::from_millis(250);
-/// How long making a connection may take.
+/// How long making a connection may take; a request that cannot wait so long gives up, the next finds it made.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
 /// A worker misses this many heartbeats, so far apart, before its jobs are given to others.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -82,7 +82,7 @@ impl Link {
 pub(crate) fn connection(client: &Client, patience: Duration) -> Result<ConnectionManager, RedisError> {
     let config = ConnectionManagerConfig::new()
         .set_number_of_retries(0)
-        .set_connection_timeout(Some(CONNECT_PATIENCE.min(patience)))
+        .set_connection_timeout(Some(CONNECT_PATIENCE))
         .set_response_timeout(Some(patience));
     ConnectionManager::new_lazy_with_config(client.clone(), config)
 }

@@ -1,9 +1,12 @@
 //! Opening the database for a command.
 
+use crate::cli::AccountArgs;
 use crate::config::Config;
 use crate::failure::Failure;
+use sendwright_store::accounts::{self, Account};
+use sendwright_store::audits::{self, Audit};
 use sendwright_store::clock::DatabaseClock;
-use sendwright_store::{migrate, Db, Store};
+use sendwright_store::{Db, Store, Tx, migrate};
 use sendwright_workflows::clock::{Clock, Millis};
 use std::future::Future;
 
@@ -33,10 +36,7 @@ pub async fn connect(config: &Config) -> Result<Db, Failure> {
 /// # Errors
 /// The database is not reached, or its schema is not this program's.
 pub async fn store(config: &Config) -> Result<Store, Failure> {
-    let is_new = match config.database.url.reveal().strip_prefix("sqlite://") {
-        Some(path) => !std::path::Path::new(path).exists(),
-        None => false,
-    };
+    let is_new = config.database.sqlite_path().is_some_and(|path| !path.exists());
     let db = connect(config).await?;
     if is_new {
         migrate::migrate(&db).await?;
@@ -52,4 +52,50 @@ pub async fn now(store: &Store) -> Result<Millis, Failure> {
     let clock = DatabaseClock::new(store.db.clone());
     clock.sample().await?;
     clock.now().ok_or_else(|| Failure::unavailable("the database did not tell its time"))
+}
+
+/// The account a command works in: the one named, or the only one there is. An empty store gets its first.
+///
+/// # Errors
+/// There is no such account; or there are several and none is named, and they are listed.
+pub async fn account(store: &Store, args: &AccountArgs, now: Millis) -> Result<Account, Failure> {
+    if let Some(name) = &args.account {
+        let mut tx = store.read().await?;
+        let found = accounts::by_name(&mut tx, name).await?;
+        tx.rollback().await?;
+        return found
+            .ok_or_else(|| Failure::new(format!("there is no account {name:?}; `account list` shows them")));
+    }
+    if let Some(only) = accounts::first_or_only(store, now).await? {
+        return Ok(only);
+    }
+    let mut tx = store.read().await?;
+    let names: Vec<String> = accounts::list(&mut tx, 0, 50).await?.into_iter().map(|a| a.name).collect();
+    Err(Failure::new(format!("there are several accounts, say which with --account: {}", names.join(", "))))
+}
+
+/// One line of the audit: what a person did by command.
+///
+/// # Errors
+/// The database's own.
+pub async fn audit(
+    tx: &mut Tx,
+    id: i64,
+    account: i64,
+    what: (&str, &str, i64),
+    at: Millis,
+) -> Result<(), Failure> {
+    let (action, noun, noun_id) = what;
+    let line = Audit {
+        id,
+        account_id: account,
+        actor: "command".to_owned(),
+        action: action.to_owned(),
+        noun: noun.to_owned(),
+        noun_id: Some(noun_id),
+        request_id: None,
+        data: "{}".to_owned(),
+        at,
+    };
+    Ok(audits::add(tx, &line).await?)
 }

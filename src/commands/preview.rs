@@ -5,7 +5,7 @@ use crate::cli::PreviewArgs;
 use crate::failure::Failure;
 use sendwright_workflows::address::Email;
 use sendwright_workflows::contact::Contact;
-use sendwright_workflows::render::{render, Kind};
+use sendwright_workflows::render::{Kind, render};
 use sendwright_workflows::sequence::{Delay, Step};
 use sendwright_workflows::spec::{CampaignBody, LeadBody};
 use sendwright_workflows::variables::{Fields, Variables};
@@ -30,7 +30,11 @@ pub fn run(args: &PreviewArgs) -> Result<(), Failure> {
         let parts = [
             ("Subject", Kind::Subject, &step.subject),
             ("Prompt: the model writes by it", Kind::Text, &step.ai_prompt),
-            (if step.wants_model() { "Text, if the model fails" } else { "Text" }, Kind::Text, &step.template),
+            (
+                if step.wants_model() { "Text, if the model fails" } else { "Text" },
+                Kind::Text,
+                &step.template,
+            ),
         ];
         for (name, kind, source) in parts {
             let Some(source) = source else { continue };
@@ -47,7 +51,8 @@ pub fn run(args: &PreviewArgs) -> Result<(), Failure> {
 
 /// The lead by its address: from the file, or nothing but the address.
 fn find(args: &PreviewArgs) -> Result<Contact, Failure> {
-    let wanted = Email::parse(&args.lead).map_err(|error| Failure::input(vec![format!("--lead: {error}")]))?;
+    let wanted =
+        Email::parse(&args.lead).map_err(|error| Failure::input(vec![format!("--lead: {error}")]))?;
     let Some(path) = &args.leads else {
         let lead = LeadBody::from_json(&json!({ "email": wanted.as_str() }));
         return lead.map(|lead| lead.into_contact(0)).map_err(|errors| Failure::body("--lead", &errors));
@@ -76,6 +81,7 @@ fn variables(campaign: &CampaignBody, contact: &Contact, step: &Step) -> Variabl
 
 fn delay(delay: &Delay) -> String {
     let parts = [(delay.days, "d"), (delay.hours, "h"), (delay.minutes, "min"), (delay.seconds, "s")];
-    let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n} {unit}")).collect();
+    let parts: Vec<String> =
+        parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n} {unit}")).collect();
     if parts.is_empty() { "at once".to_owned() } else { format!("after {}", parts.join(" ")) }
 }

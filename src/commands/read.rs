@@ -69,7 +69,8 @@ impl Leads {
         let boxed: Box<dyn Read> = Box::new(file);
         let mut rows = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(boxed);
         let header = rows.headers().map_err(|error| refused(format!("the header: {}", because(&error))))?;
-        let columns = Columns::read(header.iter()).map_err(|errors| Failure::body(&path.display().to_string(), &errors))?;
+        let columns = Columns::read(header.iter())
+            .map_err(|errors| Failure::body(&path.display().to_string(), &errors))?;
         Ok(Self { rows, columns, record: csv::StringRecord::new() })
     }
 

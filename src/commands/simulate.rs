@@ -5,14 +5,14 @@ use crate::cli::SimulateArgs;
 use crate::failure::Failure;
 use crate::table;
 use chrono_tz::Tz;
-use sendwright_workflows::clock::{rfc3339, Millis, DAY};
+use sendwright_workflows::clock::{DAY, Millis, rfc3339};
 use sendwright_workflows::contact;
 use sendwright_workflows::enrolment::{Action, Means, Person, Standing};
 use sendwright_workflows::quiet_hours::local_text;
 use sendwright_workflows::rate_limit::Gate;
 use sendwright_workflows::reason::Reason;
-use sendwright_workflows::simulate::{simulate, Line, Setting, Subject};
-use sendwright_workflows::spec::{sentence, CampaignBody};
+use sendwright_workflows::simulate::{Line, Setting, Subject, simulate};
+use sendwright_workflows::spec::{CampaignBody, sentence};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
@@ -79,7 +79,12 @@ fn read_leads(
                     ..Person::default()
                 };
                 let id = subjects.len() as i64 + 1;
-                subjects.push(Subject { id, standing: Standing { settled: 0, base: from }, person, open: None });
+                subjects.push(Subject {
+                    id,
+                    standing: Standing { settled: 0, base: from },
+                    person,
+                    open: None,
+                });
                 emails.push(email);
                 continue;
             }
@@ -140,13 +145,13 @@ fn verb(action: Action) -> &'static str {
 /// A reason for people: its code and its data, instants readable.
 fn words(reason: &Reason) -> String {
     let Ok(Value::Object(fields)) = serde_json::to_value(reason) else { return reason.code() };
-    let data = fields.iter().filter(|(name, value)| *name != "code" && !value.is_null()).map(|(name, value)| {
-        match (name.as_str(), value) {
+    let data = fields.iter().filter(|(name, value)| *name != "code" && !value.is_null()).map(
+        |(name, value)| match (name.as_str(), value) {
             ("until", Value::Number(at)) => format!("until {}", rfc3339(at.as_i64().unwrap_or_default())),
             (_, Value::String(word)) => word.clone(),
             (name, value) => format!("{name} {value}"),
-        }
-    });
+        },
+    );
     let data: Vec<String> = data.collect();
     if data.is_empty() { reason.code() } else { format!("{} ({})", reason.code(), data.join(", ")) }
 }

@@ -20,7 +20,8 @@ pub struct Sources {
 impl Sources {
     /// The process's environment, and the file given on the command line.
     pub fn of_process(file: Option<PathBuf>) -> Self {
-        let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+        let environment =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
         Self { environment: environment.collect(), file }
     }
 }
@@ -48,7 +49,8 @@ impl<'s> Reader<'s> {
     pub fn open(sources: &'s Sources, deaf: &'static [&'static str]) -> Self {
         let mut problems = Vec::new();
         let defaults = include_str!("defaults.toml").parse().unwrap_or_default();
-        let named = sources.environment.get("SENDWRIGHT_CONFIG").filter(|name| !name.is_empty()).map(PathBuf::from);
+        let named =
+            sources.environment.get("SENDWRIGHT_CONFIG").filter(|name| !name.is_empty()).map(PathBuf::from);
         let path = sources.file.clone().or(named);
         let file = path.as_deref().map(|path| read_file(path, &mut problems)).unwrap_or_default();
         let file_name = path.map(|path| path.display().to_string()).unwrap_or_default();
@@ -87,7 +89,9 @@ impl<'s> Reader<'s> {
     where
         T::Err: Display,
     {
-        self.read(key, variable, |text| text.parse().map_err(|error: T::Err| format!("does not read: {error}")))
+        self.read(key, variable, |text| {
+            text.parse().map_err(|error: T::Err| format!("does not read: {error}"))
+        })
     }
 
     /// A value by its own reader, which says what it must be.

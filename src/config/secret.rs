@@ -24,7 +24,8 @@ fn parse(text: &str) -> Result<Vec<Secret>, sendwright_workflows::signing::Secre
 /// There is none on Postgres; the file cannot be read, or does not hold one.
 pub fn load(config: &Config) -> Result<Vec<Secret>, Failure> {
     if let Some(given) = &config.secret {
-        return parse(given.reveal()).map_err(|error| Failure::config(vec![format!("SENDWRIGHT_SECRET {error}")]));
+        return parse(given.reveal())
+            .map_err(|error| Failure::config(vec![format!("SENDWRIGHT_SECRET {error}")]));
     }
     if !config.database.is_embedded() {
         let line = "SENDWRIGHT_SECRET is required with Postgres: `openssl rand -hex 32` makes one";

@@ -2,8 +2,8 @@
 
 use crate::db::Db;
 use crate::error::{Error, Result};
-use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{AssertSqlSafe, SqlSafeStr};
 
 /// (version, name, text); a version is used once over all folders.
 const SHARED: &[(i64, &str, &str)] =
@@ -17,7 +17,20 @@ fn migrator(postgres: bool) -> Migrator {
     let migrations = all
         .into_iter()
         .map(|&(version, name, text)| {
-            Migration::new(version, name.into(), MigrationType::Simple, text.into_sql_str(), false)
+            // On SQLite only the exact words INTEGER PRIMARY KEY make the id the row's own address; BIGINT would
+            // cost a second index on every table.
+            let text = if postgres {
+                text.to_owned()
+            } else {
+                text.replace("id BIGINT PRIMARY", "id INTEGER PRIMARY")
+            };
+            Migration::new(
+                version,
+                name.into(),
+                MigrationType::Simple,
+                AssertSqlSafe(text).into_sql_str(),
+                false,
+            )
         })
         .collect();
     Migrator::with_migrations(migrations)

@@ -141,6 +141,25 @@ pub async fn get(tx: &mut Tx, account: i64, id: i64) -> Result<Option<Profile>> 
     )
 }
 
+/// A profile by its number alone, for those who send: no account's request names it.
+pub async fn by_id(tx: &mut Tx, id: i64) -> Result<Option<Profile>> {
+    row!(tx, Profile, concat!("SELECT ", columns!(), " FROM sending_profiles WHERE id = $1"), id)
+}
+
+/// Marks a profile `active`, `paused` or `disabled`, with the reason people read.
+pub async fn mark(
+    tx: &mut Tx,
+    id: i64,
+    state: &str,
+    until: Option<Millis>,
+    why: Option<&str>,
+    now: Millis,
+) -> Result<bool> {
+    let sql = "UPDATE sending_profiles SET state = $2, paused_until = $3, why = $4, updated_at = $5
+         WHERE id = $1 AND (state <> $2 OR why IS DISTINCT FROM $4)";
+    Ok(execute!(tx, sql, id, state, until, why, now)? == 1)
+}
+
 /// Whether the account has a profile of this name.
 pub async fn is_named(tx: &mut Tx, account: i64, name: &str) -> Result<bool> {
     let sql = "SELECT id FROM sending_profiles WHERE account_id = $1 AND name = $2";

@@ -1,1 +1,19 @@
-//! Handlers, channels, the writing of texts and the scheduler
+//! Handlers, channels, the writing of texts and the scheduler: everything that acts.
+
+pub mod ai;
+pub mod channels;
+pub mod context;
+pub mod engine;
+pub mod hand_over;
+pub mod handlers;
+pub mod journal;
+pub mod letter;
+pub mod life;
+pub mod outlet;
+pub mod recorder;
+pub mod recovery;
+pub mod scheduler;
+pub mod scripts;
+pub mod sender;
+pub mod sweep;
+pub mod text;

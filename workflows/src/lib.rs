@@ -4,6 +4,7 @@
 //! same functions, which is why they agree.
 
 pub mod address;
+pub mod backoff;
 pub mod campaign;
 pub mod clock;
 pub mod contact;

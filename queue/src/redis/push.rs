@@ -12,17 +12,17 @@ use super::{Link, Wedge, upkeep};
 use crate::{
     Job, LANE_CAPACITY, Lane,
     metric::{self, Seldom},
-    waiting::Waiting,
+    waiting::{Offered, Waiting},
 };
 
-/// The longest one push may take; the jobs of one that takes longer are dropped.
+/// The longest one push may take.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// The most jobs in one push.
 const BATCH: usize = 100;
-/// The pause after a push that failed: short enough that work goes on soon after Redis does.
+/// The pause after a push that failed: work goes on this soon after Redis does.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Why a batch was dropped.
+/// Why a batch did not go through.
 #[derive(Debug, thiserror::Error)]
 enum PushError {
     #[error("no answer in time")]
@@ -34,14 +34,15 @@ enum PushError {
 }
 
 impl PushError {
-    /// Whether Redis is there and refuses, so that waiting will not help.
+    /// Whether the lane itself is at fault (a key of a wrong kind, a script that fails), so that waiting will
+    /// not help. A Redis that is loading, full, or a replica says something else.
     fn is_refusal(&self) -> bool {
         let error = match self {
             PushError::Slow => return false,
             PushError::Redis(error) | PushError::Apalis(apalis_redis::Error::Database(error)) => error,
             PushError::Apalis(_) => return true,
         };
-        error.code().is_some()
+        matches!(error.code(), Some("WRONGTYPE" | "ERR"))
     }
 }
 
@@ -56,9 +57,14 @@ pub(crate) async fn run(link: Arc<Link>, waiting: Arc<Waiting>, end: Cancellatio
     };
     let push_all = async {
         loop {
-            waiting.any().await;
+            let mut all_well = true;
             for lane in Lane::ALL {
-                pusher.drain(lane, &waiting).await;
+                all_well &= pusher.drain(lane, &waiting).await;
+            }
+            if all_well {
+                waiting.any().await;
+            } else {
+                sleep(PAUSE).await;
             }
         }
     };
@@ -73,40 +79,40 @@ struct Pusher {
 }
 
 impl Pusher {
-    /// Pushes what waits for one lane, batch by batch, until nothing does or one fails.
-    async fn drain(&mut self, lane: Lane, waiting: &Waiting) {
+    /// Pushes what waits for one lane, batch by batch; false if one failed. Its jobs wait on, as long as there
+    /// is room: whether they arrived is unknown, and a doubled hint is harmless.
+    async fn drain(&mut self, lane: Lane, waiting: &Waiting) -> bool {
         loop {
             let jobs = waiting.take(lane, BATCH);
             if jobs.is_empty() {
-                return;
+                return true;
             }
             let config = self.link.config(lane);
             let pushed = timeout(PATIENCE, push(&mut self.connection, &config, &jobs)).await;
             match pushed.unwrap_or(Err(PushError::Slow)) {
                 Ok(pushed) => {
                     metric::pushed(lane, pushed);
-                    if pushed < jobs.len() {
-                        metric::dropped(lane, "full", jobs.len() - pushed);
-                    }
+                    metric::dropped(lane, jobs.len() - pushed);
                     self.wedges[lane as usize].over();
                 }
                 Err(error) => {
-                    metric::dropped(lane, "redis", jobs.len());
+                    let lost = jobs.into_iter().filter(|&job| waiting.offer(job) == Offered::Full).count();
+                    metric::dropped(lane, lost);
                     self.failed(lane, error).await;
-                    return;
+                    return false;
                 }
             }
         }
     }
 
     async fn failed(&mut self, lane: Lane, error: PushError) {
+        metric::push_failed(lane);
         if self.log.now() {
-            tracing::warn!(%lane, %error, "hints were dropped: the sweep finds their rows, a little later");
+            tracing::warn!(%lane, %error, "redis takes no hints: work goes on a little later");
         }
         if error.is_refusal() && self.wedges[lane as usize].another() {
             upkeep::reset(&self.link, lane).await;
         }
-        sleep(PAUSE).await;
     }
 }
 

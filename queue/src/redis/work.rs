@@ -58,7 +58,7 @@ pub(crate) async fn run(
     let (mut pause, mut wedge) = (PAUSES[0], Wedge::default());
     while !post.shutdown.is_cancelled() {
         let started = Instant::now();
-        let Err(error) = post.worker_life().await else { break };
+        let Err(error) = post.worker_life().await else { continue };
         metric::restarted(lane);
         if post.log.now() {
             tracing::warn!(%lane, %error, "the lane's worker ended and is started again");

@@ -12,15 +12,14 @@ use tokio::sync::Semaphore;
 
 use crate::fixture::{Consumer, RedisServer, eventually, free_port};
 
-/// The most one push may take, generous to a busy test machine: it never waits for anything.
-const PUSH: Duration = Duration::from_millis(100);
+/// The most one push may take: far under every outage here, far over what a busy test machine takes.
+const PUSH: Duration = Duration::from_millis(500);
 
 async fn working() -> (RedisServer, Queue, Consumer) {
     let server = RedisServer::start().await;
     let queue = Queue::redis(&server.url(), "t").await.unwrap();
     let consumer = Consumer::of(Receiver::redis(&server.url(), "t").unwrap());
-    for (lane, job) in [(Lane::Plan, Job::Plan { account: 1 }), (Lane::Mail, Job::Mail { profile: 1 })] {
-        assert_eq!(job.lane(), lane);
+    for job in [Job::Plan { account: 1 }, Job::Mail { profile: 1 }] {
         queue.push(job);
         consumer.gets(job).await;
     }
@@ -61,9 +60,11 @@ async fn a_flush_in_the_middle_ends_no_handler_and_work_goes_on() {
 async fn a_redis_that_died_and_came_back_empty_is_found_again() {
     let (mut server, queue, consumer) = working().await;
     server.kill();
-    let slowest = slowest_push(&queue, Duration::from_secs(1)).await;
+    let slowest = slowest_push(&queue, Duration::from_secs(2)).await;
     assert!(slowest < PUSH, "a push took {slowest:?} with Redis dead");
+    queue.push(Job::Sms { profile: 1 });
     server.revive().await;
+    consumer.gets(Job::Sms { profile: 1 }).await;
     consumer.works_again(&queue).await;
 }
 
@@ -73,7 +74,7 @@ async fn a_redis_that_is_not_there_at_first_is_found_when_it_comes() {
     server.kill();
     let queue = Queue::redis(&server.url(), "t").await.unwrap();
     let consumer = Consumer::of(Receiver::redis(&server.url(), "t").unwrap());
-    let slowest = slowest_push(&queue, Duration::from_millis(500)).await;
+    let slowest = slowest_push(&queue, Duration::from_secs(1)).await;
     assert!(slowest < PUSH, "a push took {slowest:?} with Redis absent");
     server.revive().await;
     consumer.works_again(&queue).await;

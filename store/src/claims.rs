@@ -1,0 +1,319 @@
+//! T1, the claim: the slot transaction of one sending profile (DESIGN, Limits; SEND_PROTOCOL).
+
+use crate::db::{Tx, execute, rows};
+use crate::error::Result;
+use crate::gates;
+use crate::heads::policy_of;
+use chrono_tz::Tz;
+use sendwright_workflows::campaign::Policy;
+use sendwright_workflows::clock::{Micros, Millis};
+use sendwright_workflows::rate_limit::{Due, Gate, HORIZON, Rates, Seat, TOLERANCE, seat, slot_millis};
+use sendwright_workflows::reason::{Owner, Reason};
+use sendwright_workflows::simulate::extend;
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+
+/// A claimed message: everything its hand-over needs.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "columns of messages and drafts by their own names")]
+pub struct Claimed {
+    pub id: i64,
+    pub account_id: i64,
+    pub campaign_id: i64,
+    pub kind: String,
+    pub round: i64,
+    pub enrolment_id: i64,
+    pub contact_id: i64,
+    pub profile_id: i64,
+    pub step_number: u32,
+    pub version: i64,
+    pub address: String,
+    pub address_hash: String,
+    pub zone: Tz,
+    pub planned_at: Millis,
+    pub fence: i64,
+    pub attempts: i64,
+    pub slot: Micros,
+    pub subject: String,
+    pub body: String,
+    /// The campaign's settings when it was claimed.
+    pub policy: Policy,
+}
+
+#[derive(Debug, sqlx::FromRow)]
+struct DueMessage {
+    id: i64,
+    account_id: i64,
+    kind: String,
+    round: i64,
+    enrolment_id: i64,
+    contact_id: i64,
+    step_number: i64,
+    version: i64,
+    address: String,
+    address_hash: String,
+    zone: String,
+    planned_at: i64,
+    reasons: String,
+    fence: i64,
+    attempts: i64,
+    crashes: i64,
+    subject: String,
+    body: String,
+}
+
+/// A campaign's waiting rows with its own limit.
+struct Line {
+    id: i64,
+    gate: Gate,
+    rates: Rates,
+    policy: Policy,
+    rows: VecDeque<DueMessage>,
+    touched: bool,
+}
+
+/// What one slot transaction did.
+#[derive(Debug, Default)]
+pub struct Claim {
+    /// Rows with a slot.
+    pub claimed: Vec<Claimed>,
+    /// Rows planned anew or held: there may be more to claim at once.
+    pub moved: usize,
+    /// When the next slot is free, where rows wait for one.
+    pub next: Option<Millis>,
+}
+
+macro_rules! due_sql {
+    () => {
+        "SELECT m.id, m.account_id, m.kind, m.round, m.enrolment_id, m.contact_id, m.step_number, m.version,
+            m.address, m.address_hash, m.zone, m.planned_at, m.reasons, m.fence, m.attempts, m.crashes,
+            d.subject, d.body
+         FROM messages m JOIN drafts d ON d.message_id = m.id
+         WHERE m.profile_id = $1 AND m.campaign_id = $2 AND m.state = 'drafted' AND m.planned_at <= $3
+         ORDER BY m.planned_at, m.enrolment_id LIMIT $4"
+    };
+}
+
+/// Gives slots to at most `most` due rows of a profile and claims them for `worker`.
+pub async fn claim(
+    tx: &mut Tx,
+    profile: i64,
+    rates: &Rates,
+    worker: i64,
+    most: usize,
+    now: Millis,
+) -> Result<Claim> {
+    let mut profile_gate = gates::lock(tx, Owner::Profile, profile).await?;
+    let before = profile_gate;
+    let (mut lines, next) = lines(tx, profile, most, now).await?;
+    let mut done = Seating { claim: Claim { next, ..Claim::default() }, changes: Vec::new() };
+    while done.claim.claimed.len() < most {
+        let Some(best) = first(&lines, &profile_gate) else { break };
+        let line = &mut lines[best];
+        let Some(row) = line.rows.pop_front() else { break };
+        if row.crashes > 0 && !done.claim.claimed.is_empty() {
+            break; // A row that may have killed a worker goes alone (SEND_PROTOCOL 15).
+        }
+        let alone = row.crashes > 0;
+        let due = Due { planned: row.planned_at, zone: zone_of(&row.zone), quiet: line.policy.quiet_hours };
+        let got = seat(
+            (&mut profile_gate, rates),
+            (&mut line.gate, &line.rates),
+            &due,
+            now - TOLERANCE,
+            now + HORIZON,
+        );
+        match got {
+            Seat::Beyond { at } => {
+                done.claim.next = Some(done.claim.next.map_or(at, |next| next.min(at)));
+                line.rows.clear();
+                continue;
+            }
+            Seat::At { slot, reasons } => {
+                line.touched = true;
+                done.give(profile, line, row, slot, reasons);
+            }
+            Seat::Moved { to, reasons } => done.put_off(row, "drafted", to, reasons),
+            Seat::Held(reason) => {
+                let planned = row.planned_at;
+                done.put_off(row, "held", planned, vec![reason]);
+            }
+        }
+        if alone {
+            break;
+        }
+    }
+    done.save(tx, worker, now).await?;
+    if profile_gate != before {
+        gates::save(tx, Owner::Profile, profile, &profile_gate).await?;
+    }
+    for line in lines.iter().filter(|l| l.touched && l.id > 0) {
+        gates::save(tx, Owner::Campaign, line.id, &line.gate).await?;
+    }
+    Ok(done.claim)
+}
+
+/// The line whose head takes the next slot: the earliest slot first, then (planned instant, enrolment).
+fn first(lines: &[Line], profile: &Gate) -> Option<usize> {
+    let head = |line: &Line| {
+        line.rows.front().map(|row| {
+            let slot = profile.next.max(line.gate.next).max(row.planned_at * 1_000);
+            (slot, row.planned_at, row.enrolment_id)
+        })
+    };
+    (0..lines.len()).filter(|i| !lines[*i].rows.is_empty()).min_by_key(|i| head(&lines[*i]))
+}
+
+/// The profile's campaigns with due rows, and when the first shut gate among them opens. A campaign whose own
+/// gate is shut beyond the horizon is not read: its backlog must not hide the others'.
+async fn lines(tx: &mut Tx, profile: i64, most: usize, now: Millis) -> Result<(Vec<Line>, Option<Millis>)> {
+    type Row = (i64, String, i64, i64, i64, i64, i64);
+    let campaigns = rows!(
+        &mut *tx,
+        Row,
+        "SELECT c.id, c.policy, g.next, g.minute_start, g.minute_count, g.day_start, g.day_count
+         FROM campaigns c JOIN gates g ON g.owner = 'campaign' AND g.owner_id = c.id
+         WHERE c.profile_id = $1 AND c.state = 'running' AND c.mapped_version = c.version AND EXISTS (
+             SELECT 1 FROM messages m WHERE m.profile_id = $1 AND m.campaign_id = c.id AND m.state = 'drafted'
+               AND m.planned_at <= $2)
+         ORDER BY c.id",
+        profile,
+        now
+    )?;
+    let (mut open, mut opens) = (Vec::new(), None::<Millis>);
+    for (id, policy, next, ms, mc, ds, dc) in campaigns {
+        let gate = gates::gate_of((next, ms, mc, ds, dc));
+        if slot_millis(gate.next) > now + HORIZON {
+            let at = slot_millis(gate.next);
+            opens = Some(opens.map_or(at, |first| first.min(at)));
+            continue;
+        }
+        open.push(Line::new(id, gate, policy_of(id, &policy)?));
+    }
+    // Test sends belong to no campaign's line: their limits are the profile's alone.
+    open.push(Line::new(0, Gate::default(), Policy::default()));
+    for line in &mut open {
+        line.rows = due(tx, profile, line.id, now, most as i64).await?.into();
+    }
+    Ok((open, opens))
+}
+
+impl Line {
+    fn new(id: i64, gate: Gate, policy: Policy) -> Self {
+        Line { id, gate, rates: policy.rates(), policy, rows: VecDeque::new(), touched: false }
+    }
+}
+
+async fn due(tx: &mut Tx, profile: i64, campaign: i64, now: Millis, most: i64) -> Result<Vec<DueMessage>> {
+    let sql = match tx.is_postgres() {
+        true => concat!(due_sql!(), " FOR UPDATE OF m SKIP LOCKED"),
+        false => due_sql!(),
+    };
+    rows!(tx, DueMessage, sql, profile, campaign, now, most)
+}
+
+fn zone_of(name: &str) -> Tz {
+    name.parse().unwrap_or(Tz::UTC)
+}
+
+struct Seating {
+    claim: Claim,
+    /// id, state, planned_at, slot, reasons, fence added
+    changes: Vec<Value>,
+}
+
+impl Seating {
+    fn give(&mut self, profile: i64, line: &Line, row: DueMessage, slot: Micros, late: Vec<Reason>) {
+        let reasons = with_reasons(&row.reasons, late);
+        self.changes.push(json!([row.id, "claimed", row.planned_at, slot, reasons, 1]));
+        self.claim.claimed.push(Claimed {
+            id: row.id,
+            account_id: row.account_id,
+            campaign_id: line.id,
+            kind: row.kind,
+            round: row.round,
+            enrolment_id: row.enrolment_id,
+            contact_id: row.contact_id,
+            profile_id: profile,
+            step_number: row.step_number as u32,
+            version: row.version,
+            address: row.address,
+            address_hash: row.address_hash,
+            zone: zone_of(&row.zone),
+            planned_at: row.planned_at,
+            fence: row.fence + 1,
+            attempts: row.attempts,
+            slot,
+            subject: row.subject,
+            body: row.body,
+            policy: line.policy.clone(),
+        });
+    }
+
+    fn put_off(&mut self, row: DueMessage, state: &str, to: Millis, why: Vec<Reason>) {
+        let reasons = with_reasons(&row.reasons, why);
+        self.changes.push(json!([row.id, state, to, null, reasons, 0]));
+        self.claim.moved += 1;
+    }
+
+    async fn save(&self, tx: &mut Tx, worker: i64, now: Millis) -> Result<()> {
+        if self.changes.is_empty() {
+            return Ok(());
+        }
+        execute!(
+            tx,
+            "UPDATE messages SET state = e.value ->> 1, planned_at = CAST(e.value ->> 2 AS BIGINT),
+                 slot = CAST(e.value ->> 3 AS BIGINT), reasons = e.value ->> 4,
+                 fence = fence + CAST(e.value ->> 5 AS BIGINT),
+                 worker_id = CASE WHEN e.value ->> 1 = 'claimed' THEN $2 ELSE NULL END, updated_at = $3
+             FROM json_each($1) AS e WHERE messages.id = CAST(e.value ->> 0 AS BIGINT)",
+            Value::from(self.changes.clone()).to_string(),
+            worker,
+            now
+        )?;
+        Ok(())
+    }
+}
+
+/// The stored reasons with more; each once.
+pub(crate) fn with_reasons(stored: &str, more: Vec<Reason>) -> String {
+    let mut reasons: Vec<Reason> = serde_json::from_str(stored).unwrap_or_default();
+    extend(&mut reasons, more);
+    serde_json::to_string(&reasons).unwrap_or_else(|_| "[]".into())
+}
+
+/// Profiles that have a due row in a running campaign or a test send, as (account, profile).
+pub async fn profiles_with_due(tx: &mut Tx, now: Millis) -> Result<Vec<(i64, i64)>> {
+    rows!(
+        tx,
+        (i64, i64),
+        "SELECT p.account_id, p.id FROM sending_profiles p
+         WHERE EXISTS (SELECT 1 FROM campaigns c WHERE c.profile_id = p.id AND c.state = 'running'
+                 AND c.mapped_version = c.version AND EXISTS (
+                 SELECT 1 FROM messages m WHERE m.profile_id = p.id AND m.campaign_id = c.id
+                   AND m.state = 'drafted' AND m.planned_at <= $1))
+            OR EXISTS (SELECT 1 FROM messages m WHERE m.profile_id = p.id AND m.campaign_id = 0
+                   AND m.state = 'drafted' AND m.planned_at <= $1)
+         ORDER BY p.account_id, p.id",
+        now
+    )
+}
+
+/// When the next drafted row of a profile is due, and how many are due at `now`, counted up to `most`.
+pub async fn ahead(tx: &mut Tx, profile: i64, now: Millis, most: i64) -> Result<(usize, Option<Millis>)> {
+    let found = rows!(
+        tx,
+        (Option<i64>, i64),
+        "SELECT (SELECT MIN(m.planned_at) FROM messages m WHERE m.profile_id = $1 AND m.campaign_id = c.id
+                   AND m.state = 'drafted'),
+                (SELECT COUNT(*) FROM (SELECT 1 AS one FROM messages m WHERE m.profile_id = $1
+                   AND m.campaign_id = c.id AND m.state = 'drafted' AND m.planned_at <= $2 LIMIT $3) AS due)
+         FROM (SELECT id FROM campaigns WHERE profile_id = $1 AND state = 'running' AND mapped_version = version
+               UNION ALL SELECT CAST(0 AS BIGINT)) AS c",
+        profile,
+        now,
+        most
+    )?;
+    let next = found.iter().filter_map(|r| r.0).min();
+    Ok((found.iter().map(|r| r.1 as usize).sum(), next))
+}

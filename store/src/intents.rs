@@ -1,0 +1,240 @@
+//! T2, the intent: the last look before a hand-over, and the promise that it begins (SEND_PROTOCOL 3, 4, 8).
+
+use crate::claims::{Claimed, with_reasons};
+use crate::db::{Tx, execute, rows};
+use crate::error::Result;
+use crate::gates;
+use crate::heads::policy_of;
+use sendwright_workflows::campaign::Policy;
+use sendwright_workflows::clock::Millis;
+use sendwright_workflows::quiet_hours::W;
+use sendwright_workflows::rate_limit::{Rates, give_back, slot_millis};
+use sendwright_workflows::reason::{Cause, Owner, Reason};
+use serde_json::{Value, json};
+
+/// What a row became at its intent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// `sending` is committed with the transaction; the hand-over begins.
+    Go,
+    /// Something forbids it now: [`put_back`] says so in the row.
+    Back {
+        /// The message's next state.
+        state: &'static str,
+        /// Why.
+        reason: Reason,
+    },
+    /// The claim is not this worker's any more: nothing is written.
+    Lost,
+}
+
+#[derive(sqlx::FromRow)]
+struct View {
+    id: i64,
+    kind: String,
+    state: String,
+    fence: i64,
+    worker_id: Option<i64>,
+    worker_state: Option<String>,
+    version: i64,
+    approved: bool,
+    campaign_state: Option<String>,
+    campaign_version: Option<i64>,
+    policy: Option<String>,
+    enrolment_state: Option<String>,
+    contact_state: Option<String>,
+    profile_state: String,
+    paused_until: Option<i64>,
+    account_active: bool,
+    suppressed: Option<String>,
+}
+
+/// Commits to hand over: `rows` are claimed messages of one account with the attempt id each will have. Takes
+/// the account's barrier shared as its first statement, re-reads everything that may forbid, and marks those
+/// that may go `sending`. Nothing has been handed over until the caller commits.
+pub async fn intend(
+    tx: &mut Tx,
+    account: i64,
+    worker: i64,
+    rows: &[(&Claimed, i64)],
+    now: Millis,
+) -> Result<Vec<Verdict>> {
+    tx.barrier(account, false).await?;
+    let views = views(tx, rows).await?;
+    let mut verdicts = Vec::with_capacity(rows.len());
+    for (claimed, _) in rows {
+        let view = views.iter().find(|v| v.id == claimed.id);
+        verdicts.push(view.map_or(Ok(Verdict::Lost), |v| judge(v, claimed, worker, now))?);
+    }
+    let going: Vec<_> = rows
+        .iter()
+        .zip(&verdicts)
+        .filter(|(_, verdict)| **verdict == Verdict::Go)
+        .map(|((c, attempt), _)| json!([attempt, c.id, c.fence, c.slot]))
+        .collect();
+    if !going.is_empty() {
+        mark(tx, account, worker, &Value::from(going).to_string(), now).await?;
+    }
+    Ok(verdicts)
+}
+
+async fn views(tx: &mut Tx, claimed: &[(&Claimed, i64)]) -> Result<Vec<View>> {
+    let ids = Value::from(claimed.iter().map(|(c, _)| json!([c.id])).collect::<Vec<_>>()).to_string();
+    rows!(
+        tx,
+        View,
+        "SELECT m.id, m.kind, m.state, m.fence, m.worker_id, w.state AS worker_state, m.version, m.approved,
+                c.state AS campaign_state, c.version AS campaign_version, c.policy, n.state AS enrolment_state,
+                k.state AS contact_state, p.state AS profile_state, p.paused_until, a.active AS account_active,
+                s.why AS suppressed
+         FROM json_each($1) AS e
+         JOIN messages m ON m.id = CAST(e.value ->> 0 AS BIGINT)
+         JOIN accounts a ON a.id = m.account_id
+         JOIN sending_profiles p ON p.id = m.profile_id
+         LEFT JOIN workers w ON w.id = m.worker_id
+         LEFT JOIN campaigns c ON c.id = m.campaign_id
+         LEFT JOIN enrolments n ON n.id = m.enrolment_id
+         LEFT JOIN contacts k ON k.id = m.contact_id
+         LEFT JOIN suppressions s ON s.account_id = m.account_id AND s.channel = m.channel
+              AND s.address_hash = m.address_hash",
+        ids
+    )
+}
+
+fn judge(view: &View, claimed: &Claimed, worker: i64, now: Millis) -> Result<Verdict> {
+    let ours = view.state == "claimed" && view.fence == claimed.fence && view.worker_id == Some(worker);
+    if !ours || view.worker_state.as_deref() != Some("alive") {
+        return Ok(Verdict::Lost);
+    }
+    let back = |state, reason| Ok(Verdict::Back { state, reason });
+    if let Some(why) = &view.suppressed {
+        return back("suppressed", Reason::Suppressed { why: why.clone() });
+    }
+    if !view.account_active {
+        return back("held", Reason::AccountInactive);
+    }
+    if view.profile_state != "active" {
+        return back("drafted", Reason::ProfilePaused { until: view.paused_until });
+    }
+    if view.kind == "step" {
+        if let Some(verdict) = judge_step(view, claimed, now)? {
+            return Ok(verdict);
+        }
+    }
+    let slot = slot_millis(claimed.slot);
+    if now < slot || now >= slot + W {
+        return back("drafted", Reason::Late { cause: Cause::Capacity });
+    }
+    Ok(Verdict::Go)
+}
+
+/// What forbids a step and not a test send: the campaign, the enrolment, the approval, the quiet hours.
+fn judge_step(view: &View, claimed: &Claimed, now: Millis) -> Result<Option<Verdict>> {
+    let back = |state, reason| Ok(Some(Verdict::Back { state, reason }));
+    if view.contact_state.as_deref() != Some("active") {
+        return back("cancelled", Reason::ContactDeleted);
+    }
+    // A message that a person released goes out even where its enrolment has gone on or is through.
+    let through = view.approved && view.enrolment_state.as_deref() == Some("completed");
+    if view.enrolment_state.as_deref() != Some("active") && !through {
+        return back("cancelled", Reason::Cancelled);
+    }
+    if view.campaign_version != Some(view.version) {
+        return back("drafted", Reason::Edited);
+    }
+    if view.campaign_state.as_deref() != Some("running") {
+        return back("drafted", Reason::Paused);
+    }
+    let policy: Policy = policy_of(claimed.campaign_id, view.policy.as_deref().unwrap_or("{}"))?;
+    if policy.requires_approval && !view.approved {
+        return back("held", Reason::Approval);
+    }
+    match policy.quiet_hours {
+        // The pause between slot and intent is at most W: all of [now, now + W + G] is looked at again.
+        Some(quiet) if !quiet.permits(now, claimed.zone) => {
+            let until = quiet.next_permitted(now, claimed.zone).unwrap_or(now);
+            back("drafted", Reason::QuietHours { until })
+        }
+        _ => Ok(None),
+    }
+}
+
+async fn mark(tx: &mut Tx, account: i64, worker: i64, rows: &str, now: Millis) -> Result<()> {
+    execute!(
+        &mut *tx,
+        "UPDATE messages SET state = 'sending', attempts = attempts + 1, updated_at = $2
+         FROM json_each($1) AS e
+         WHERE messages.id = CAST(e.value ->> 1 AS BIGINT) AND messages.state = 'claimed'
+           AND messages.fence = CAST(e.value ->> 2 AS BIGINT)",
+        rows,
+        now
+    )?;
+    execute!(
+        tx,
+        "INSERT INTO attempts (id, account_id, message_id, worker_id, fence, slot, state, intent_at)
+         SELECT CAST(e.value ->> 0 AS BIGINT), $2, CAST(e.value ->> 1 AS BIGINT), $3,
+                CAST(e.value ->> 2 AS BIGINT), CAST(e.value ->> 3 AS BIGINT), 'sending', $4
+         FROM json_each($1) AS e",
+        rows,
+        account,
+        worker,
+        now
+    )?;
+    Ok(())
+}
+
+/// Gives claimed rows back: their state and reason are written, their count returns to the profile's limits.
+/// Only rows that are still claimed under the same fence change.
+pub async fn put_back(
+    tx: &mut Tx,
+    profile: i64,
+    rates: &Rates,
+    rows: &[(&Claimed, &'static str, Reason)],
+    now: Millis,
+) -> Result<()> {
+    let mut gate = gates::lock(tx, Owner::Profile, profile).await?;
+    let mut counted = false;
+    for (claimed, state, reason) in rows {
+        let planned = match reason {
+            Reason::QuietHours { until } => *until,
+            _ => claimed.planned_at,
+        };
+        let stored = rows!(&mut *tx, (String,), "SELECT reasons FROM messages WHERE id = $1", claimed.id)?;
+        let stored = stored.into_iter().next().map(|r| r.0).unwrap_or_default();
+        let done = execute!(
+            &mut *tx,
+            "UPDATE messages SET state = $3, planned_at = $4, reasons = $5, slot = NULL, worker_id = NULL,
+                 updated_at = $6
+             WHERE id = $1 AND fence = $2 AND state = 'claimed'",
+            claimed.id,
+            claimed.fence,
+            *state,
+            planned,
+            with_reasons(&stored, vec![reason.clone()]),
+            now
+        )?;
+        if done == 1 {
+            give_back(&mut gate, rates, claimed.slot);
+            counted = true;
+            if *state == "suppressed" {
+                stop(tx, claimed, reason, now).await?;
+            }
+        }
+    }
+    if counted {
+        gates::save(tx, Owner::Profile, profile, &gate).await?;
+    }
+    Ok(())
+}
+
+async fn stop(tx: &mut Tx, claimed: &Claimed, reason: &Reason, now: Millis) -> Result<()> {
+    execute!(
+        tx,
+        "UPDATE enrolments SET state = 'stopped', reason = $2, next_run_at = NULL, updated_at = $3
+         WHERE id = $1 AND state = 'active'",
+        claimed.enrolment_id,
+        serde_json::to_string(reason).unwrap_or_default(),
+        now
+    )?;
+    Ok(())
+}

@@ -1,0 +1,246 @@
+//! T3, the outcome: what the provider said, the events, and where the enrolment goes (SEND_PROTOCOL 9 to 13).
+
+use crate::claims::with_reasons;
+use crate::db::{Tx, execute, row, rows};
+use crate::error::Result;
+use crate::events::{self, NewEvent};
+use crate::planning::{Advance, advance};
+use sendwright_workflows::clock::{Micros, Millis};
+use sendwright_workflows::reason::Reason;
+use serde_json::{Value, json};
+
+/// What is known of one attempt's end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// A 2xx after the dot, or another proof.
+    Accepted,
+    /// A definite no; tried again at `at`.
+    Retry {
+        /// The next planned instant.
+        at: Millis,
+        /// Why.
+        reason: Reason,
+    },
+    /// A definite no for good.
+    Failed {
+        /// Why.
+        reason: Reason,
+        /// The address itself is bad: the message bounced, and the address is suppressed.
+        bounced: bool,
+    },
+    /// Nobody knows.
+    Unknown,
+}
+
+/// An outcome to record. `event_id` is taken beforehand.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "columns of attempts and messages by their own names")]
+pub struct Outcome {
+    pub attempt_id: i64,
+    pub message_id: i64,
+    pub account_id: i64,
+    pub campaign_id: i64,
+    pub contact_id: i64,
+    pub enrolment_id: i64,
+    pub step_number: u32,
+    pub fence: i64,
+    pub slot: Micros,
+    pub address: String,
+    pub address_hash: String,
+    pub subject: String,
+    pub end: End,
+    pub stage: Option<&'static str>,
+    pub reply: Option<u16>,
+    pub detail: Option<String>,
+    pub at: Millis,
+    /// Where the enrolment goes when this step is settled.
+    pub then: Option<Advance>,
+    /// The suppression's row and the address as people may see it, where the address itself is bad.
+    pub suppression: Option<(i64, String)>,
+    /// For the mailbox channel: the raw message, kept in this very transaction.
+    pub mail: Option<Mail>,
+    pub event_id: i64,
+}
+
+/// A message in the captured mailbox.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "columns of mailbox by their own names")]
+pub struct Mail {
+    pub id: i64,
+    pub sender: String,
+    pub raw: String,
+}
+
+/// Records outcomes, all or none. An attempt's own row always takes its truth; a message only follows where
+/// this attempt is still the one that counts.
+pub async fn settle(tx: &mut Tx, outcomes: &[Outcome]) -> Result<()> {
+    let Some(last) = outcomes.last() else { return Ok(()) };
+    let now = last.at;
+    close_attempts(tx, outcomes).await?;
+    let accepted: Vec<_> = outcomes.iter().filter(|o| o.end == End::Accepted).collect();
+    let taken = accept(tx, &accepted, now).await?;
+    let mut moved = accepted.into_iter().filter(|o| taken.contains(&o.message_id)).collect::<Vec<_>>();
+    for outcome in outcomes.iter().filter(|o| o.end != End::Accepted) {
+        if follow(tx, outcome).await? {
+            moved.push(outcome);
+        }
+    }
+    let told: Vec<_> = moved.iter().filter_map(|o| event_of(o)).collect();
+    events::insert(tx, &told).await?;
+    let advances: Vec<_> = moved.iter().filter(|o| settles(o)).filter_map(|o| o.then.clone()).collect();
+    advance(tx, &advances, false, now).await?;
+    suppress_bounced(tx, &moved).await?;
+    keep_mail(tx, &moved).await
+}
+
+/// Whether the step is settled by this end: sent, or given up.
+fn settles(outcome: &Outcome) -> bool {
+    !matches!(outcome.end, End::Retry { .. })
+}
+
+async fn close_attempts(tx: &mut Tx, outcomes: &[Outcome]) -> Result<()> {
+    let rows: Vec<_> = outcomes
+        .iter()
+        .map(|o| json!([o.attempt_id, attempt_state(&o.end), o.stage, o.reply, o.detail, o.at]))
+        .collect();
+    // An attempt that is known to be accepted stays so whatever is learnt later.
+    execute!(
+        tx,
+        "UPDATE attempts SET state = e.value ->> 1, stage = e.value ->> 2, reply = CAST(e.value ->> 3 AS BIGINT),
+             detail = e.value ->> 4, ended_at = CAST(e.value ->> 5 AS BIGINT)
+         FROM json_each($1) AS e
+         WHERE attempts.id = CAST(e.value ->> 0 AS BIGINT) AND attempts.state IN ('sending', 'uncertain')",
+        Value::from(rows).to_string()
+    )?;
+    Ok(())
+}
+
+fn attempt_state(end: &End) -> &'static str {
+    match end {
+        End::Accepted => "accepted",
+        End::Retry { reason: Reason::NotStarted, .. } => "not_started",
+        End::Retry { .. } | End::Failed { .. } => "refused",
+        End::Unknown => "uncertain",
+    }
+}
+
+async fn accept(tx: &mut Tx, outcomes: &[&Outcome], now: Millis) -> Result<Vec<i64>> {
+    if outcomes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<_> = outcomes.iter().map(|o| json!([o.message_id, o.fence, o.at])).collect();
+    // Late proof resolves an uncertain message, or one that was put back or parked after its worker's death.
+    let taken = rows!(
+        tx,
+        (i64,),
+        "UPDATE messages SET state = 'accepted', accepted_at = CAST(e.value ->> 2 AS BIGINT), worker_id = NULL,
+             updated_at = $2
+         FROM json_each($1) AS e
+         WHERE messages.id = CAST(e.value ->> 0 AS BIGINT)
+           AND ((messages.state = 'sending' AND messages.fence = CAST(e.value ->> 1 AS BIGINT))
+                OR messages.state IN ('uncertain', 'drafted', 'held', 'claimed', 'scheduled', 'cancelled', 'failed'))
+         RETURNING messages.id",
+        Value::from(rows).to_string(),
+        now
+    )?;
+    Ok(taken.into_iter().map(|r| r.0).collect())
+}
+
+/// Writes a message's state after anything but an acceptance. `false`: another attempt counts by now.
+async fn follow(tx: &mut Tx, outcome: &Outcome) -> Result<bool> {
+    let (state, planned, reason) = match &outcome.end {
+        End::Retry { at, reason } => ("drafted", Some(*at), reason.clone()),
+        End::Failed { reason, bounced: true } => ("bounced", None, reason.clone()),
+        End::Failed { reason, bounced: false } => ("failed", None, reason.clone()),
+        End::Unknown | End::Accepted => ("uncertain", None, Reason::Uncertain),
+    };
+    let stored = row!(&mut *tx, (String,), "SELECT reasons FROM messages WHERE id = $1", outcome.message_id)?;
+    let reasons = with_reasons(&stored.map(|r| r.0).unwrap_or_default(), vec![reason]);
+    // What is not a proof of acceptance follows only from `sending`, or settles what was thought uncertain.
+    let sql = "UPDATE messages SET state = $3, planned_at = COALESCE($4, planned_at), reasons = $5,
+             worker_id = NULL, slot = CASE WHEN $3 = 'drafted' THEN NULL ELSE slot END, updated_at = $6
+         WHERE id = $1 AND fence = $2 AND state IN ('sending', 'claimed', 'uncertain')";
+    let (id, fence) = (outcome.message_id, outcome.fence);
+    let done = execute!(&mut *tx, sql, id, fence, state, planned, reasons, outcome.at)?;
+    Ok(done == 1)
+}
+
+fn event_of(outcome: &Outcome) -> Option<NewEvent> {
+    let kind = match &outcome.end {
+        End::Accepted => "email.sent",
+        End::Failed { bounced: true, .. } => "email.bounced",
+        End::Failed { .. } => "email.failed",
+        End::Unknown => "message.uncertain",
+        End::Retry { .. } => return None,
+    };
+    let data = json!({
+        "email": outcome.address, "subject": outcome.subject, "step": outcome.step_number,
+        "reply": outcome.reply, "detail": outcome.detail,
+    });
+    Some(NewEvent {
+        id: outcome.event_id,
+        account_id: outcome.account_id,
+        kind,
+        campaign_id: (outcome.campaign_id > 0).then_some(outcome.campaign_id),
+        contact_id: (outcome.contact_id > 0).then_some(outcome.contact_id),
+        enrolment_id: (outcome.enrolment_id > 0).then_some(outcome.enrolment_id),
+        message_id: Some(outcome.message_id),
+        data: data.to_string(),
+        at: outcome.at,
+    })
+}
+
+/// Suppression from a bounce takes no barrier: no promise rests on it.
+async fn suppress_bounced(tx: &mut Tx, outcomes: &[&Outcome]) -> Result<()> {
+    let rows: Vec<_> = outcomes
+        .iter()
+        .filter_map(|o| {
+            o.suppression.as_ref().map(|(id, hint)| json!([id, o.account_id, o.address_hash, hint, o.at]))
+        })
+        .collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    execute!(
+        tx,
+        "INSERT INTO suppressions (id, account_id, channel, address_hash, hint, why, source, created_at)
+         SELECT CAST(e.value ->> 0 AS BIGINT), CAST(e.value ->> 1 AS BIGINT), 'email', e.value ->> 2, e.value ->> 3,
+                'bounced', 'smtp', CAST(e.value ->> 4 AS BIGINT)
+         FROM json_each($1) AS e WHERE TRUE ON CONFLICT DO NOTHING",
+        Value::from(rows).to_string()
+    )?;
+    Ok(())
+}
+
+async fn keep_mail(tx: &mut Tx, outcomes: &[&Outcome]) -> Result<()> {
+    let rows: Vec<_> = outcomes
+        .iter()
+        .filter_map(|o| o.mail.as_ref().map(|mail| (o, mail)))
+        .map(|(o, mail)| {
+            json!([
+                mail.id,
+                o.account_id,
+                o.message_id,
+                o.attempt_id,
+                mail.sender,
+                o.address,
+                o.subject,
+                mail.raw,
+                o.at
+            ])
+        })
+        .collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    execute!(
+        tx,
+        "INSERT INTO mailbox (id, account_id, message_id, attempt_id, sender, recipient, subject, raw, received_at)
+         SELECT CAST(e.value ->> 0 AS BIGINT), CAST(e.value ->> 1 AS BIGINT), CAST(e.value ->> 2 AS BIGINT),
+                CAST(e.value ->> 3 AS BIGINT), e.value ->> 4, e.value ->> 5, e.value ->> 6, e.value ->> 7,
+                CAST(e.value ->> 8 AS BIGINT)
+         FROM json_each($1) AS e",
+        Value::from(rows).to_string()
+    )?;
+    Ok(())
+}

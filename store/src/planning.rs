@@ -1,0 +1,273 @@
+//! Enrolments whose next step the planner shall look at, and what it decided.
+
+use crate::db::{Tx, execute, rows};
+use crate::error::Result;
+use crate::heads::Head;
+use sendwright_workflows::clock::Millis;
+use serde_json::{Value, json};
+
+/// An enrolment that is due for planning, with what the planner and the templates need of the contact.
+#[derive(Debug, Clone, sqlx::FromRow)]
+#[allow(missing_docs, reason = "columns of enrolments and contacts by their own names")]
+pub struct DueEnrolment {
+    pub id: i64,
+    pub contact_id: i64,
+    pub settled: i64,
+    pub base_at: i64,
+    pub contact_state: String,
+    pub email: Option<String>,
+    pub email_hash: Option<String>,
+    pub first_name: Option<String>,
+    pub last_name: Option<String>,
+    pub company: Option<String>,
+    pub title: Option<String>,
+    pub phone: Option<String>,
+    pub website: Option<String>,
+    pub industry: Option<String>,
+    pub timezone: Option<String>,
+    pub attributes: String,
+    /// Why nothing may be sent to the address, if so.
+    pub suppressed: Option<String>,
+}
+
+/// Campaigns that run and have an enrolment to plan, as (account, campaign).
+pub async fn campaigns_with_due(tx: &mut Tx, now: Millis) -> Result<Vec<(i64, i64)>> {
+    rows!(
+        tx,
+        (i64, i64),
+        "SELECT c.account_id, c.id FROM campaigns c
+         WHERE c.state = 'running' AND c.mapped_version = c.version AND EXISTS (
+             SELECT 1 FROM enrolments e WHERE e.campaign_id = c.id AND e.next_run_at <= $1)
+         ORDER BY c.account_id, c.id",
+        now
+    )
+}
+
+/// When the next enrolment of a running campaign is to be looked at.
+pub async fn next_look(tx: &mut Tx) -> Result<Option<Millis>> {
+    let found = rows!(
+        tx,
+        (Option<i64>,),
+        "SELECT (SELECT MIN(e.next_run_at) FROM enrolments e
+                 WHERE e.campaign_id = c.id AND e.next_run_at IS NOT NULL)
+         FROM campaigns c WHERE c.state = 'running' AND c.mapped_version = c.version"
+    )?;
+    Ok(found.into_iter().filter_map(|r| r.0).min())
+}
+
+/// How many enrolments of a campaign are due, counted up to `most`.
+pub async fn count_due(tx: &mut Tx, campaign: i64, now: Millis, most: i64) -> Result<i64> {
+    let found = rows!(
+        tx,
+        (i64,),
+        "SELECT COUNT(*) FROM (
+             SELECT 1 AS one FROM enrolments WHERE campaign_id = $1 AND next_run_at <= $2 LIMIT $3) AS due",
+        campaign,
+        now,
+        most
+    )?;
+    Ok(found.first().map_or(0, |r| r.0))
+}
+
+macro_rules! due_sql {
+    () => {
+        "SELECT e.id, e.contact_id, e.settled, e.base_at, c.state AS contact_state, c.email,
+            c.email_hash, c.first_name, c.last_name, c.company, c.title, c.phone, c.website, c.industry,
+            c.timezone, c.attributes, s.why AS suppressed
+         FROM enrolments e
+         JOIN contacts c ON c.id = e.contact_id
+         LEFT JOIN suppressions s ON s.account_id = e.account_id AND s.channel = 'email'
+              AND s.address_hash = c.email_hash
+         WHERE e.campaign_id = $1 AND e.next_run_at <= $2
+         ORDER BY e.next_run_at, e.id LIMIT $3"
+    };
+}
+
+/// Up to `most` due enrolments of a campaign in (next_run_at, id) order, locked until the transaction ends.
+pub async fn due(tx: &mut Tx, campaign: i64, now: Millis, most: i64) -> Result<Vec<DueEnrolment>> {
+    // SQLite needs no row locks: the IMMEDIATE transaction is alone.
+    let sql = match tx.is_postgres() {
+        true => concat!(due_sql!(), " FOR UPDATE OF e SKIP LOCKED"),
+        false => due_sql!(),
+    };
+    rows!(tx, DueEnrolment, sql, campaign, now, most)
+}
+
+/// One contact as templates see it, whatever its enrolments.
+pub async fn contact(tx: &mut Tx, account: i64, id: i64) -> Result<Option<DueEnrolment>> {
+    let found = rows!(
+        tx,
+        DueEnrolment,
+        "SELECT CAST(0 AS BIGINT) AS id, c.id AS contact_id, CAST(0 AS BIGINT) AS settled,
+                CAST(0 AS BIGINT) AS base_at, c.state AS contact_state, c.email, c.email_hash, c.first_name,
+                c.last_name, c.company, c.title, c.phone, c.website, c.industry, c.timezone, c.attributes,
+                CAST(NULL AS TEXT) AS suppressed
+         FROM contacts c WHERE c.account_id = $1 AND c.id = $2",
+        account,
+        id
+    )?;
+    Ok(found.into_iter().next())
+}
+
+/// Steps a person got in this round under an older version, as (contact, message, step id).
+pub async fn got(tx: &mut Tx, head: &Head, contacts: &[i64]) -> Result<Vec<(i64, i64, i64)>> {
+    rows!(
+        tx,
+        (i64, i64, i64),
+        "SELECT m.contact_id, m.id, m.step_id
+         FROM json_each($1) AS e
+         JOIN messages m ON m.contact_id = CAST(e.value ->> 0 AS BIGINT)
+         WHERE m.campaign_id = $2 AND m.round = $3 AND m.version < $4 AND m.kind = 'step'
+           AND m.state IN ('accepted', 'delivered', 'bounced', 'complained', 'uncertain')",
+        Value::from(contacts.iter().map(|c| json!([c])).collect::<Vec<_>>()).to_string(),
+        head.id,
+        head.round,
+        head.version
+    )
+}
+
+/// A message as planned.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "columns of messages by their own names")]
+pub struct NewMessage {
+    pub id: i64,
+    pub enrolment_id: i64,
+    pub contact_id: i64,
+    pub step_id: i64,
+    pub step_number: u32,
+    pub channel: &'static str,
+    pub address: String,
+    pub address_hash: String,
+    pub zone: String,
+    pub state: &'static str,
+    pub planned_at: Millis,
+    /// The planner's decision and its inputs, JSON.
+    pub decision: String,
+    /// The reasons so far, JSON.
+    pub reasons: String,
+    /// Subject and body, where a template wrote them at once.
+    pub text: Option<(String, String)>,
+}
+
+/// Where an enrolment stands after planning, a hand-over or an end.
+#[derive(Debug, Clone)]
+pub struct Advance {
+    /// The enrolment.
+    pub id: i64,
+    /// The version of the steps that it was reckoned with.
+    pub version: i64,
+    /// `active`, `completed`, `stopped` or `failed`.
+    pub state: &'static str,
+    /// The reason of an end, JSON.
+    pub reason: Option<String>,
+    /// The last settled step.
+    pub settled: u32,
+    /// The instant the next delay counts from.
+    pub base_at: Millis,
+    /// When the planner looks again; none while a message is open.
+    pub next_run_at: Option<Millis>,
+}
+
+/// Inserts planned messages. Answers the ids that were inserted: the others' step has a message already.
+pub async fn insert_messages(
+    tx: &mut Tx,
+    head: &Head,
+    messages: &[NewMessage],
+    now: Millis,
+) -> Result<Vec<i64>> {
+    if messages.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<_> = messages
+        .iter()
+        .map(|m| {
+            json!([
+                m.id,
+                m.enrolment_id,
+                m.contact_id,
+                m.step_id,
+                m.step_number,
+                m.channel,
+                m.address,
+                m.address_hash,
+                m.zone,
+                m.state,
+                m.planned_at,
+                m.decision,
+                m.reasons
+            ])
+        })
+        .collect();
+    let inserted = rows!(
+        &mut *tx,
+        (i64,),
+        "INSERT INTO messages (id, account_id, campaign_id, round, version, profile_id, enrolment_id, contact_id,
+             step_id, step_number, channel, address, address_hash, zone, state, planned_at, decision, reasons,
+             created_at, updated_at)
+         SELECT CAST(e.value ->> 0 AS BIGINT), $2, $3, $4, $5, $6, CAST(e.value ->> 1 AS BIGINT),
+                CAST(e.value ->> 2 AS BIGINT), CAST(e.value ->> 3 AS BIGINT), CAST(e.value ->> 4 AS BIGINT),
+                e.value ->> 5, e.value ->> 6, e.value ->> 7, e.value ->> 8, e.value ->> 9,
+                CAST(e.value ->> 10 AS BIGINT), e.value ->> 11, e.value ->> 12, $7, $7
+         FROM json_each($1) AS e WHERE TRUE
+         ON CONFLICT DO NOTHING RETURNING id",
+        Value::from(rows).to_string(),
+        head.account_id,
+        head.id,
+        head.round,
+        head.version,
+        head.profile_id,
+        now
+    )?;
+    let inserted: Vec<i64> = inserted.into_iter().map(|r| r.0).collect();
+    insert_drafts(tx, head.account_id, messages.iter().filter(|m| inserted.contains(&m.id)), now).await?;
+    Ok(inserted)
+}
+
+async fn insert_drafts(
+    tx: &mut Tx,
+    account: i64,
+    messages: impl Iterator<Item = &NewMessage>,
+    now: Millis,
+) -> Result<()> {
+    let rows: Vec<_> = messages
+        .filter_map(|m| m.text.as_ref().map(|(subject, body)| json!([m.id, subject, body])))
+        .collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    execute!(
+        tx,
+        "INSERT INTO drafts (message_id, account_id, subject, body, writer, created_at)
+         SELECT CAST(e.value ->> 0 AS BIGINT), $2, e.value ->> 1, e.value ->> 2, 'template', $3
+         FROM json_each($1) AS e",
+        Value::from(rows).to_string(),
+        account,
+        now
+    )?;
+    Ok(())
+}
+
+/// Moves enrolments on. A row that was ended meanwhile stays ended, and one that settled this step already
+/// (an uncertain one, released by hand) stays where it is; `replan` moves rows within their step too.
+pub async fn advance(tx: &mut Tx, advances: &[Advance], replan: bool, now: Millis) -> Result<()> {
+    if advances.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<_> = advances
+        .iter()
+        .map(|a| json!([a.id, a.state, a.reason, a.settled, a.base_at, a.next_run_at, a.version]))
+        .collect();
+    execute!(
+        tx,
+        "UPDATE enrolments SET state = e.value ->> 1, reason = e.value ->> 2,
+             settled = CAST(e.value ->> 3 AS BIGINT), base_at = CAST(e.value ->> 4 AS BIGINT),
+             next_run_at = CAST(e.value ->> 5 AS BIGINT), version = CAST(e.value ->> 6 AS BIGINT), updated_at = $3
+         FROM json_each($1) AS e
+         WHERE enrolments.id = CAST(e.value ->> 0 AS BIGINT) AND enrolments.state = 'active'
+           AND (enrolments.settled < CAST(e.value ->> 3 AS BIGINT) OR $2)",
+        Value::from(rows).to_string(),
+        replan,
+        now
+    )?;
+    Ok(())
+}

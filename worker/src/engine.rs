@@ -1,0 +1,257 @@
+//! A worker process: its lanes as loops over the store, woken by hints.
+
+use crate::context::Context;
+use crate::handlers::{plan, write};
+use crate::recorder::Recorder;
+use crate::recovery::{self, Watch};
+use crate::sender::Sender;
+use crate::sweep;
+use sendwright_queue::{Job, Lane, Receiver, consume};
+use sendwright_store::{Result, claims, planning};
+use sendwright_workflows::clock::{Millis, SECOND};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// A loop that has heard nothing asks the store itself after this long, jittered.
+const POLL: Duration = Duration::from_millis(800);
+/// A sender without work ends after this long.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Runs the lanes of a worker until `stop`, then drains: no new claim, open hand-overs finish, claims go back.
+pub async fn run(
+    ctx: Arc<Context>,
+    lanes: &[Lane],
+    hints: Receiver,
+    concurrency: usize,
+    stop: CancellationToken,
+) -> Result<()> {
+    Recorder::start(&ctx);
+    recovery::replay(&ctx).await?;
+    ctx.life.begin(&ctx).await?;
+    let loops = TaskTracker::new();
+    let beating = CancellationToken::new();
+    tokio::spawn(ctx.life.clone().keep(ctx.clone(), beating.clone()));
+    loops.spawn(watch(ctx.clone(), stop.clone()));
+    if lanes.contains(&Lane::Plan) {
+        loops.spawn(plan_lane(ctx.clone(), stop.clone()));
+    }
+    if lanes.contains(&Lane::Write) {
+        loops.spawn(write_lane(ctx.clone(), stop.clone()));
+    }
+    if lanes.contains(&Lane::Mail) {
+        loops.spawn(mail_lane(ctx.clone(), stop.clone()));
+    }
+    loops.spawn(listen(ctx.clone(), lanes.to_vec(), hints, concurrency, stop.clone()));
+    loops.close();
+    stop.cancelled().await;
+    drain(&ctx, loops).await;
+    beating.cancel();
+    Ok(())
+}
+
+/// Hints only ring bells: what is due is asked of the store.
+async fn listen(
+    ctx: Arc<Context>,
+    lanes: Vec<Lane>,
+    hints: Receiver,
+    concurrency: usize,
+    stop: CancellationToken,
+) {
+    let handler = Arc::new(move |job: Job| {
+        match job {
+            Job::Plan { .. } | Job::Remap { .. } => ctx.bells.plan.notify_one(),
+            Job::Write { .. } => ctx.bells.write.notify_one(),
+            _ => ctx.bells.mail.notify_one(),
+        }
+        let done: futures::future::BoxFuture<'static, ()> = Box::pin(std::future::ready(()));
+        done
+    });
+    consume(hints, &lanes, concurrency, stop, handler).await;
+}
+
+/// Waits for what is under way, within the grace; the rest is left to the journal and the lease.
+async fn drain(ctx: &Arc<Context>, loops: TaskTracker) {
+    let grace = ctx.settings.grace;
+    let orderly = async {
+        loops.wait().await;
+        ctx.under_way.close();
+        ctx.under_way.wait().await;
+        ctx.recorder.flush().await;
+        ctx.life.end(ctx).await
+    };
+    match tokio::time::timeout(grace, orderly).await {
+        Ok(Ok(())) => tracing::info!("worker ends in good order"),
+        Ok(Err(error)) => tracing::warn!(%error, "worker ends; its row could not be closed"),
+        Err(_) => tracing::warn!(
+            open = ctx.under_way.len(),
+            "grace is over; open hand-overs are left to the journal"
+        ),
+    }
+}
+
+/// Sleeps until a bell, `next` or the poll, whichever comes first; `false` at the end of the process.
+async fn rest(ctx: &Context, bell: &Notify, next: Option<Millis>, stop: &CancellationToken) -> bool {
+    let poll = POLL + Duration::from_millis((crate::context::random_unit() * 400.0) as u64);
+    let until = next.zip(ctx.clock.now()).map(|(at, now)| Duration::from_millis((at - now).max(1) as u64));
+    let wait = until.map_or(poll, |until| until.min(poll));
+    tokio::select! {
+        () = stop.cancelled() => false,
+        () = bell.notified() => true,
+        () = tokio::time::sleep(wait) => true,
+    }
+}
+
+async fn plan_lane(ctx: Arc<Context>, stop: CancellationToken) {
+    let mut next = None;
+    while !stop.is_cancelled() {
+        let Some(now) = ctx.clock.now() else {
+            rest(&ctx, &ctx.bells.plan, None, &stop).await;
+            continue;
+        };
+        match plan_turn(&ctx, now).await {
+            Ok((looked, at)) => {
+                next = at;
+                if looked > 0 {
+                    ctx.bells.mail.notify_one();
+                    ctx.bells.write.notify_one();
+                    continue;
+                }
+            }
+            Err(error) => tracing::warn!(%error, lane = "plan", "a pass failed; tried again"),
+        }
+        rest(&ctx, &ctx.bells.plan, next, &stop).await;
+    }
+}
+
+async fn plan_turn(ctx: &Context, now: Millis) -> Result<(usize, Option<Millis>)> {
+    let looked = plan::pass(ctx, now).await?;
+    let mut tx = ctx.store.read().await?;
+    let next = planning::next_look(&mut tx).await?;
+    tx.commit().await?;
+    Ok((looked, next))
+}
+
+async fn write_lane(ctx: Arc<Context>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if let Some(now) = ctx.clock.now() {
+            match write::pass(&ctx, now).await {
+                Ok(0) => {}
+                Ok(_) => continue,
+                Err(error) => tracing::warn!(%error, lane = "write", "a pass failed; tried again"),
+            }
+        }
+        rest(&ctx, &ctx.bells.write, None, &stop).await;
+    }
+}
+
+/// Keeps one sender per profile with work; each has its own bell, so that none waits for another.
+async fn mail_lane(ctx: Arc<Context>, stop: CancellationToken) {
+    let mut bells: HashMap<i64, Arc<Notify>> = HashMap::new();
+    let senders = TaskTracker::new();
+    let busy = Arc::new(AtomicUsize::new(0));
+    let (ended, mut ends) = tokio::sync::mpsc::unbounded_channel();
+    while !stop.is_cancelled() {
+        while let Ok(profile) = ends.try_recv() {
+            bells.remove(&profile);
+        }
+        match profiles(&ctx).await {
+            Ok(due) => {
+                for profile in due {
+                    bells.entry(profile).or_insert_with(|| {
+                        let bell = Arc::new(Notify::new());
+                        let task = Task {
+                            ctx: ctx.clone(),
+                            bell: bell.clone(),
+                            busy: busy.clone(),
+                            stop: stop.clone(),
+                        };
+                        let ended = ended.clone();
+                        senders.spawn(async move {
+                            task.run(profile).await;
+                            let _ = ended.send(profile);
+                        });
+                        bell
+                    });
+                }
+            }
+            Err(error) => tracing::warn!(%error, lane = "mail", "a look failed; tried again"),
+        }
+        bells.values().for_each(|bell| bell.notify_one());
+        rest(&ctx, &ctx.bells.mail, None, &stop).await;
+    }
+    bells.values().for_each(|bell| bell.notify_one());
+    senders.close();
+    senders.wait().await;
+}
+
+async fn profiles(ctx: &Context) -> Result<Vec<i64>> {
+    let Some(now) = ctx.clock.now() else { return Ok(Vec::new()) };
+    let mut tx = ctx.store.read().await?;
+    // A little ahead, so that connections are open when the instant comes.
+    let due = claims::profiles_with_due(&mut tx, now + 2 * SECOND).await?;
+    tx.commit().await?;
+    Ok(due.into_iter().map(|(_, profile)| profile).collect())
+}
+
+struct Task {
+    ctx: Arc<Context>,
+    bell: Arc<Notify>,
+    busy: Arc<AtomicUsize>,
+    stop: CancellationToken,
+}
+
+impl Task {
+    async fn run(self, profile: i64) {
+        let mut sender = Sender::new(self.ctx.clone(), profile);
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        let mut quiet = tokio::time::Instant::now();
+        while !self.stop.is_cancelled() && quiet.elapsed() < IDLE {
+            sender.shares = self.busy.load(Ordering::Relaxed) > 1;
+            let next = match self.ctx.clock.now() {
+                None => None,
+                Some(now) => match sender.turn(now, true).await {
+                    Ok(turn) if turn.did => {
+                        quiet = tokio::time::Instant::now();
+                        continue;
+                    }
+                    Ok(turn) => turn.next,
+                    Err(error) => {
+                        tracing::warn!(%error, profile, "a turn failed; tried again");
+                        None
+                    }
+                },
+            };
+            if !sender.is_idle() {
+                quiet = tokio::time::Instant::now();
+            }
+            rest(&self.ctx, &self.bell, next, &self.stop).await;
+        }
+        if let Some(now) = self.ctx.clock.now()
+            && let Err(error) = sender.stop(now).await
+        {
+            tracing::warn!(%error, profile, "claims could not be given back; the lease will do it");
+        }
+        self.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Looks after dead workers and live edits, beside the scheduler: any process does.
+async fn watch(ctx: Arc<Context>, stop: CancellationToken) {
+    let mut watch = Watch::default();
+    let every = (ctx.settings.lease / 10).max(Duration::from_millis(250));
+    while stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
+        if let Err(error) = watch.look(&ctx).await {
+            tracing::warn!(%error, "a look at the other workers failed");
+        }
+        if let Some(now) = ctx.clock.now()
+            && let Err(error) = sweep::map_edited(&ctx, now).await
+        {
+            tracing::warn!(%error, "a live edit could not be mapped yet");
+        }
+    }
+}

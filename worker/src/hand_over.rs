@@ -1,0 +1,327 @@
+//! From the intent to the outcome: a detached task that nothing cancels (SEND_PROTOCOL 5, 6, 11).
+
+use crate::channels::smtp::{DotGate, Pool, Session, hand_over};
+use crate::channels::{Outcome as Said, Refusal, Stage};
+use crate::context::{Context, random_unit};
+use crate::handlers::plan;
+use crate::journal::{Line, Segment};
+use crate::letter::Sealed;
+use crate::recorder::Ended;
+use sendwright_store::claims::Claimed;
+use sendwright_store::clock::{boot_millis, wall_millis};
+use sendwright_store::outcomes::{End, Mail, Outcome};
+use sendwright_workflows::backoff;
+use sendwright_workflows::campaign::{AfterUncertain, OnUncertain};
+use sendwright_workflows::clock::Millis;
+use sendwright_workflows::quiet_hours::G;
+use sendwright_workflows::rate_limit::slot_millis;
+use sendwright_workflows::reason::Reason;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use tokio::sync::OwnedSemaphorePermit;
+
+/// What a message leaves on: one of D, and a connection where the channel has one.
+pub struct Carrier {
+    permit: OwnedSemaphorePermit,
+    line: Option<(Session, Pool)>,
+}
+
+impl Carrier {
+    /// Leaves into the captured mailbox.
+    pub fn mailbox(permit: OwnedSemaphorePermit) -> Self {
+        Self { permit, line: None }
+    }
+
+    /// Leaves on an authenticated connection, which goes back to its pool.
+    pub fn smtp(permit: OwnedSemaphorePermit, session: Session, pool: Pool) -> Self {
+        Self { permit, line: Some((session, pool)) }
+    }
+
+    fn into_permit(self) -> OwnedSemaphorePermit {
+        if let Some((session, pool)) = self.line {
+            pool.give_back(session);
+        }
+        self.permit
+    }
+}
+
+/// A message whose intent is committed.
+pub struct Departing {
+    /// The claimed row.
+    pub message: Claimed,
+    /// What it leaves on.
+    pub carrier: Carrier,
+    /// The attempt's row.
+    pub attempt: i64,
+    /// The bytes.
+    pub sealed: Sealed,
+    /// The envelope's sender.
+    pub sender: String,
+    /// The boot instant before the intent's commit.
+    pub intent_at: i64,
+    /// The intent's business instant.
+    pub at: Millis,
+    /// The sender's list of open hand-overs.
+    pub under_way: Arc<Mutex<HashMap<i64, i64>>>,
+}
+
+/// Starts a hand-over. It ends with a record, whatever happens to whoever started it.
+pub fn start(ctx: Arc<Context>, departing: Departing) {
+    if let Ok(mut open) = departing.under_way.lock() {
+        open.insert(departing.attempt, departing.intent_at);
+    }
+    match departing.carrier.line.is_some() {
+        true => drop(ctx.clone().under_way.spawn(by_smtp(ctx, departing))),
+        false => into_mailbox(&ctx, departing),
+    }
+}
+
+/// The mailbox is a table of ours: the message and its acceptance are one transaction, and nothing can be
+/// uncertain.
+fn into_mailbox(ctx: &Arc<Context>, departing: Departing) {
+    let Departing { message, carrier, attempt, sealed, sender, at, under_way, .. } = departing;
+    let ctx = ctx.clone();
+    ctx.clone().under_way.spawn(async move {
+        let said = Said::Accepted { code: 250, reply: "captured in the mailbox".into() };
+        let mut ended = ended(&ctx, &message, attempt, &sealed.subject, said, at).await;
+        match ctx.store.ids.one("mailbox").await {
+            Ok(id) => {
+                let raw = String::from_utf8_lossy(&sealed.bytes).into_owned();
+                ended.outcome.mail = Some(Mail { id, sender, raw });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no room in the mailbox");
+                ended = not_begun(&ctx, &message, attempt, &sealed.subject, at).await;
+            }
+        }
+        ended.permit = Some(carrier.into_permit());
+        finish(&ctx, ended, &under_way);
+    });
+}
+
+async fn by_smtp(ctx: Arc<Context>, departing: Departing) {
+    let Departing { message, mut carrier, attempt, sealed, sender, intent_at, at, under_way } = departing;
+    let segment = ctx.life.journal().and_then(|journal| journal.segment().ok());
+    let wants_journal = ctx.settings.journal.is_some();
+    let said = match carrier.line.as_mut() {
+        Some((session, _)) => {
+            let ask = last_question(&ctx, segment.clone(), wants_journal, attempt, intent_at);
+            hand_over(session, &sender, &message.address, &sealed.bytes, DotGate::now(ask)).await
+        }
+        None => Said::Failed { stage: Stage::Prepare, detail: "no connection".into() },
+    };
+    note(segment.as_deref(), attempt, &said);
+    let now = ctx.clock.now().unwrap_or(at + (boot_millis() - intent_at));
+    let mut ended = ended(&ctx, &message, attempt, &sealed.subject, said, now).await;
+    ended.permit = Some(carrier.into_permit());
+    ended.segment = segment;
+    finish(&ctx, ended, &under_way);
+}
+
+fn finish(ctx: &Context, ended: Ended, under_way: &Mutex<HashMap<i64, i64>>) {
+    if let Ok(mut open) = under_way.lock() {
+        open.remove(&ended.outcome.attempt_id);
+    }
+    ctx.recorder.record(ended);
+    ctx.bells.mail.notify_one();
+}
+
+/// Directly before the dot: the intent is young by the boot-time clock, the clocks agree, the lease stands,
+/// and the journal has taken the line.
+fn last_question(
+    ctx: &Arc<Context>,
+    segment: Option<Arc<Segment>>,
+    wants_journal: bool,
+    attempt: i64,
+    intent_at: i64,
+) -> impl FnMut() -> Result<(), Refusal> + Send + 'static {
+    let life = ctx.life.clone();
+    let drift = wall_millis() - boot_millis();
+    let mut noted = false;
+    move || {
+        let age = boot_millis() - intent_at;
+        if age > G {
+            return Err(Refusal::TooLate { age_ms: age as u64, allowed_ms: G as u64 });
+        }
+        if ((wall_millis() - boot_millis()) - drift).abs() > 1_000 {
+            return Err(Refusal::ClockStepped);
+        }
+        if !life.holds() {
+            return Err(Refusal::LeaseLost);
+        }
+        if wants_journal && !noted {
+            let segment = segment.as_ref().ok_or(Refusal::JournalFailed)?;
+            segment.write(&Line::Dot { attempt }).map_err(|_| Refusal::JournalFailed)?;
+            noted = true;
+        }
+        Ok(())
+    }
+}
+
+/// Notes the provider's answer. If that fails a crash before the commit leaves the message uncertain, no worse.
+fn note(segment: Option<&Segment>, attempt: i64, said: &Said) {
+    let line = match said {
+        Said::Accepted { code, reply } => Line::Reply {
+            attempt,
+            code: *code,
+            text: reply.clone(),
+            permanent: false,
+            stage: "answer".into(),
+        },
+        Said::Refused { stage, code, reply, permanent, .. } => Line::Reply {
+            attempt,
+            code: *code,
+            text: reply.clone(),
+            permanent: *permanent,
+            stage: stage.to_string(),
+        },
+        _ => return,
+    };
+    if let Some(Err(error)) = segment.map(|s| s.write(&line)) {
+        tracing::error!(%error, "the journal did not take a reply");
+    }
+}
+
+/// What the provider said as an outcome to record.
+pub async fn ended(
+    ctx: &Context,
+    message: &Claimed,
+    attempt: i64,
+    subject: &str,
+    said: Said,
+    now: Millis,
+) -> Ended {
+    let (stage, reply, detail) = words(&said);
+    let end = judge(message, said, now);
+    let outcome = Outcome {
+        attempt_id: attempt,
+        message_id: message.id,
+        account_id: message.account_id,
+        campaign_id: message.campaign_id,
+        contact_id: message.contact_id,
+        enrolment_id: message.enrolment_id,
+        step_number: message.step_number,
+        fence: message.fence,
+        slot: message.slot,
+        address: message.address.clone(),
+        address_hash: message.address_hash.clone(),
+        subject: subject.to_owned(),
+        then: then(ctx, message, &end).await,
+        end,
+        stage,
+        reply,
+        detail,
+        at: now,
+        suppression: None,
+        mail: None,
+        event_id: 0,
+    };
+    Ended { outcome, permit: None, segment: None }
+}
+
+async fn not_begun(ctx: &Context, message: &Claimed, attempt: i64, subject: &str, now: Millis) -> Ended {
+    let said = Said::NotStarted { reason: Refusal::Withdrawn("before its beginning".into()) };
+    ended(ctx, message, attempt, subject, said, now).await
+}
+
+/// Records that a hand-over whose intent may or may not be committed did not begin.
+pub fn not_started(
+    ctx: &Arc<Context>,
+    message: Claimed,
+    carrier: Carrier,
+    attempt: i64,
+    subject: String,
+    now: Millis,
+) {
+    let ctx = ctx.clone();
+    ctx.clone().under_way.spawn(async move {
+        let mut ended = not_begun(&ctx, &message, attempt, &subject, now).await;
+        ended.permit = Some(carrier.into_permit());
+        ctx.recorder.record(ended);
+    });
+}
+
+fn words(said: &Said) -> (Option<&'static str>, Option<u16>, Option<String>) {
+    match said {
+        Said::Accepted { code, reply } => (Some("answer"), Some(*code), Some(reply.clone())),
+        Said::Refused { stage, code, reply, .. } => {
+            (Some(stage_word(*stage)), Some(*code), Some(reply.clone()))
+        }
+        Said::NotStarted { reason } => (Some("body"), None, Some(reason.to_string())),
+        Said::Unknown { detail } => (Some("answer"), None, Some(detail.clone())),
+        Said::Failed { stage, detail } => (Some(stage_word(*stage)), None, Some(detail.clone())),
+    }
+}
+
+fn stage_word(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Prepare => "prepare",
+        Stage::Mail => "mail",
+        Stage::Rcpt => "rcpt",
+        Stage::Data => "data",
+        Stage::Body => "body",
+        Stage::Answer => "answer",
+    }
+}
+
+/// What follows from what was said: rule 11, the retry schedule, the age limit, the bounce.
+fn judge(message: &Claimed, said: Said, now: Millis) -> End {
+    let attempts = message.attempts as u32 + 1;
+    let too_old = now - message.planned_at > backoff::GIVE_UP || attempts >= 24;
+    let retry = |wait: Millis, reason: Reason| match too_old {
+        true => End::Failed { reason, bounced: false },
+        false => End::Retry { at: now + wait, reason },
+    };
+    match said {
+        Said::Accepted { .. } => End::Accepted,
+        Said::NotStarted { .. } => End::Retry { at: message.planned_at, reason: Reason::NotStarted },
+        Said::Unknown { .. } if message.policy.on_uncertain == OnUncertain::Resend => {
+            retry(backoff::trouble(attempts, random_unit()), Reason::Uncertain)
+        }
+        Said::Unknown { .. } => End::Unknown,
+        Said::Failed { .. } => {
+            let wait = backoff::trouble(attempts, random_unit());
+            retry(wait, Reason::Late { cause: sendwright_workflows::reason::Cause::Retry })
+        }
+        Said::Refused { code, permanent: false, .. } => {
+            let wait = backoff::refused(attempts, random_unit());
+            retry(wait, Reason::Refused { reply: code, until: Some(now + wait) })
+        }
+        Said::Refused { stage, code, enhanced, .. } => End::Failed {
+            reason: Reason::Refused { reply: code, until: None },
+            bounced: is_bad_address(stage, code, &enhanced),
+        },
+    }
+}
+
+/// Whether a refusal for good speaks of the address (RFC 3463 class 5.1 and 5.2.1) and not of us or the text.
+fn is_bad_address(stage: Stage, code: u16, enhanced: &Option<String>) -> bool {
+    match enhanced {
+        Some(status) => status.starts_with("5.1.") || status == "5.2.1",
+        None => stage == Stage::Rcpt && matches!(code, 550 | 551 | 553),
+    }
+}
+
+/// Where the enrolment goes: on from this slot, or to its end.
+async fn then(ctx: &Context, message: &Claimed, end: &End) -> Option<sendwright_store::planning::Advance> {
+    if message.kind != "step" {
+        return None;
+    }
+    let (account, campaign) = (message.account_id, message.campaign_id);
+    let script = ctx.scripts.get(&ctx.store, account, campaign, message.version).await.ok()?;
+    let base = slot_millis(message.slot);
+    let mut next = plan::after(ctx, &script, message.enrolment_id, message.step_number, base, message.zone);
+    let failed = |bounced: &bool| if *bounced { "stopped" } else { "failed" };
+    match end {
+        End::Accepted => {}
+        End::Retry { .. } => return None,
+        End::Unknown if message.policy.after_uncertain == AfterUncertain::Hold => return None,
+        End::Unknown => {}
+        End::Failed { reason, bounced } => {
+            next.state = failed(bounced);
+            next.reason = serde_json::to_string(reason).ok();
+            next.next_run_at = None;
+        }
+    }
+    Some(next)
+}

@@ -1,0 +1,4 @@
+//! One handler per job: each re-reads, claims and acts; a job that comes twice or late does no harm.
+
+pub mod plan;
+pub mod write;

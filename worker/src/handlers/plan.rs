@@ -1,0 +1,321 @@
+//! The plan lane: due enrolments become messages, or pass over a step, or end.
+
+use crate::context::Context;
+use crate::outlet::{self, Route};
+use crate::scripts::Script;
+use crate::text::{About, compose};
+use chrono_tz::Tz;
+use sendwright_store::events::{self, NewEvent};
+use sendwright_store::heads::{self, Head};
+use sendwright_store::planning::{self, Advance, DueEnrolment, NewMessage};
+use sendwright_store::{Result, Tx, accounts, campaigns};
+use sendwright_workflows::campaign::{Policy, State};
+use sendwright_workflows::clock::Millis;
+use sendwright_workflows::enrolment::{Action, Decision, Means, PLANNER, Person, Standing, plan};
+use sendwright_workflows::reason::Reason;
+use sendwright_workflows::sequence::Step;
+use serde_json::json;
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// Enrolments planned in one transaction.
+const BATCH: i64 = 500;
+
+/// Plans every enrolment that is due now. Answers how many were looked at.
+pub async fn pass(ctx: &Context, now: Millis) -> Result<usize> {
+    let mut tx = ctx.store.read().await?;
+    let campaigns = planning::campaigns_with_due(&mut tx, now).await?;
+    tx.commit().await?;
+    let mut looked = 0;
+    for (_, campaign) in campaigns {
+        looked += campaign_pass(ctx, campaign, now).await?;
+    }
+    Ok(looked)
+}
+
+/// Plans one batch of a campaign: a million due rows of one never keep the others waiting.
+async fn campaign_pass(ctx: &Context, campaign: i64, now: Millis) -> Result<usize> {
+    let mut tx = ctx.store.read().await?;
+    let Some(head) = heads::head(&mut tx, campaign).await? else { return Ok(0) };
+    let count = planning::count_due(&mut tx, campaign, now, BATCH).await?;
+    let zone = accounts::get(&mut tx, head.account_id).await?.and_then(|a| a.timezone.parse().ok());
+    let route = outlet::route(ctx, &mut tx, head.profile_id).await?;
+    tx.commit().await?;
+    let script = ctx.scripts.get(&ctx.store, head.account_id, head.id, head.version).await?;
+    let messages = ctx.store.ids.take("messages", count as usize).await?;
+    let told = ctx.store.ids.take("events", 2 * count as usize).await?;
+    let policy = head.policy.clone();
+    let mut batch = Batch {
+        ctx,
+        head: &head,
+        policy,
+        script: &script,
+        route: &route,
+        account_zone: zone.unwrap_or_default(),
+        now,
+        message_ids: messages,
+        event_ids: told,
+        got: HashMap::new(),
+        done: Done::default(),
+    };
+    let mut tx = ctx.store.begin().await?;
+    if !still(&mut tx, &head).await? {
+        return Ok(0);
+    }
+    let due = planning::due(&mut tx, head.id, now, count).await?;
+    batch.got = got(&mut tx, &head, &script, &due).await?;
+    due.iter().for_each(|row| batch.decide(row));
+    let looked = due.len();
+    batch.done.save(&mut tx, &head, now).await?;
+    tx.commit().await?;
+    Ok(looked)
+}
+
+/// Whether the campaign still runs at the version that was read: looked at inside the writing transaction.
+async fn still(tx: &mut Tx, head: &Head) -> Result<bool> {
+    let found = heads::head(tx, head.id).await?;
+    Ok(found.is_some_and(|now| now.version == head.version && now.state == State::Running.as_str()))
+}
+
+/// Fingerprints of what each person got under an older version, by contact.
+async fn got(
+    tx: &mut Tx,
+    head: &Head,
+    script: &Script,
+    due: &[DueEnrolment],
+) -> Result<HashMap<i64, Vec<(String, i64)>>> {
+    let mut found: HashMap<i64, Vec<(String, i64)>> = HashMap::new();
+    if head.version == 1 || due.is_empty() {
+        return Ok(found);
+    }
+    let contacts: Vec<i64> = due.iter().map(|d| d.contact_id).collect();
+    let mut prints: HashMap<i64, String> = HashMap::new();
+    for version in 1..script.sequence.version {
+        let old = campaigns::sequence(tx, head.account_id, head.id, version).await?;
+        prints.extend(old.steps.iter().map(|step| (step.id, step.fingerprint())));
+    }
+    for (contact, message, step) in planning::got(tx, head, &contacts).await? {
+        if let Some(print) = prints.get(&step) {
+            found.entry(contact).or_default().push((print.clone(), message));
+        }
+    }
+    Ok(found)
+}
+
+struct Batch<'a> {
+    ctx: &'a Context,
+    head: &'a Head,
+    policy: Policy,
+    script: &'a Script,
+    route: &'a Route,
+    account_zone: Tz,
+    now: Millis,
+    message_ids: Range<i64>,
+    event_ids: Range<i64>,
+    got: HashMap<i64, Vec<(String, i64)>>,
+    done: Done,
+}
+
+#[derive(Default)]
+struct Done {
+    messages: Vec<NewMessage>,
+    advances: Vec<Advance>,
+    events: Vec<NewEvent>,
+}
+
+impl Batch<'_> {
+    /// Asks the planner until the enrolment has a message, a later look or an end.
+    fn decide(&mut self, row: &DueEnrolment) {
+        let zone = self.policy.zone(row.timezone.as_deref().and_then(|z| z.parse().ok()), self.account_zone);
+        let person = Person {
+            zone,
+            suppressed: row.suppressed.clone(),
+            deleted: row.contact_state != "active",
+            replied: false,
+            has_address: row.email.is_some() && row.email_hash.is_some(),
+            got: self.got.remove(&row.contact_id).unwrap_or_default(),
+        };
+        let mut standing = Standing { settled: row.settled as u32, base: self.base(row) };
+        loop {
+            let means = Means { model: self.route.has_writer(self.ctx), transport: self.route.exists() };
+            let decision = plan(standing, &self.script.sequence, &person, &self.policy, means, self.now);
+            let ends = |state, reason: Option<&Reason>| Advance {
+                id: row.id,
+                version: self.head.version,
+                state,
+                reason: reason.and_then(|r| serde_json::to_string(r).ok()),
+                settled: standing.settled,
+                base_at: standing.base,
+                next_run_at: None,
+            };
+            match decision.action {
+                Action::Skip => {
+                    self.tell("step.skipped", row, &decision);
+                    standing = Standing { settled: decision.step, base: decision.at };
+                }
+                Action::Complete => return self.done.advances.push(ends("completed", None)),
+                Action::Stop => {
+                    let advance = ends("stopped", decision.reasons.first());
+                    self.tell("enrolment.stopped", row, &decision);
+                    return self.done.advances.push(advance);
+                }
+                Action::Wait | Action::Hold | Action::Write | Action::Send => {
+                    let advance = ends("active", None);
+                    return self.wait_or_plan(row, zone, standing, decision, advance);
+                }
+            }
+        }
+    }
+
+    /// The first step counts from the enrolment or the start, whichever is later.
+    fn base(&self, row: &DueEnrolment) -> Millis {
+        match self.head.started_at {
+            Some(start) if row.settled == 0 => row.base_at.max(start),
+            _ => row.base_at,
+        }
+    }
+
+    fn wait_or_plan(
+        &mut self,
+        row: &DueEnrolment,
+        zone: Tz,
+        standing: Standing,
+        decision: Decision,
+        mut advance: Advance,
+    ) {
+        let Some(step) = self.script.sequence.step(decision.step) else { return };
+        let look = decision.at - ahead(self.ctx, step);
+        if look > self.now {
+            advance.next_run_at = Some(look);
+        } else if let Some(message) = self.message(row, zone, standing, &decision, step) {
+            self.done.messages.push(message);
+        } else {
+            advance.next_run_at = Some(self.now); // Out of ids: the next pass goes on.
+        }
+        self.done.advances.push(advance);
+    }
+
+    fn message(
+        &mut self,
+        row: &DueEnrolment,
+        zone: Tz,
+        standing: Standing,
+        decision: &Decision,
+        step: &Step,
+    ) -> Option<NewMessage> {
+        let id = self.message_ids.next()?;
+        let mut reasons = decision.reasons.clone();
+        let (mut state, mut text) = ("scheduled", None);
+        match decision.action {
+            Action::Hold => state = "held",
+            Action::Send => match self.text(row, id, step) {
+                Ok(written) => (state, text) = ("drafted", Some(written)),
+                Err(reason) => {
+                    state = "held";
+                    reasons.push(reason);
+                }
+            },
+            _ => {}
+        }
+        if state == "drafted" && self.policy.requires_approval {
+            state = "held";
+            reasons.push(Reason::Approval);
+        }
+        let inputs = json!({
+            "planner": PLANNER, "decision": decision, "standing": standing, "zone": zone.name(),
+            "policy": self.policy, "delay": step.delay, "version": self.head.version, "at": self.now,
+        });
+        Some(NewMessage {
+            id,
+            enrolment_id: row.id,
+            contact_id: row.contact_id,
+            step_id: step.id,
+            step_number: step.number,
+            channel: step.channel.as_str(),
+            address: row.email.clone()?,
+            address_hash: row.email_hash.clone()?,
+            zone: zone.name().to_owned(),
+            state,
+            planned_at: decision.at,
+            decision: inputs.to_string(),
+            reasons: serde_json::to_string(&reasons).ok()?,
+            text,
+        })
+    }
+
+    fn text(
+        &self,
+        row: &DueEnrolment,
+        message: i64,
+        step: &Step,
+    ) -> std::result::Result<(String, String), Reason> {
+        let about = About {
+            contact: row,
+            message,
+            account: self.head.account_id,
+            campaign: &self.head.name,
+            step: step.number,
+            sender: self.route.sender_name(),
+        };
+        let missing = Reason::WritingFailed { detail: "the step is not in this version".into() };
+        compose(self.script.texts(step.number).ok_or(missing)?, &about.variables(self.ctx))
+    }
+
+    fn tell(&mut self, kind: &'static str, row: &DueEnrolment, decision: &Decision) {
+        let Some(id) = self.event_ids.next() else { return };
+        self.done.events.push(NewEvent {
+            id,
+            account_id: self.head.account_id,
+            kind,
+            campaign_id: Some(self.head.id),
+            contact_id: Some(row.contact_id),
+            enrolment_id: Some(row.id),
+            message_id: None,
+            data: json!({"step": decision.step, "at": decision.at, "reasons": decision.reasons}).to_string(),
+            at: self.now,
+        });
+    }
+}
+
+impl Done {
+    async fn save(mut self, tx: &mut Tx, head: &Head, now: Millis) -> Result<()> {
+        let inserted = planning::insert_messages(tx, head, &self.messages, now).await?;
+        if inserted.len() < self.messages.len() {
+            // The step has a message of this round already: the planner passes over it.
+            for message in self.messages.iter().filter(|m| !inserted.contains(&m.id)) {
+                if let Some(advance) = self.advances.iter_mut().find(|a| a.id == message.enrolment_id) {
+                    (advance.settled, advance.base_at) = (message.step_number, message.planned_at);
+                    advance.next_run_at = Some(now);
+                }
+            }
+        }
+        planning::advance(tx, &self.advances, true, now).await?;
+        events::insert(tx, &self.events).await
+    }
+}
+
+/// How long before its planned instant a step's message is planned: a model needs time to write.
+pub fn ahead(ctx: &Context, step: &Step) -> Millis {
+    if step.wants_model() { ctx.settings.write_ahead } else { ctx.settings.plan_ahead }
+}
+
+/// Where an enrolment goes once a step is settled at `base`.
+pub fn after(
+    ctx: &Context,
+    script: &Script,
+    enrolment: i64,
+    settled: u32,
+    base: Millis,
+    zone: Tz,
+) -> Advance {
+    let next = script.sequence.after(settled);
+    Advance {
+        id: enrolment,
+        version: script.sequence.version,
+        state: if next.is_some() { "active" } else { "completed" },
+        reason: None,
+        settled,
+        base_at: base,
+        next_run_at: next.map(|step| step.delay.after(base, zone) - ahead(ctx, step)),
+    }
+}

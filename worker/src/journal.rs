@@ -1,0 +1,240 @@
+//! The journal: two lines per attempt on the local disk, one before the dot and one after the reply, so that a
+//! crash between the provider's answer and the database's commit leaves nothing to guess (SEND_PROTOCOL 10).
+//!
+//! DATA/journal/<name>/ belongs to one process, which holds a lock on it. Segments are written and not synced:
+//! they outlive the process, not the machine. A segment goes when every attempt in it is recorded.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// A segment is closed for new attempts at this size, bytes.
+const SEGMENT: u64 = 8 << 20;
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "line", rename_all = "lowercase")]
+#[allow(missing_docs, reason = "each variant's sentence names its fields")]
+pub enum Line {
+    /// The first of a segment: who writes it, and since which boot of the machine.
+    Open { worker: i64, epoch: String, boot: String },
+    /// The dot of this attempt is about to be written.
+    Dot { attempt: i64 },
+    /// The provider's answer to this attempt.
+    Reply { attempt: i64, code: u16, text: String, permanent: bool, stage: String },
+}
+
+/// A process's own journal.
+pub struct Journal {
+    directory: PathBuf,
+    _lock: File,
+    header: Line,
+    current: Mutex<Arc<Segment>>,
+    count: AtomicU64,
+}
+
+/// A file of lines. Dropped by its last holder once it is retired, it is deleted.
+pub struct Segment {
+    path: PathBuf,
+    file: Mutex<File>,
+    size: AtomicU64,
+    retired: AtomicBool,
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        if self.retired.load(Ordering::Relaxed) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Segment {
+    /// Appends a line in one write.
+    pub fn write(&self, line: &Line) -> io::Result<()> {
+        let text = encode(line);
+        let mut file = self.file.lock().map_err(|_| io::Error::other("the journal's lock is poisoned"))?;
+        file.write_all(text.as_bytes())?;
+        self.size.fetch_add(text.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl Journal {
+    /// Opens a journal of its own under `root`, named `name`, for a worker.
+    pub fn open(root: &Path, name: &str, worker: i64, epoch: &str) -> io::Result<Self> {
+        let directory = root.join(name);
+        fs::create_dir_all(&directory)?;
+        let lock = File::create(directory.join("lock"))?;
+        lock.try_lock().map_err(io::Error::other)?;
+        let header = Line::Open { worker, epoch: epoch.to_owned(), boot: boot_id() };
+        let first = segment(&directory, 0, &header)?;
+        Ok(Self { directory, _lock: lock, header, current: Mutex::new(first), count: AtomicU64::new(1) })
+    }
+
+    /// The segment that a new attempt writes to. Hold it until the attempt's outcome is committed.
+    pub fn segment(&self) -> io::Result<Arc<Segment>> {
+        let mut current =
+            self.current.lock().map_err(|_| io::Error::other("the journal's lock is poisoned"))?;
+        if current.size.load(Ordering::Relaxed) > SEGMENT {
+            let next = segment(&self.directory, self.count.fetch_add(1, Ordering::Relaxed), &self.header)?;
+            current.retired.store(true, Ordering::Relaxed);
+            *current = next;
+        }
+        Ok(current.clone())
+    }
+
+    /// Ends an orderly life: everything is recorded, nothing is left to replay.
+    pub fn remove(self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn segment(directory: &Path, number: u64, header: &Line) -> io::Result<Arc<Segment>> {
+    let path = directory.join(format!("{number}.log"));
+    let file = OpenOptions::new().create_new(true).append(true).open(&path)?;
+    let (size, retired) = (AtomicU64::new(0), AtomicBool::new(false));
+    let segment = Segment { path, file: Mutex::new(file), size, retired };
+    segment.write(header)?;
+    Ok(Arc::new(segment))
+}
+
+/// What another process's journal tells.
+#[derive(Debug)]
+pub struct Found {
+    /// Where it lies; removed once it is acted on.
+    pub directory: PathBuf,
+    /// Whose it was.
+    pub worker: i64,
+    /// The database it spoke of.
+    pub epoch: String,
+    /// Every dot and reply, in order.
+    pub lines: Vec<Line>,
+    /// Whether the absence of a dot proves that none was written: same boot, no broken line.
+    pub whole: bool,
+    _lock: Option<File>,
+}
+
+/// Every journal under `root` whose owner is gone: its lock is free.
+pub fn orphans(root: &Path) -> Vec<Found> {
+    let Ok(entries) = fs::read_dir(root) else { return Vec::new() };
+    entries.flatten().filter_map(|entry| orphan(entry.path())).collect()
+}
+
+fn orphan(directory: PathBuf) -> Option<Found> {
+    let lock = File::create(directory.join("lock")).ok()?;
+    lock.try_lock().ok()?;
+    let mut found = Found {
+        directory,
+        worker: 0,
+        epoch: String::new(),
+        lines: Vec::new(),
+        whole: true,
+        _lock: Some(lock),
+    };
+    let mut segments: Vec<_> = fs::read_dir(&found.directory).ok()?.flatten().map(|e| e.path()).collect();
+    segments.retain(|p| p.extension().is_some_and(|e| e == "log"));
+    segments.sort();
+    for path in segments {
+        let text = fs::read(&path).map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default();
+        found.read(&text);
+    }
+    Some(found)
+}
+
+impl Found {
+    fn read(&mut self, text: &str) {
+        for line in text.split_inclusive('\n') {
+            match decode(line) {
+                Some(Line::Open { worker, epoch, boot }) => {
+                    self.worker = worker;
+                    self.epoch = epoch;
+                    self.whole &= boot == boot_id();
+                }
+                Some(line) => self.lines.push(line),
+                None => self.whole = false,
+            }
+        }
+    }
+
+    /// Forgets it: everything it told is in the database.
+    pub fn remove(self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// The line with a checksum before it: a torn or foreign line does not decode.
+fn encode(line: &Line) -> String {
+    let json = serde_json::to_string(line).unwrap_or_default();
+    format!("{} {json}\n", checksum(&json))
+}
+
+fn decode(line: &str) -> Option<Line> {
+    let (sum, json) = line.strip_suffix('\n')?.split_once(' ')?;
+    (checksum(json) == sum).then(|| serde_json::from_str(json).ok()).flatten()
+}
+
+fn checksum(text: &str) -> String {
+    hex::encode(&Sha256::digest(text.as_bytes())[..4])
+}
+
+/// The kernel's random name for this boot; empty where there is none, which proves nothing about a crash.
+fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn root(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("sendwright-journal-{}-{name}", std::process::id()))
+    }
+
+    #[test]
+    fn a_journal_is_read_once_its_owner_is_gone_and_not_before() {
+        let root = root("owner");
+        let journal = Journal::open(&root, "a", 7, "e").unwrap();
+        let segment = journal.segment().unwrap();
+        segment.write(&Line::Dot { attempt: 1 }).unwrap();
+        assert!(orphans(&root).is_empty());
+        drop((journal, segment));
+        let found = orphans(&root).pop().unwrap();
+        assert_eq!((found.worker, found.epoch.as_str(), found.whole), (7, "e", true));
+        assert_eq!(found.lines, [Line::Dot { attempt: 1 }]);
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn a_torn_line_takes_away_the_proof_and_leaves_the_rest() {
+        let root = root("torn");
+        let journal = Journal::open(&root, "a", 7, "e").unwrap();
+        let segment = journal.segment().unwrap();
+        segment.write(&Line::Dot { attempt: 1 }).unwrap();
+        segment.file.lock().unwrap().write_all(b"0badbeef {\"line\":\"dot\",\"att").unwrap();
+        drop((journal, segment));
+        let found = orphans(&root).pop().unwrap();
+        assert!(!found.whole);
+        assert_eq!(found.lines.len(), 1);
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn a_full_segment_goes_when_its_last_attempt_is_recorded() {
+        let root = root("full");
+        let journal = Journal::open(&root, "a", 7, "e").unwrap();
+        let held = journal.segment().unwrap();
+        held.size.store(SEGMENT + 1, Ordering::Relaxed);
+        let next = journal.segment().unwrap();
+        assert_ne!(held.path, next.path);
+        let path = held.path.clone();
+        assert!(path.exists());
+        drop(held);
+        assert!(!path.exists());
+        fs::remove_dir_all(root).unwrap();
+    }
+}

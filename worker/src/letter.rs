@@ -1,0 +1,120 @@
+//! A claimed message as the bytes of one e-mail.
+
+use crate::channels::mime::{Letter, MimeError, Party, Unsubscribe};
+use crate::context::Context;
+use crate::outlet::Route;
+use crate::scripts::body_kind;
+use crate::text::unsubscribe_url;
+use sendwright_store::claims::Claimed;
+use sendwright_store::writing::Earlier;
+use sendwright_workflows::clock::{Millis, rfc3339};
+use sendwright_workflows::message::message_id;
+use sendwright_workflows::render::Kind;
+
+/// The earlier messages that are quoted, at most.
+const QUOTED: usize = 5;
+
+/// A message's bytes and the subject it got.
+pub struct Sealed {
+    /// The subject as sent.
+    pub subject: String,
+    /// The whole message, CRLF line ends.
+    pub bytes: Vec<u8>,
+}
+
+/// Builds the e-mail. The same draft, profile and history give the same bytes, whichever attempt it is.
+pub fn seal(
+    ctx: &Context,
+    route: &Route,
+    message: &Claimed,
+    campaign: &str,
+    earlier: &[Earlier],
+    now: Millis,
+) -> Result<Sealed, MimeError> {
+    let epoch = ctx.store.epoch();
+    let id = |message: i64| message_id(message, epoch, route.domain());
+    let subject = subject(message, campaign, earlier);
+    let link = unsubscribe_url(&ctx.settings, epoch, message.account_id, message.contact_id, message.id);
+    let (text, html) = bodies(message, link.as_deref(), earlier, route);
+    let letter = Letter {
+        message_id: id(message.id),
+        from: route.from.clone(),
+        reply_to: route.reply_to.clone(),
+        to: Party { name: String::new(), address: message.address.clone() },
+        subject: subject.clone(),
+        text,
+        html,
+        in_reply_to: earlier.last().map(|e| id(e.message_id)),
+        references: earlier.iter().map(|e| id(e.message_id)).collect(),
+        list_unsubscribe: Some(unsubscribe(link, route)),
+        date: now,
+        headers: Vec::new(),
+    };
+    Ok(Sealed { subject, bytes: letter.to_bytes()? })
+}
+
+/// The draft's subject; a thread's where the step has none, else the campaign's name.
+fn subject(message: &Claimed, campaign: &str, earlier: &[Earlier]) -> String {
+    if !message.subject.is_empty() {
+        return message.subject.clone();
+    }
+    match earlier.iter().find(|e| !e.subject.is_empty()) {
+        Some(first) if first.subject.starts_with("Re: ") => first.subject.clone(),
+        Some(first) => format!("Re: {}", first.subject),
+        None => campaign.to_owned(),
+    }
+}
+
+/// One-click only where a stranger's POST reaches us safely: over https (RFC 8058). Without any public address
+/// an answer to the sender is the way out.
+fn unsubscribe(link: Option<String>, route: &Route) -> Unsubscribe {
+    let answers = route.reply_to.as_ref().unwrap_or(&route.from);
+    Unsubscribe {
+        one_click: link.as_deref().is_some_and(|l| l.starts_with("https://")),
+        mailto: link.is_none().then(|| format!("mailto:{}?subject=unsubscribe", answers.address)),
+        https: link,
+    }
+}
+
+fn bodies(
+    message: &Claimed,
+    link: Option<&str>,
+    earlier: &[Earlier],
+    route: &Route,
+) -> (String, Option<String>) {
+    let footer = match link {
+        Some(link) if !message.body.contains(link) => Some(link),
+        _ => None,
+    };
+    match body_kind(&message.body) {
+        Kind::Html => {
+            let mut html = message.body.clone();
+            if let Some(link) = footer {
+                html.push_str(&format!("\n<p style=\"color:#666\"><a href=\"{link}\">Unsubscribe</a></p>\n"));
+            }
+            (nanohtml2text::html2text(&html), Some(html))
+        }
+        _ => {
+            let mut text = message.body.trim_end().to_owned();
+            text.push('\n');
+            quote(&mut text, earlier, &route.from);
+            if let Some(link) = footer {
+                text.push_str(&format!("\n-- \nUnsubscribe: {link}\n"));
+            }
+            (text, None)
+        }
+    }
+}
+
+/// Quotes the thread below the text, the latest first.
+fn quote(text: &mut String, earlier: &[Earlier], from: &Party) {
+    for email in earlier.iter().rev().take(QUOTED) {
+        let writer = if from.name.is_empty() { &from.address } else { &from.name };
+        text.push_str(&format!("\nOn {}, {writer} wrote:\n", rfc3339(email.accepted_at)));
+        for line in email.body.trim_end().lines() {
+            text.push_str(if line.starts_with('>') { ">" } else { "> " });
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! A worker's life: its row, its beat, and the right to hand over that hangs on it.
+
+use crate::context::Context;
+use crate::journal::Journal;
+use sendwright_store::clock::boot_millis;
+use sendwright_store::{Result, workers};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// One process's lease on its claims.
+pub struct Life {
+    lease: Duration,
+    id: AtomicI64,
+    /// Boot-time milliseconds at which the last beat that succeeded was sent.
+    beaten: AtomicI64,
+    journal: RwLock<Option<Arc<Journal>>>,
+}
+
+impl Life {
+    /// A life that has not begun.
+    pub fn new(lease: Duration) -> Self {
+        Self {
+            lease,
+            id: AtomicI64::new(0),
+            beaten: AtomicI64::new(i64::MIN / 2),
+            journal: RwLock::new(None),
+        }
+    }
+
+    /// The worker's row.
+    pub fn id(&self) -> i64 {
+        self.id.load(Ordering::Relaxed)
+    }
+
+    /// Whether a hand-over may still go past its dot: others wait a whole lease before they give a worker up,
+    /// so half of it is a safe bound for the worker itself.
+    pub fn holds(&self) -> bool {
+        boot_millis() - self.beaten.load(Ordering::Relaxed) < self.lease.as_millis() as i64 / 2
+    }
+
+    /// The journal, where there is a directory for one.
+    pub fn journal(&self) -> Option<Arc<Journal>> {
+        self.journal.read().ok().and_then(|j| j.clone())
+    }
+
+    /// Enters the process under a fresh id, with a journal of its own.
+    pub async fn begin(&self, ctx: &Context) -> Result<()> {
+        let id = ctx.store.ids.one("workers").await?;
+        let sent = boot_millis();
+        let mut tx = ctx.store.begin().await?;
+        let now = ctx.clock.now().unwrap_or_default();
+        workers::register(&mut tx, id, &ctx.settings.name, ctx.settings.open_limit as i64, now).await?;
+        tx.commit().await?;
+        let journal = ctx.settings.journal.as_ref().and_then(|root| {
+            let name = format!("{id}-{}", ctx.random_word());
+            Journal::open(root, &name, id, ctx.store.epoch())
+                .inspect_err(
+                    |error| tracing::error!(%error, "the journal cannot be opened: no hand-over begins"),
+                )
+                .ok()
+        });
+        if let Ok(mut slot) = self.journal.write() {
+            *slot = journal.map(Arc::new);
+        }
+        self.id.store(id, Ordering::Relaxed);
+        self.beaten.store(sent, Ordering::Relaxed);
+        tracing::info!(worker = id, "worker begins");
+        Ok(())
+    }
+
+    /// Beats until told to stop. A worker that was given up begins anew: what it held under the old id is lost
+    /// to it, and every intent under that id is refused.
+    pub async fn keep(self: Arc<Self>, ctx: Arc<Context>, stop: CancellationToken) {
+        let every = (self.lease / 12).max(Duration::from_millis(200));
+        while stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
+            if let Err(error) = self.beat(&ctx).await {
+                tracing::warn!(%error, "no heartbeat");
+            }
+        }
+    }
+
+    async fn beat(&self, ctx: &Context) -> Result<()> {
+        let sent = boot_millis();
+        let mut tx = ctx.store.begin().await?;
+        let alive = workers::beat(&mut tx, self.id()).await?;
+        tx.commit().await?;
+        if alive {
+            self.beaten.store(sent, Ordering::Relaxed);
+            return Ok(());
+        }
+        tracing::warn!(worker = self.id(), "given up by others; beginning anew");
+        self.begin(ctx).await
+    }
+
+    /// Ends in good order: nothing is in hand any more.
+    pub async fn end(&self, ctx: &Context) -> Result<()> {
+        let mut tx = ctx.store.begin().await?;
+        workers::end(&mut tx, self.id()).await?;
+        tx.commit().await?;
+        let journal = self.journal.write().ok().and_then(|mut j| j.take());
+        if let Some(journal) = journal.and_then(Arc::into_inner) {
+            journal.remove();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,103 @@
+//! Where a sending profile's messages go, and as whom.
+
+use crate::ai::Writer;
+use crate::channels::mime::Party;
+use crate::channels::smtp::Profile as Server;
+use crate::context::{Context, Outlet};
+use sendwright_store::{Result, Tx, accounts, sending_profiles};
+use sendwright_workflows::rate_limit::Rates;
+use std::str::FromStr;
+
+/// A profile, ready to be used.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The profile as stored.
+    pub profile: sending_profiles::Profile,
+    /// Its limits.
+    pub rates: Rates,
+    /// Where its messages go.
+    pub to: To,
+    /// Who sends.
+    pub from: Party,
+    /// Where answers go.
+    pub reply_to: Option<Party>,
+}
+
+/// A transport.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum To {
+    /// An SMTP server.
+    Smtp(Box<Server>),
+    /// The captured mailbox.
+    Mailbox,
+    /// None is configured, or its stored URL does not read.
+    Nowhere,
+}
+
+/// Reads a profile and decides where its messages go: a test account's and a demo's only ever to the mailbox.
+pub async fn route(ctx: &Context, tx: &mut Tx, profile: i64) -> Result<Route> {
+    let found = sending_profiles::by_id(tx, profile).await?;
+    let Some(profile) = found else {
+        return Err(sendwright_store::Error::Schema(format!("sending profile {profile} is gone")));
+    };
+    let test = accounts::get(tx, profile.account_id).await?.is_some_and(|a| a.mode == "test");
+    let to = match (&ctx.settings.outlet, profile.transport.as_str()) {
+        _ if test || ctx.settings.only_mailbox => To::Mailbox,
+        (_, "smtp") => own_server(ctx, tx, profile.id).await?,
+        (Outlet::Smtp { server, .. }, _) => To::Smtp(Box::new(server.clone())),
+        (Outlet::Mailbox, _) => To::Mailbox,
+        (Outlet::None, _) => To::Nowhere,
+    };
+    let rates = Rates {
+        per_second: profile.per_second,
+        per_minute: profile.per_minute.map(|n| n as u32),
+        per_day: profile.per_day.map(|n| n as u32),
+        zone: profile.timezone.parse().unwrap_or_default(),
+    };
+    let from = sender(ctx, &profile);
+    let reply_to = profile.reply_to.clone().map(|address| Party { name: String::new(), address });
+    Ok(Route { rates, to, from, reply_to, profile })
+}
+
+async fn own_server(ctx: &Context, tx: &mut Tx, id: i64) -> Result<To> {
+    let Some(sealed) = sending_profiles::sealed_url(tx, id).await? else { return Ok(To::Nowhere) };
+    let url = ctx.seals.open(sending_profiles::TABLE, id, &sealed)?;
+    Ok(Server::from_str(&url).map_or(To::Nowhere, |server| To::Smtp(Box::new(server))))
+}
+
+fn sender(ctx: &Context, profile: &sending_profiles::Profile) -> Party {
+    let default = match &ctx.settings.outlet {
+        Outlet::Smtp { from, .. } => from.clone(),
+        _ => Party { name: "Sendwright".into(), address: "sender@localhost.localdomain".into() },
+    };
+    Party {
+        name: profile.from_name.clone().unwrap_or(default.name),
+        address: profile.from_email.clone().unwrap_or(default.address),
+    }
+}
+
+impl Route {
+    /// Whether messages can leave at all.
+    pub fn exists(&self) -> bool {
+        self.to != To::Nowhere
+    }
+
+    /// Whether a step that wants a model can be written: by a model, or offline where nothing leaves the house.
+    pub fn has_writer(&self, ctx: &Context) -> bool {
+        match &ctx.writer {
+            Some(Writer::Model(_)) => true,
+            Some(Writer::Offline(_)) => self.to == To::Mailbox,
+            None => false,
+        }
+    }
+
+    /// Who the profile writes as, where it has a name.
+    pub fn sender_name(&self) -> Option<&str> {
+        Some(self.from.name.as_str()).filter(|name| !name.is_empty())
+    }
+
+    /// The domain of Message-IDs.
+    pub fn domain(&self) -> &str {
+        self.from.address.rsplit_once('@').map_or("localhost", |(_, domain)| domain)
+    }
+}

@@ -1,0 +1,160 @@
+//! T3 in groups: outcomes of many hand-overs, committed together, before their permits are released.
+
+use crate::context::Context;
+use crate::journal::Segment;
+use sendwright_store::outcomes::{self, End, Outcome};
+use sendwright_store::{Error, Result};
+use sendwright_workflows::address::Email;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+
+/// Most outcomes of one transaction.
+const GROUP: usize = 256;
+
+/// The end of one hand-over. Dropping it releases the permit and the journal's segment: only after the commit.
+pub struct Ended {
+    /// What to record.
+    pub outcome: Outcome,
+    /// One of D.
+    pub permit: Option<OwnedSemaphorePermit>,
+    /// Where its dot and reply were noted.
+    pub segment: Option<Arc<Segment>>,
+}
+
+enum Order {
+    Record(Box<Ended>),
+    Flush(oneshot::Sender<()>),
+}
+
+/// Takes outcomes from hand-overs to the database.
+#[derive(Default)]
+pub struct Recorder(OnceLock<mpsc::UnboundedSender<Order>>);
+
+impl Recorder {
+    /// Hands an outcome in. How many wait is bounded by D: each holds its permit.
+    pub fn record(&self, ended: Ended) {
+        if let Some(sender) = self.0.get() {
+            let _ = sender.send(Order::Record(Box::new(ended)));
+        }
+    }
+
+    /// Returns when everything handed in before is committed.
+    pub async fn flush(&self) {
+        let (done, wait) = oneshot::channel();
+        if let Some(sender) = self.0.get()
+            && sender.send(Order::Flush(done)).is_ok()
+        {
+            let _ = wait.await;
+        }
+    }
+
+    /// Starts the task that records, until the context is gone.
+    pub fn start(ctx: &Arc<Context>) {
+        let (sender, orders) = mpsc::unbounded_channel();
+        if ctx.recorder.0.set(sender).is_ok() {
+            tokio::spawn(run(ctx.clone(), orders));
+        }
+    }
+}
+
+async fn run(ctx: Arc<Context>, mut orders: mpsc::UnboundedReceiver<Order>) {
+    let mut waiting = Vec::with_capacity(GROUP);
+    while orders.recv_many(&mut waiting, GROUP).await > 0 {
+        let (mut ended, mut flushes) = (Vec::new(), Vec::new());
+        for order in waiting.drain(..) {
+            match order {
+                Order::Record(one) => ended.push(*one),
+                Order::Flush(done) => flushes.push(done),
+            }
+        }
+        if !ended.is_empty() {
+            let mut outcomes: Vec<Outcome> = ended.iter().map(|e| e.outcome.clone()).collect();
+            settle(&ctx, &mut outcomes).await;
+            ring(&ctx, &outcomes);
+        }
+        drop(ended);
+        for done in flushes {
+            let _ = done.send(());
+        }
+    }
+}
+
+/// Commits outcomes, however long the database is away: the truth is never discarded. A group that fails for
+/// another cause is halved until the row that is to blame stands alone (SEND_PROTOCOL 14).
+pub async fn settle(ctx: &Context, outcomes: &mut [Outcome]) {
+    let mut wait = Duration::from_millis(50);
+    loop {
+        let error = match commit(ctx, outcomes).await {
+            Ok(()) => return,
+            Err(error) => error,
+        };
+        if !error.passes() {
+            if let [single] = outcomes {
+                bare(single, &error);
+            } else {
+                let (left, right) = outcomes.split_at_mut(outcomes.len() / 2);
+                Box::pin(settle(ctx, left)).await;
+                Box::pin(settle(ctx, right)).await;
+                return;
+            }
+        }
+        metrics::counter!("sendwright_outcome_retries").increment(1);
+        tracing::warn!(%error, rows = outcomes.len(), "outcomes wait for the database");
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(Duration::from_secs(5));
+    }
+}
+
+/// A single outcome that cannot be written as it is keeps its state and loses its words.
+fn bare(outcome: &mut Outcome, error: &Error) {
+    tracing::error!(attempt = outcome.attempt_id, %error, "an outcome is recorded without its details");
+    outcome.detail = None;
+    outcome.mail = None;
+    outcome.subject.clear();
+}
+
+async fn commit(ctx: &Context, outcomes: &mut [Outcome]) -> Result<()> {
+    let told = ctx.store.ids.take("events", outcomes.len()).await?;
+    let bounced = outcomes.iter().filter(|o| is_bounce(o)).count();
+    let mut suppressed = ctx.store.ids.take("suppressions", bounced).await?;
+    for (outcome, event) in outcomes.iter_mut().zip(told) {
+        outcome.event_id = event;
+        if is_bounce(outcome) {
+            let hint = Email::parse(&outcome.address).map(|e| e.masked()).unwrap_or_default();
+            outcome.suppression = suppressed.next().map(|id| (id, hint));
+        }
+    }
+    let mut tx = ctx.store.begin().await?;
+    outcomes::settle(&mut tx, outcomes).await?;
+    tx.commit().await?;
+    count(outcomes);
+    Ok(())
+}
+
+fn is_bounce(outcome: &Outcome) -> bool {
+    matches!(outcome.end, End::Failed { bounced: true, .. })
+}
+
+fn count(outcomes: &[Outcome]) {
+    for outcome in outcomes {
+        let end = match outcome.end {
+            End::Accepted => "accepted",
+            End::Retry { .. } => "retry",
+            End::Failed { .. } => "failed",
+            End::Unknown => "uncertain",
+        };
+        metrics::counter!("sendwright_hand_overs", "end" => end).increment(1);
+    }
+}
+
+/// Work that the outcomes made: the next steps, and what is tried again.
+fn ring(ctx: &Context, outcomes: &[Outcome]) {
+    let soon = |at: i64| at <= outcomes.last().map_or(0, |o| o.at) + 1_000;
+    if outcomes.iter().any(|o| o.then.as_ref().and_then(|t| t.next_run_at).is_some_and(soon)) {
+        ctx.bells.plan.notify_one();
+    }
+    if outcomes.iter().any(|o| matches!(o.end, End::Retry { at, .. } if soon(at))) {
+        ctx.bells.mail.notify_one();
+    }
+}

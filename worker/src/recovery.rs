@@ -1,0 +1,180 @@
+//! What dead workers left behind: their journals first, then their rows.
+
+use crate::channels::{Outcome as Said, Refusal, Stage};
+use crate::context::Context;
+use crate::hand_over::ended;
+use crate::journal::{self, Found, Line};
+use crate::recorder::settle;
+use sendwright_store::claims::Claimed;
+use sendwright_store::clock::boot_millis;
+use sendwright_store::recovery::{self, OpenAttempt};
+use sendwright_store::{Result, heads, workers};
+use sendwright_workflows::clock::Millis;
+use std::collections::HashMap;
+
+/// Replays every journal whose owner is gone and settles that owner's rows at once: its death is proven.
+pub async fn replay(ctx: &Context) -> Result<()> {
+    let Some(root) = &ctx.settings.journal else { return Ok(()) };
+    for found in journal::orphans(root) {
+        if found.epoch != ctx.store.epoch() {
+            tracing::warn!(directory = %found.directory.display(), "a journal speaks of another database; left alone");
+            continue;
+        }
+        replay_one(ctx, &found).await?;
+        found.remove();
+    }
+    Ok(())
+}
+
+async fn replay_one(ctx: &Context, found: &Found) -> Result<()> {
+    let mut known: HashMap<i64, Option<&Line>> = HashMap::new();
+    for line in &found.lines {
+        match line {
+            Line::Dot { attempt } => drop(known.entry(*attempt).or_default()),
+            Line::Reply { attempt, .. } => drop(known.insert(*attempt, Some(line))),
+            Line::Open { .. } => {}
+        }
+    }
+    let mut tx = ctx.store.begin().await?;
+    workers::end(&mut tx, found.worker).await?;
+    let replied: Vec<i64> = known.iter().filter(|(_, reply)| reply.is_some()).map(|(id, _)| *id).collect();
+    let mut attempts = recovery::attempts(&mut tx, &replied).await?;
+    attempts.retain(|a| matches!(a.attempt_state.as_str(), "sending" | "uncertain"));
+    let open = recovery::open_attempts(&mut tx, found.worker).await?;
+    tx.commit().await?;
+    attempts.extend(open.into_iter().filter(|a| !replied.contains(&a.attempt_id)));
+    tracing::info!(worker = found.worker, attempts = attempts.len(), "a journal is replayed");
+    record(ctx, attempts, |attempt| match known.get(&attempt.attempt_id) {
+        Some(Some(reply)) => answer(reply),
+        Some(None) => unknown(),
+        // No dot was written, and the journal would know: certainly not sent.
+        None if found.whole => {
+            Said::NotStarted { reason: Refusal::Withdrawn("the worker died before the dot".into()) }
+        }
+        None => unknown(),
+    })
+    .await?;
+    release(ctx, found.worker).await
+}
+
+fn answer(line: &Line) -> Said {
+    let Line::Reply { code, text, permanent, stage, .. } = line else { return unknown() };
+    match *code {
+        200..300 => Said::Accepted { code: *code, reply: text.clone() },
+        code => Said::Refused {
+            stage: if stage == "rcpt" { Stage::Rcpt } else { Stage::Answer },
+            code,
+            reply: text.clone(),
+            permanent: *permanent,
+            enhanced: None,
+        },
+    }
+}
+
+fn unknown() -> Said {
+    Said::Unknown { detail: "the worker died during the hand-over".into() }
+}
+
+/// Settles what a worker that is given up had in hand: hand-overs that had begun are uncertain, the rest is due.
+pub async fn settle_dead(ctx: &Context, worker: i64) -> Result<()> {
+    let mut tx = ctx.store.read().await?;
+    let open = recovery::open_attempts(&mut tx, worker).await?;
+    tx.commit().await?;
+    tracing::warn!(worker, open = open.len(), "a worker is given up; its open hand-overs are uncertain");
+    record(ctx, open, |_| unknown()).await?;
+    release(ctx, worker).await
+}
+
+async fn release(ctx: &Context, worker: i64) -> Result<()> {
+    let now = ctx.clock.now().unwrap_or_default();
+    let mut tx = ctx.store.begin().await?;
+    let released = recovery::release_claims(&mut tx, worker, now).await?;
+    tx.commit().await?;
+    if released > 0 {
+        tracing::info!(worker, released, "claimed rows are due again");
+        ctx.bells.mail.notify_one();
+        ctx.bells.write.notify_one();
+    }
+    Ok(())
+}
+
+async fn record(
+    ctx: &Context,
+    attempts: Vec<OpenAttempt>,
+    said: impl Fn(&OpenAttempt) -> Said,
+) -> Result<()> {
+    let now = ctx.clock.now().unwrap_or_default();
+    let mut outcomes = Vec::with_capacity(attempts.len());
+    for attempt in attempts {
+        let said = said(&attempt);
+        let (id, subject) = (attempt.attempt_id, attempt.subject.clone().unwrap_or_default());
+        let message = claimed(ctx, attempt).await?;
+        outcomes.push(ended(ctx, &message, id, &subject, said, now).await.outcome);
+    }
+    for group in outcomes.chunks_mut(256) {
+        settle(ctx, group).await;
+    }
+    Ok(())
+}
+
+async fn claimed(ctx: &Context, attempt: OpenAttempt) -> Result<Claimed> {
+    let mut tx = ctx.store.read().await?;
+    let head = heads::head(&mut tx, attempt.campaign_id).await?;
+    tx.commit().await?;
+    Ok(Claimed {
+        id: attempt.message_id,
+        account_id: attempt.account_id,
+        campaign_id: attempt.campaign_id,
+        kind: attempt.kind,
+        round: 0,
+        enrolment_id: attempt.enrolment_id,
+        contact_id: attempt.contact_id,
+        profile_id: 0,
+        step_number: attempt.step_number as u32,
+        version: attempt.version,
+        address: attempt.address,
+        address_hash: attempt.address_hash,
+        zone: attempt.zone.parse().unwrap_or_default(),
+        planned_at: attempt.planned_at,
+        fence: attempt.fence,
+        // The intent has counted this attempt already.
+        attempts: attempt.attempts - 1,
+        slot: attempt.slot,
+        subject: attempt.subject.unwrap_or_default(),
+        body: String::new(),
+        policy: head.map(|h| h.policy).unwrap_or_default(),
+    })
+}
+
+/// Watches other workers' beats by this process's boot-time clock.
+#[derive(Default)]
+pub struct Watch(HashMap<i64, (i64, i64)>);
+
+impl Watch {
+    /// One look: workers whose beat has stood still for a lease are given up, and their rows settled.
+    pub async fn look(&mut self, ctx: &Context) -> Result<()> {
+        let mut tx = ctx.store.read().await?;
+        let alive = workers::alive(&mut tx).await?;
+        let unfinished = workers::dead_with_rows(&mut tx).await?;
+        tx.commit().await?;
+        let now = boot_millis();
+        self.0.retain(|id, _| alive.iter().any(|w| w.id == *id));
+        for worker in alive {
+            let seen = self.0.entry(worker.id).or_insert((worker.beat, now));
+            if seen.0 != worker.beat {
+                *seen = (worker.beat, now);
+            } else if now - seen.1 > ctx.settings.lease.as_millis() as Millis && worker.id != ctx.life.id() {
+                let mut tx = ctx.store.begin().await?;
+                let given_up = workers::bury(&mut tx, worker.id, worker.beat).await?;
+                tx.commit().await?;
+                if given_up {
+                    settle_dead(ctx, worker.id).await?;
+                }
+            }
+        }
+        for worker in unfinished {
+            settle_dead(ctx, worker).await?;
+        }
+        Ok(())
+    }
+}

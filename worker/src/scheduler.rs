@@ -1,0 +1,49 @@
+//! The clock: apalis-cron ticks, and a tick only starts the sweep. N processes tick N times, harmlessly.
+
+use crate::context::Context;
+use crate::sweep;
+use apalis::prelude::{Data, WorkerBuilder};
+use apalis_cron::{CronScheduler, Tick};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// Runs the sweep at every tick until `stop`. A tick that comes while a sweep runs is one more afterwards.
+pub async fn run(ctx: Arc<Context>, stop: CancellationToken) {
+    let tick = Arc::new(Notify::new());
+    let ticking = tokio::spawn(tick_for_ever(tick.clone(), stop.clone()));
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = tick.notified() => {}
+        }
+        let Some(now) = ctx.clock.now() else { continue };
+        if let Err(error) = sweep::pass(&ctx, now).await {
+            tracing::warn!(%error, "a sweep failed; the next tick tries again");
+        }
+    }
+    ticking.abort();
+}
+
+/// Ticks every second. A ticker that ends (a late poll is fatal to it) is begun anew, at most twice a second.
+async fn tick_for_ever(tick: Arc<Notify>, stop: CancellationToken) {
+    let Ok(every_second) = cron::Schedule::from_str("* * * * * *") else { return };
+    while !stop.is_cancelled() {
+        let ticker = WorkerBuilder::new("sweep")
+            .backend(CronScheduler::new(every_second.clone()))
+            .data(tick.clone())
+            .build(on_tick);
+        if let Err(error) = ticker.run().await {
+            tracing::debug!(%error, "the ticker is begun anew");
+        }
+        tick.notify_one();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// Only rings: a handler longer than its tick would end the ticker.
+async fn on_tick(_: Tick, tick: Data<Arc<Notify>>) {
+    tick.notify_one();
+}

@@ -1,0 +1,375 @@
+//! The mail lane of one sending profile: claim, intent, hand-over (SEND_PROTOCOL, the protocol).
+
+use crate::channels::smtp::{Dialer, Pool, PoolLimits, Profile as Server, Trouble};
+use crate::context::{Context, random_unit};
+use crate::hand_over::{self, Carrier, Departing};
+use crate::letter;
+use crate::outlet::{self, Route, To};
+use sendwright_store::claims::{self, Claimed};
+use sendwright_store::clock::boot_millis;
+use sendwright_store::intents::{self, Verdict};
+use sendwright_store::writing::{self, Earlier};
+use sendwright_store::{Result, heads, sending_profiles};
+use sendwright_workflows::clock::{MINUTE, Millis, SECOND};
+use sendwright_workflows::rate_limit::slot_millis;
+use sendwright_workflows::reason::Reason;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// How long the intent's transaction may take before its outcome counts as unknown.
+const INTENT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a look waits for connections.
+const CONNECT_WITHIN: Duration = Duration::from_secs(15);
+/// A profile with a hand-over older than this has a slow server: it gets one permit.
+const SLOW: i64 = 30_000;
+
+/// A claimed message with the permit and connection it will leave on.
+struct Seated {
+    message: Claimed,
+    carrier: Carrier,
+}
+
+/// What one turn did, and when the next is worth taking.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Turn {
+    /// Something was claimed, begun or moved: take another turn at once.
+    pub did: bool,
+    /// Nothing will happen before this instant unless a bell rings.
+    pub next: Option<Millis>,
+}
+
+/// The sender of one profile in one process.
+pub struct Sender {
+    ctx: Arc<Context>,
+    profile: i64,
+    route: Option<Route>,
+    read_at: i64,
+    pool: Option<(To, Pool)>,
+    seated: Vec<Seated>,
+    /// Hand-overs under way: attempt id and the boot instant of its intent.
+    under_way: Arc<Mutex<HashMap<i64, i64>>>,
+    /// Other profiles have work too: this one takes a quarter of D instead of three.
+    pub shares: bool,
+}
+
+impl Sender {
+    /// A sender that has not looked yet.
+    pub fn new(ctx: Arc<Context>, profile: i64) -> Self {
+        let under_way = Arc::default();
+        Self {
+            ctx,
+            profile,
+            route: None,
+            read_at: 0,
+            pool: None,
+            seated: Vec::new(),
+            under_way,
+            shares: false,
+        }
+    }
+
+    /// Whether nothing is in this sender's hands.
+    pub fn is_idle(&self) -> bool {
+        self.seated.is_empty() && self.open() == 0
+    }
+
+    fn open(&self) -> usize {
+        self.under_way.lock().map_or(0, |open| open.len())
+    }
+
+    /// One look: begins what is seated and due, then claims what there are connections for.
+    pub async fn turn(&mut self, now: Millis, claim: bool) -> Result<Turn> {
+        let mut turn = Turn::default();
+        let ripe: Vec<Seated> = self.seated.extract_if(.., |s| slot_millis(s.message.slot) <= now).collect();
+        if !ripe.is_empty() {
+            turn.did = true;
+            self.begin(ripe, now).await?;
+        }
+        if claim {
+            self.claim(now, &mut turn).await?;
+        }
+        let seated = self.seated.iter().map(|s| slot_millis(s.message.slot)).min();
+        turn.next = [turn.next, seated].into_iter().flatten().min();
+        Ok(turn)
+    }
+
+    async fn claim(&mut self, now: Millis, turn: &mut Turn) -> Result<()> {
+        let room = self.room();
+        if room == 0 {
+            return Ok(());
+        }
+        let mut tx = self.ctx.store.read().await?;
+        let (due, next) = claims::ahead(&mut tx, self.profile, now, room as i64).await?;
+        tx.commit().await?;
+        turn.next = next.filter(|at| *at > now);
+        if due == 0 {
+            return Ok(());
+        }
+        let route = self.route(now).await?;
+        if route.profile.state != "active" {
+            turn.next = Some(now + SECOND);
+            return Ok(());
+        }
+        let mut carriers = self.carriers(&route, due.min(room), now, turn).await?;
+        if carriers.is_empty() {
+            return Ok(());
+        }
+        // A connection may have taken its time: the claim is made at the present instant.
+        let now = self.ctx.clock.now().unwrap_or(now);
+        let mut tx = self.ctx.store.begin().await?;
+        let most = carriers.len();
+        let claimed =
+            claims::claim(&mut tx, self.profile, &route.rates, self.ctx.life.id(), most, now).await?;
+        tx.commit().await?;
+        turn.did |= !claimed.claimed.is_empty() || claimed.moved > 0;
+        turn.next = [turn.next, claimed.next.map(|at| at - SECOND)].into_iter().flatten().min();
+        for message in claimed.claimed {
+            let Some(carrier) = carriers.pop() else { break };
+            self.seated.push(Seated { message, carrier });
+        }
+        Ok(())
+    }
+
+    /// How many more hand-overs this profile may have (SEND_PROTOCOL, words: D).
+    fn room(&self) -> usize {
+        let limit = self.ctx.settings.open_limit;
+        let share = if self.shares { limit / 4 } else { limit - limit / 4 };
+        let oldest = self.under_way.lock().ok().and_then(|open| open.values().copied().min());
+        let share = if oldest.is_some_and(|since| boot_millis() - since > SLOW) { 1 } else { share.max(1) };
+        share.saturating_sub(self.open() + self.seated.len()).min(self.ctx.open.available_permits())
+    }
+
+    /// The profile as stored, read again every second.
+    async fn route(&mut self, _now: Millis) -> Result<Route> {
+        if let Some(route) = self.route.as_ref().filter(|_| boot_millis() - self.read_at < SECOND) {
+            return Ok(route.clone());
+        }
+        let mut tx = self.ctx.store.read().await?;
+        let route = outlet::route(&self.ctx, &mut tx, self.profile).await?;
+        tx.commit().await?;
+        (self.route, self.read_at) = (Some(route.clone()), boot_millis());
+        Ok(route)
+    }
+
+    /// Permits of D with ready connections, at most `most`.
+    async fn carriers(
+        &mut self,
+        route: &Route,
+        most: usize,
+        now: Millis,
+        turn: &mut Turn,
+    ) -> Result<Vec<Carrier>> {
+        let mut permits = Vec::with_capacity(most);
+        while permits.len() < most {
+            match self.ctx.open.clone().try_acquire_owned() {
+                Ok(permit) => permits.push(permit),
+                Err(_) => break,
+            }
+        }
+        match &route.to {
+            To::Nowhere => {
+                turn.next = Some(now + MINUTE);
+                Ok(Vec::new())
+            }
+            To::Mailbox => Ok(permits.into_iter().map(|permit| Carrier::mailbox(permit)).collect()),
+            To::Smtp(server) => {
+                let pool = self.pool(&route.to, server).await;
+                let ready = pool.ready(permits.len(), CONNECT_WITHIN).await;
+                let carriers: Vec<Carrier> = ready
+                    .sessions
+                    .into_iter()
+                    .zip(permits)
+                    .map(|(s, p)| Carrier::smtp(p, s, pool.clone()))
+                    .collect();
+                if let Some(trouble) = ready.trouble.filter(|_| carriers.is_empty()) {
+                    self.in_trouble(trouble, now, turn).await?;
+                } else if route.profile.why.is_some() && !carriers.is_empty() {
+                    self.mark("active", None, None, now).await?;
+                }
+                Ok(carriers)
+            }
+        }
+    }
+
+    async fn pool(&mut self, to: &To, server: &Server) -> Pool {
+        match &self.pool {
+            Some((present, pool)) if present == to => return pool.clone(),
+            Some((_, old)) => old.close().await,
+            None => {}
+        }
+        let limits = PoolLimits { connections: self.ctx.settings.open_limit, ..PoolLimits::default() };
+        let pool =
+            Pool::new(Dialer::new(server.clone(), self.ctx.settings.timeouts.clone()), limits, random_unit);
+        self.pool = Some((to.clone(), pool.clone()));
+        pool
+    }
+
+    /// No connection: the profile says why, and after three refused logins it is switched off, so that nobody
+    /// is locked out by our trying.
+    async fn in_trouble(&mut self, trouble: Trouble, now: Millis, turn: &mut Turn) -> Result<()> {
+        let wait = trouble.retry_at.saturating_duration_since(std::time::Instant::now().into());
+        turn.next = Some(now + (wait.as_millis() as Millis).max(100));
+        let why = trouble.error.to_string();
+        if trouble.wrong_logins >= 3 {
+            tracing::error!(
+                profile = self.profile,
+                why,
+                "three logins were refused: the profile is disabled"
+            );
+            return self.mark("disabled", None, Some(&why), now).await;
+        }
+        tracing::warn!(profile = self.profile, why, failures = trouble.failures, "no connection");
+        self.mark("active", None, Some(&why), now).await
+    }
+
+    async fn mark(
+        &mut self,
+        state: &str,
+        until: Option<Millis>,
+        why: Option<&str>,
+        now: Millis,
+    ) -> Result<()> {
+        let mut tx = self.ctx.store.begin().await?;
+        sending_profiles::mark(&mut tx, self.profile, state, until, why, now).await?;
+        tx.commit().await?;
+        self.route = None;
+        Ok(())
+    }
+
+    /// T2 for the rows whose slot has come, then their hand-overs, detached.
+    async fn begin(&mut self, ripe: Vec<Seated>, now: Millis) -> Result<()> {
+        let route = self.route(now).await?;
+        let (mut departing, mut refused) = (Vec::new(), Vec::new());
+        let earlier = self.earlier(&ripe).await?;
+        for seated in ripe {
+            let thread = earlier.get(&seated.message.enrolment_id).map_or(&[][..], Vec::as_slice);
+            let campaign = self.campaign_name(&seated.message).await?;
+            match letter::seal(&self.ctx, &route, &seated.message, &campaign, thread, now) {
+                Ok(sealed) => departing.push((seated, sealed)),
+                Err(error) => {
+                    let reason = Reason::WritingFailed { detail: error.to_string() };
+                    refused.push((seated, "held", reason));
+                }
+            }
+        }
+        let attempts = self.ctx.store.ids.take("attempts", departing.len()).await?;
+        let rows: Vec<_> =
+            departing.iter().zip(attempts.clone()).map(|((s, _), id)| (&s.message, id)).collect();
+        let intent_at = boot_millis();
+        let verdicts = match tokio::time::timeout(INTENT_TIMEOUT, self.intend(&rows, now)).await {
+            Ok(Ok(verdicts)) => verdicts,
+            // Nothing was sent for certain; whether the intent stands is not known. Both are put right by a
+            // `not_started`, which finds the attempt if it is there (SEND_PROTOCOL 8).
+            failed => {
+                if let Ok(Err(error)) = &failed {
+                    tracing::warn!(%error, "an intent failed");
+                }
+                departing.into_iter().zip(attempts).for_each(|((seated, sealed), attempt)| {
+                    hand_over::not_started(
+                        &self.ctx,
+                        seated.message,
+                        seated.carrier,
+                        attempt,
+                        sealed.subject,
+                        now,
+                    );
+                });
+                return self.put_back(&route, refused, now).await;
+            }
+        };
+        for (((seated, sealed), attempt), verdict) in departing.into_iter().zip(attempts).zip(verdicts) {
+            match verdict {
+                Verdict::Lost => tracing::info!(message = seated.message.id, "the claim was lost"),
+                Verdict::Back { state, reason } => refused.push((seated, state, reason)),
+                Verdict::Go => {
+                    let departing = Departing {
+                        message: seated.message,
+                        carrier: seated.carrier,
+                        attempt,
+                        sealed,
+                        sender: route.from.address.clone(),
+                        intent_at,
+                        at: now,
+                        under_way: self.under_way.clone(),
+                    };
+                    hand_over::start(self.ctx.clone(), departing);
+                }
+            }
+        }
+        self.put_back(&route, refused, now).await
+    }
+
+    async fn intend(&self, rows: &[(&Claimed, i64)], now: Millis) -> Result<Vec<Verdict>> {
+        let Some((first, _)) = rows.first() else { return Ok(Vec::new()) };
+        let mut tx = self.ctx.store.begin().await?;
+        let verdicts = intents::intend(&mut tx, first.account_id, self.ctx.life.id(), rows, now).await?;
+        tx.commit().await?;
+        Ok(verdicts)
+    }
+
+    async fn put_back(
+        &self,
+        route: &Route,
+        refused: Vec<(Seated, &'static str, Reason)>,
+        now: Millis,
+    ) -> Result<()> {
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<_> =
+            refused.iter().map(|(s, state, reason)| (&s.message, *state, reason.clone())).collect();
+        let mut tx = self.ctx.store.begin().await?;
+        intents::put_back(&mut tx, self.profile, &route.rates, &rows, now).await?;
+        tx.commit().await
+    }
+
+    /// The accepted messages of those enrolments whose step quotes them.
+    async fn earlier(&self, seated: &[Seated]) -> Result<HashMap<i64, Vec<Earlier>>> {
+        let mut wanted = Vec::new();
+        for Seated { message, .. } in
+            seated.iter().filter(|s| s.message.step_number > 1 && s.message.kind == "step")
+        {
+            let (account, campaign) = (message.account_id, message.campaign_id);
+            let script = self.ctx.scripts.get(&self.ctx.store, account, campaign, message.version).await?;
+            if script.sequence.step(message.step_number).is_some_and(|step| step.include_previous_emails) {
+                wanted.push(message.enrolment_id);
+            }
+        }
+        let mut found: HashMap<i64, Vec<Earlier>> = HashMap::new();
+        if !wanted.is_empty() {
+            let mut tx = self.ctx.store.read().await?;
+            for email in writing::earlier(&mut tx, &wanted).await? {
+                found.entry(email.enrolment_id).or_default().push(email);
+            }
+            tx.commit().await?;
+        }
+        Ok(found)
+    }
+
+    /// Only a message without a subject needs its campaign's name.
+    async fn campaign_name(&self, message: &Claimed) -> Result<String> {
+        if !message.subject.is_empty() {
+            return Ok(String::new());
+        }
+        let mut tx = self.ctx.store.read().await?;
+        let head = heads::head(&mut tx, message.campaign_id).await?;
+        tx.commit().await?;
+        Ok(head.map(|h| h.name).unwrap_or_default())
+    }
+
+    /// Gives back what is seated and has not begun: an orderly end.
+    pub async fn stop(&mut self, now: Millis) -> Result<()> {
+        let seated = std::mem::take(&mut self.seated);
+        if !seated.is_empty() {
+            let route = self.route(now).await?;
+            let reason = Reason::Late { cause: sendwright_workflows::reason::Cause::Outage };
+            let rows = seated.into_iter().map(|s| (s, "drafted", reason.clone())).collect();
+            self.put_back(&route, rows, now).await?;
+        }
+        if let Some((_, pool)) = self.pool.take() {
+            pool.close().await;
+        }
+        Ok(())
+    }
+}

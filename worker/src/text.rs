@@ -1,0 +1,92 @@
+//! The text of one message from its step's templates and its contact.
+
+use crate::context::{Context, Settings};
+use crate::scripts::Texts;
+use sendwright_store::planning::DueEnrolment;
+use sendwright_workflows::reason::Reason;
+use sendwright_workflows::render::RenderError;
+use sendwright_workflows::signing::sign;
+use sendwright_workflows::variables::{Fields, Variables};
+use serde_json::{Map, Value};
+
+/// What unsubscribe tokens are signed for; their ids are (account, contact, message).
+pub const UNSUBSCRIBE: &str = "unsubscribe";
+
+/// The signed link that opts this message's recipient out; none without a public address.
+pub fn unsubscribe_url(
+    settings: &Settings,
+    epoch: &str,
+    account: i64,
+    contact: i64,
+    message: i64,
+) -> Option<String> {
+    let (base, secret) = (settings.public_url.as_ref()?, settings.secrets.first()?);
+    let token = sign(secret, UNSUBSCRIBE, epoch, &[account, contact, message]);
+    base.join(&format!("u/{token}")).ok().map(String::from)
+}
+
+/// Who and what a text is about.
+pub struct About<'a> {
+    /// The contact.
+    pub contact: &'a DueEnrolment,
+    /// The message's id, which its links carry.
+    pub message: i64,
+    /// The account.
+    pub account: i64,
+    /// The campaign's name.
+    pub campaign: &'a str,
+    /// The step's number.
+    pub step: u32,
+    /// Who the profile writes as.
+    pub sender: Option<&'a str>,
+}
+
+impl About<'_> {
+    /// The contact's own fields.
+    pub fn attributes(&self) -> Map<String, Value> {
+        serde_json::from_str(&self.contact.attributes).unwrap_or_default()
+    }
+
+    /// What the templates see.
+    pub fn variables(&self, ctx: &Context) -> Variables {
+        let contact = self.contact;
+        let attributes = self.attributes();
+        let url =
+            unsubscribe_url(&ctx.settings, ctx.store.epoch(), self.account, contact.contact_id, self.message);
+        Variables::new(&Fields {
+            email: contact.email.as_deref().unwrap_or_default(),
+            first_name: contact.first_name.as_deref(),
+            last_name: contact.last_name.as_deref(),
+            company: contact.company.as_deref(),
+            title: contact.title.as_deref(),
+            phone: contact.phone.as_deref(),
+            website: contact.website.as_deref(),
+            industry: contact.industry.as_deref(),
+            attributes: Some(&attributes),
+            unsubscribe_url: url.as_deref(),
+            sender_name: self.sender,
+            campaign_name: Some(self.campaign),
+            step_number: Some(i64::from(self.step)),
+        })
+    }
+}
+
+/// Subject and body from a step's templates. A step without a subject takes the thread's, or the campaign's
+/// name, when it is sent: the subject is empty here.
+pub fn compose(texts: &Texts, variables: &Variables) -> Result<(String, String), Reason> {
+    let subject = match &texts.subject {
+        Some(template) => template.render(variables).map_err(why)?,
+        None => String::new(),
+    };
+    let Some(body) = &texts.body else {
+        return Err(Reason::WritingFailed { detail: "the step has no template that compiles".into() });
+    };
+    Ok((subject, body.render(variables).map_err(why)?))
+}
+
+fn why(error: RenderError) -> Reason {
+    match error {
+        RenderError::Missing { variable, .. } => Reason::MissingVariable { name: variable },
+        other => Reason::WritingFailed { detail: other.to_string() },
+    }
+}
