@@ -51,6 +51,11 @@ async fn a_schedule_time_ahead_makes_a_scheduled_campaign() {
             (&made["status"], &made["schedule_time"]),
             (&json!("SCHEDULED"), &json!("2026-02-01T08:00:00Z"))
         );
+        let again = app.call("PUT", "/api/v1/campaigns/1", Some(&campaign())).await.done();
+        assert_eq!((&again["status"], &again["schedule_time"]), (&json!("DRAFT"), &Value::Null));
+        let policy: Value = serde_json::from_str(&app.text("SELECT policy FROM campaigns").await).unwrap();
+        assert_eq!(policy["starts_at"], Value::Null);
+        app.call("PUT", "/api/v1/campaigns/1", Some(&body)).await.done();
         let found = app.call("GET", "/api/v1/campaigns?status=scheduled", None).await.done();
         assert_eq!((&found["total"], &found["pages"]), (&json!(1), &json!(1)));
     }
