@@ -3,6 +3,7 @@
 use crate::db::{Tx, execute, row};
 use crate::error::Result;
 use sendwright_workflows::clock::{DAY, Millis};
+use std::time::Duration;
 
 /// How long an answer is kept. Milliseconds.
 pub const KEPT: Millis = DAY;
@@ -23,13 +24,8 @@ pub enum Found {
 /// Takes a key for the rest of the transaction, of which it is the first statement. `request` is a hash of
 /// all that makes the request what it is.
 pub async fn take(tx: &mut Tx, account: i64, key: &str, request: &str, now: Millis) -> Result<Found> {
-    if let Tx::Postgres(postgres) = tx {
-        let lock = "SELECT pg_try_advisory_xact_lock(hashtextextended($2, $1))";
-        let (free,): (bool,) =
-            sqlx::query_as(lock).bind(account).bind(key).fetch_one(&mut **postgres).await?;
-        if !free {
-            return Ok(Found::Busy);
-        }
+    if !lock(tx, account, key).await? {
+        return Ok(Found::Busy);
     }
     let found = row!(
         tx,
@@ -45,6 +41,21 @@ pub async fn take(tx: &mut Tx, account: i64, key: &str, request: &str, now: Mill
         Some((hash, ..)) if hash != request => Found::Other,
         Some((_, status, body)) => Found::Answered(status, body),
     })
+}
+
+/// Locks a key on Postgres; on SQLite the IMMEDIATE transaction is the lock. It is tried for a moment: a request
+/// that was refused holds it until its rollback has reached the database.
+async fn lock(tx: &mut Tx, account: i64, key: &str) -> Result<bool> {
+    let Tx::Postgres(postgres) = tx else { return Ok(true) };
+    for wait in [5, 10, 20, 40, 80, 0] {
+        let sql = "SELECT pg_try_advisory_xact_lock(hashtextextended($2, $1))";
+        let (free,): (bool,) = sqlx::query_as(sql).bind(account).bind(key).fetch_one(&mut **postgres).await?;
+        if free {
+            return Ok(true);
+        }
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+    }
+    Ok(false)
 }
 
 /// Stores an answer under a key that was found [`Found::New`].

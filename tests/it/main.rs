@@ -2,8 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod bad_input;
+mod external;
 mod hand_over;
 mod house;
+mod native;
 mod servers;
 mod simulation;
 mod support;
+mod unsubscribe;
