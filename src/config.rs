@@ -369,3 +369,6 @@ fn read_log(r: &mut Reader) -> Log {
     let filter = own.or_else(|| r.read("log.filter", "RUST_LOG", readable));
     Log { format: format.unwrap_or(LogFormat::Auto), filter }
 }
+
+#[cfg(test)]
+mod tests;
