@@ -1,1 +1,7 @@
-fn main() {}
+//! The integration tests: one binary, one file per behaviour, private servers from `support`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod house;
+mod servers;
+mod support;

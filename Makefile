@@ -1,0 +1,34 @@
+.DEFAULT_GOAL := help
+.PHONY: help up test lint fmt bench release reset
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+up: ## build and start everything on one SQLite file, with a sample campaign: http://127.0.0.1:8080
+	cargo build --bin sendwright
+	target/debug/sendwright up --demo
+
+test: ## run every test, on both databases and both queues; finds or installs the servers it needs
+	@.ci/servers
+	cargo test --workspace --no-fail-fast
+
+lint: ## check format, clippy and, where cargo-deny is installed, licences and sources
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+	@if command -v cargo-deny >/dev/null; then cargo deny check bans licenses sources; fi
+
+fmt: ## format the code
+	cargo fmt --all
+
+bench: ## compare with BullMQ, nodemailer and PostgreSQL on this machine; about three minutes
+	@.ci/servers
+	cargo build --release -p sendwright -p sendwright-bench
+	bench/run
+
+release: ## build target/release/sendwright
+	cargo build --release --bin sendwright
+
+reset: ## delete ./data (database, journal, secret, demo key) after asking
+	@[ -d data ] || { echo 'There is no ./data: nothing to delete.'; exit 0; }; \
+	printf 'Delete ./data with all that is in it? Stop sendwright first. [y/N] '; read -r answer || answer=; \
+	if [ "$$answer" = y ]; then rm -rf data && echo 'Deleted.'; else echo 'Kept.'; fi

@@ -1,0 +1,5 @@
+//! What several tests stand on: real servers of their own, started at first use, gone with the process.
+
+pub mod postgres;
+pub mod redis;
+mod server;
