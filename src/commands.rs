@@ -30,7 +30,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Account(command) => account::account(&load(&sources, Role::Command, over)?, command),
         Command::User(command) => account::user(&load(&sources, Role::Command, over)?, command),
         Command::Key(command) => key::run(&load(&sources, Role::Command, over)?, command),
-        _ => Err(Failure::new("not here yet")),
+        _ => Err(Failure::new("this build does not have this command")),
     }
 }
 

@@ -365,8 +365,8 @@ fn read_log(r: &mut Reader) -> Log {
         Ok(_) => Ok(text.to_owned()),
         Err(_) => Err("must read like info or sendwright=debug,info".to_owned()),
     };
-    let own = r.read("log.filter", "SENDWRIGHT_LOG", readable);
-    let filter = own.or_else(|| r.read("log.filter", "RUST_LOG", readable));
+    let variable = if r.has_variable("SENDWRIGHT_LOG") { "SENDWRIGHT_LOG" } else { "RUST_LOG" };
+    let filter = r.read("log.filter", variable, readable);
     Log { format: format.unwrap_or(LogFormat::Auto), filter }
 }
 

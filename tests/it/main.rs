@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod cli;
+mod config;
 mod house;
+mod program;
 mod servers;
+mod simulate;
 mod support;
