@@ -26,11 +26,11 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Simulate(args) => simulate::run(&args),
         Command::Preview(args) => preview::run(&args),
         Command::Migrate => migrate::run(&load(&sources, Role::Command, over)?),
-        Command::Doctor(_) => doctor::run(&load(&sources, Role::Command, over)?),
+        Command::Doctor(args) if args.send_to.is_none() => doctor::run(&load(&sources, Role::Command, over)?),
         Command::Account(command) => account::account(&load(&sources, Role::Command, over)?, command),
         Command::User(command) => account::user(&load(&sources, Role::Command, over)?, command),
         Command::Key(command) => key::run(&load(&sources, Role::Command, over)?, command),
-        _ => Err(Failure::new("not here yet")),
+        _ => Err(Failure::new("this build does not have this command")),
     }
 }
 
