@@ -11,6 +11,7 @@ pub use read::Sources;
 use read::Reader;
 use sendwright_queue::Lane;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use url::Url;
@@ -191,6 +192,14 @@ pub struct Overrides {
 }
 
 impl Config {
+    /// Makes the data directory where it is missing, for nobody else's eyes: it holds people's addresses.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn make_data(&self) -> std::io::Result<()> {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.data)
+    }
+
     /// Reads every layer for `role`.
     ///
     /// # Errors
@@ -253,7 +262,10 @@ fn read_redis(r: &mut Reader) -> Option<Redis> {
 }
 
 fn read_http(r: &mut Reader, role: Role, over: Option<SocketAddr>) -> Http {
-    let port: Option<u16> = r.parsed("http.port", "PORT");
+    let port = r.read("http.port", "PORT", |text| match text.parse::<u16>() {
+        Ok(port) if port > 0 => Ok(port),
+        _ => Err("must be a port, 1 to 65535".to_owned()),
+    });
     let bind: Option<SocketAddr> = r.parsed("http.bind", "SENDWRIGHT_BIND");
     let said = r.says("http.bind", "SENDWRIGHT_BIND");
     let default = bind.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)));
@@ -357,3 +369,6 @@ fn read_log(r: &mut Reader) -> Log {
     let filter = own.or_else(|| r.read("log.filter", "RUST_LOG", readable));
     Log { format: format.unwrap_or(LogFormat::Auto), filter }
 }
+
+#[cfg(test)]
+mod tests;
