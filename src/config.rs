@@ -38,6 +38,8 @@ const DEMO_DEAF: &[&str] = &["smtp.", "model.", "database.url", "redis.url"];
 pub struct Config {
     /// The data directory.
     pub data: PathBuf,
+    /// Somebody named it; else it is the default.
+    pub data_is_named: bool,
     /// The database.
     pub database: Database,
     /// Redis, where there is one.
@@ -200,6 +202,12 @@ impl Config {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.data)
     }
 
+    /// Whether a process of this configuration may keep files of its own: a part that runs on Postgres alone has
+    /// no directory unless somebody says so.
+    pub fn has_data(&self) -> bool {
+        self.database.is_embedded() || self.data_is_named || self.data.is_dir()
+    }
+
     /// Reads every layer for `role`.
     ///
     /// # Errors
@@ -208,6 +216,7 @@ impl Config {
         let demo = role == Role::Up { demo: true };
         let mut reader = Reader::open(sources, if demo { DEMO_DEAF } else { &[] });
         let r = &mut reader;
+        let data_is_named = over.data.is_some() || r.says("data", "SENDWRIGHT_DATA");
         let data = r.text("data", "SENDWRIGHT_DATA").map(PathBuf::from).unwrap_or_default();
         let data = over.data.unwrap_or(data);
         let config = Config {
@@ -220,6 +229,7 @@ impl Config {
             secret: r.read("security.secret", "SENDWRIGHT_SECRET", secret::check).map(Hidden),
             log: read_log(r),
             data,
+            data_is_named,
         };
         if role != Role::Command && !config.database.is_embedded() && config.secret.is_none() {
             reader

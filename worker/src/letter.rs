@@ -34,7 +34,7 @@ pub fn seal(
     let epoch = ctx.store.epoch();
     let id = |message: i64| format!("<{}>", message_id(message, epoch, route.domain()));
     let subject = subject(message, campaign, earlier);
-    let link = unsubscribe_url(&ctx.settings, epoch, message.account_id, message.contact_id, message.id);
+    let link = unsubscribe_url(ctx, route, [message.account_id, message.contact_id, message.id]);
     let (text, html) = bodies(message, link.as_deref(), earlier, route);
     let letter = Letter {
         message_id: id(message.id),
