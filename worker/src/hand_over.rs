@@ -57,6 +57,8 @@ pub struct Departing {
     pub sealed: Sealed,
     /// The envelope's sender.
     pub sender: String,
+    /// Under which the intent is committed.
+    pub worker: i64,
     /// The boot instant before the intent's commit.
     pub intent_at: i64,
     /// The intent's business instant.
@@ -100,12 +102,12 @@ fn into_mailbox(ctx: &Arc<Context>, departing: Departing) {
 }
 
 async fn by_smtp(ctx: Arc<Context>, departing: Departing) {
-    let Departing { message, mut carrier, attempt, sealed, sender, intent_at, at, under_way } = departing;
+    let Departing { message, mut carrier, attempt, sealed, sender, worker, intent_at, at, under_way } =
+        departing;
     let segment = ctx.life.journal().and_then(|journal| journal.segment().ok());
-    let wants_journal = ctx.settings.journal.is_some();
     let said = match carrier.line.as_mut() {
         Some((session, _)) => {
-            let ask = last_question(&ctx, segment.clone(), wants_journal, attempt, intent_at);
+            let ask = last_question(&ctx, segment.clone(), attempt, (worker, intent_at));
             hand_over(session, &sender, &message.address, &sealed.bytes, DotGate::now(ask)).await
         }
         None => Said::Failed { stage: Stage::Prepare, detail: "no connection".into() },
@@ -131,11 +133,11 @@ fn finish(ctx: &Context, ended: Ended, under_way: &Mutex<HashMap<i64, i64>>) {
 fn last_question(
     ctx: &Arc<Context>,
     segment: Option<Arc<Segment>>,
-    wants_journal: bool,
     attempt: i64,
-    intent_at: i64,
+    (worker, intent_at): (i64, i64),
 ) -> impl FnMut() -> Result<(), Refusal> + Send + 'static {
     let life = ctx.life.clone();
+    let wants_journal = ctx.settings.journal.is_some();
     let drift = wall_millis() - boot_millis();
     let mut noted = false;
     move || {
@@ -146,7 +148,7 @@ fn last_question(
         if ((wall_millis() - boot_millis()) - drift).abs() > 1_000 {
             return Err(Refusal::ClockStepped);
         }
-        if !life.holds() {
+        if !life.holds(worker) {
             return Err(Refusal::LeaseLost);
         }
         if wants_journal && !noted {

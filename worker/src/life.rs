@@ -34,10 +34,12 @@ impl Life {
         self.id.load(Ordering::Relaxed)
     }
 
-    /// Whether a hand-over may still go past its dot: others wait a whole lease before they give a worker up,
-    /// so half of it is a safe bound for the worker itself.
-    pub fn holds(&self) -> bool {
-        boot_millis() - self.beaten.load(Ordering::Relaxed) < self.lease.as_millis() as i64 / 2
+    /// Whether a hand-over of `worker` may still go past its dot: others wait a whole lease before they give a
+    /// worker up, so half of it is a safe bound for the worker itself. A life that began anew does not carry
+    /// what was begun in the one before.
+    pub fn holds(&self, worker: i64) -> bool {
+        self.id() == worker
+            && boot_millis() - self.beaten.load(Ordering::Relaxed) < self.lease.as_millis() as i64 / 2
     }
 
     /// The journal, where there is a directory for one.

@@ -256,9 +256,9 @@ impl Sender {
         let attempts = self.ctx.store.ids.take("attempts", departing.len()).await?;
         let rows: Vec<_> =
             departing.iter().zip(attempts.clone()).map(|((s, _), id)| (&s.message, id)).collect();
-        let intent_at = boot_millis();
-        let verdicts = match tokio::time::timeout(INTENT_TIMEOUT, self.intend(&rows, now)).await {
-            Ok(Ok(verdicts)) => verdicts,
+        let (intent_at, worker) = (boot_millis(), self.ctx.life.id());
+        let (at, verdicts) = match tokio::time::timeout(INTENT_TIMEOUT, self.intend(&rows, worker)).await {
+            Ok(Ok(intents)) => intents,
             // Nothing was sent for certain; whether the intent stands is not known. Both are put right by a
             // `not_started`, which finds the attempt if it is there (SEND_PROTOCOL 8).
             failed => {
@@ -289,8 +289,9 @@ impl Sender {
                         attempt,
                         sealed,
                         sender: route.from.address.clone(),
+                        worker,
                         intent_at,
-                        at: now,
+                        at,
                         under_way: self.under_way.clone(),
                     };
                     hand_over::start(self.ctx.clone(), departing);
@@ -300,16 +301,17 @@ impl Sender {
         self.put_back(&route, refused, now).await
     }
 
-    async fn intend(&self, rows: &[(&Claimed, i64)], now: Millis) -> Result<Vec<Verdict>> {
-        let Some((first, _)) = rows.first() else { return Ok(Vec::new()) };
+    async fn intend(&self, rows: &[(&Claimed, i64)], worker: i64) -> Result<(Millis, Vec<Verdict>)> {
+        let Some((first, _)) = rows.first() else { return Ok((0, Vec::new())) };
         let mut tx = self.ctx.store.begin().await?;
-        let verdicts = intents::intend(&mut tx, first.account_id, self.ctx.life.id(), rows, now).await?;
+        let intents =
+            intents::intend(&mut tx, first.account_id, worker, rows, self.ctx.clock.as_ref()).await?;
         tx.commit().await?;
-        Ok(verdicts)
+        Ok(intents)
     }
 
     async fn put_back(
-        &self,
+        &mut self,
         route: &Route,
         refused: Vec<(Seated, &'static str, Reason)>,
         now: Millis,
@@ -321,7 +323,9 @@ impl Sender {
             refused.iter().map(|(s, state, reason)| (&s.message, *state, reason.clone())).collect();
         let mut tx = self.ctx.store.begin().await?;
         intents::put_back(&mut tx, self.profile, &route.rates, &rows, now).await?;
-        tx.commit().await
+        tx.commit().await?;
+        self.route = None; // It may be the profile that changed.
+        Ok(())
     }
 
     /// The accepted messages of those enrolments whose step quotes them.
