@@ -37,7 +37,8 @@ impl Carrier {
         Self { permit, line: Some((session, pool)) }
     }
 
-    fn into_permit(self) -> OwnedSemaphorePermit {
+    /// Frees the permit and gives the connection back to its pool.
+    pub fn into_permit(self) -> OwnedSemaphorePermit {
         if let Some((session, pool)) = self.line {
             pool.give_back(session);
         }
@@ -214,6 +215,7 @@ pub async fn ended(
         reply,
         detail,
         at: now,
+        crashed: false,
         suppression: None,
         mail: None,
         event_id: 0,
@@ -277,7 +279,7 @@ fn judge(message: &Claimed, said: Said, now: Millis) -> End {
     match said {
         Said::Accepted { .. } => End::Accepted,
         Said::NotStarted { .. } => End::Retry { at: message.planned_at, reason: Reason::NotStarted },
-        Said::Unknown { .. } if message.policy.on_uncertain == OnUncertain::Resend => {
+        Said::Unknown { .. } if message.policy.on_uncertain == OnUncertain::Resend && !too_old => {
             retry(backoff::trouble(attempts, random_unit()), Reason::Uncertain)
         }
         Said::Unknown { .. } => End::Unknown,

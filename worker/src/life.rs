@@ -3,7 +3,8 @@
 use crate::context::Context;
 use crate::journal::Journal;
 use sendwright_store::clock::boot_millis;
-use sendwright_store::{Result, workers};
+use sendwright_store::{Result, recovery, workers};
+use sendwright_workflows::clock::Millis;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -99,6 +100,8 @@ impl Life {
     /// Ends in good order: nothing is in hand any more.
     pub async fn end(&self, ctx: &Context) -> Result<()> {
         let mut tx = ctx.store.begin().await?;
+        let now = ctx.clock.now().unwrap_or_default();
+        recovery::release(&mut tx, self.id(), Millis::MAX, Millis::MAX, now).await?;
         workers::end(&mut tx, self.id()).await?;
         tx.commit().await?;
         let journal = self.journal.write().ok().and_then(|mut j| j.take());

@@ -280,7 +280,10 @@ impl Sender {
         };
         for (((seated, sealed), attempt), verdict) in departing.into_iter().zip(attempts).zip(verdicts) {
             match verdict {
-                Verdict::Lost => tracing::info!(message = seated.message.id, "the claim was lost"),
+                Verdict::Lost => {
+                    tracing::info!(message = seated.message.id, "the claim was lost");
+                    drop(seated.carrier.into_permit());
+                }
                 Verdict::Back { state, reason } => refused.push((seated, state, reason)),
                 Verdict::Go => {
                     let departing = Departing {
@@ -324,6 +327,7 @@ impl Sender {
         let mut tx = self.ctx.store.begin().await?;
         intents::put_back(&mut tx, self.profile, &route.rates, &rows, now).await?;
         tx.commit().await?;
+        refused.into_iter().for_each(|(seated, ..)| drop(seated.carrier.into_permit()));
         self.route = None; // It may be the profile that changed.
         Ok(())
     }
