@@ -248,7 +248,8 @@ async fn insert_drafts(
 }
 
 /// Moves enrolments on. A row that was ended meanwhile stays ended, and one that settled this step already
-/// (an uncertain one, released by hand) stays where it is; `replan` moves rows within their step too.
+/// (an uncertain one, released by hand) stays where it is; `replan` moves rows within their step too. Where the
+/// steps were edited since this was reckoned, the planner looks again at once: there may be more to come.
 pub async fn advance(tx: &mut Tx, advances: &[Advance], replan: bool, now: Millis) -> Result<()> {
     if advances.is_empty() {
         return Ok(());
@@ -259,11 +260,17 @@ pub async fn advance(tx: &mut Tx, advances: &[Advance], replan: bool, now: Milli
         .collect();
     execute!(
         tx,
-        "UPDATE enrolments SET state = e.value ->> 1, reason = e.value ->> 2,
+        "UPDATE enrolments SET reason = e.value ->> 2,
+             state = CASE WHEN e.value ->> 1 = 'completed' AND c.version > CAST(e.value ->> 6 AS BIGINT)
+                          THEN 'active' ELSE e.value ->> 1 END,
              settled = CAST(e.value ->> 3 AS BIGINT), base_at = CAST(e.value ->> 4 AS BIGINT),
-             next_run_at = CAST(e.value ->> 5 AS BIGINT), version = CAST(e.value ->> 6 AS BIGINT), updated_at = $3
-         FROM json_each($1) AS e
+             next_run_at = CASE WHEN e.value ->> 1 IN ('active', 'completed')
+                                     AND c.version > CAST(e.value ->> 6 AS BIGINT)
+                                THEN $3 ELSE CAST(e.value ->> 5 AS BIGINT) END,
+             version = CAST(e.value ->> 6 AS BIGINT), updated_at = $3
+         FROM json_each($1) AS e, campaigns c
          WHERE enrolments.id = CAST(e.value ->> 0 AS BIGINT) AND enrolments.state = 'active'
+           AND c.id = enrolments.campaign_id
            AND (enrolments.settled < CAST(e.value ->> 3 AS BIGINT) OR $2)",
         Value::from(rows).to_string(),
         replan,

@@ -71,9 +71,10 @@ async fn campaign_pass(ctx: &Context, campaign: i64, now: Millis) -> Result<usiz
     Ok(looked)
 }
 
-/// Whether the campaign still runs at the version that was read: looked at inside the writing transaction.
+/// Whether the campaign still runs at the version that was read, until the writing transaction ends: a message
+/// planned under the old version behind a live edit's back would never be mapped.
 async fn still(tx: &mut Tx, head: &Head) -> Result<bool> {
-    let found = heads::head(tx, head.id).await?;
+    let found = heads::hold(tx, head.id).await?;
     Ok(found.is_some_and(|now| now.version == head.version && now.state == State::Running.as_str()))
 }
 
