@@ -17,6 +17,7 @@ pub struct OpenAttempt {
     pub message_id: i64,
     pub account_id: i64,
     pub campaign_id: i64,
+    pub profile_id: i64,
     pub kind: String,
     pub contact_id: i64,
     pub enrolment_id: i64,
@@ -37,7 +38,7 @@ pub struct OpenAttempt {
 
 macro_rules! open_sql {
     () => {
-        "SELECT a.id AS attempt_id, m.id AS message_id, m.account_id, m.campaign_id, m.kind, m.contact_id,
+        "SELECT a.id AS attempt_id, m.id AS message_id, m.account_id, m.campaign_id, m.profile_id, m.kind, m.contact_id,
             m.enrolment_id, m.step_number, m.version, a.fence, a.slot, m.zone, m.address, m.address_hash,
             d.subject, m.planned_at, m.attempts, m.created_at, a.state AS attempt_state, a.worker_id
          FROM attempts a JOIN messages m ON m.id = a.message_id LEFT JOIN drafts d ON d.message_id = m.id"

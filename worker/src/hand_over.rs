@@ -7,9 +7,12 @@ use crate::handlers::plan;
 use crate::journal::{Line, Segment};
 use crate::letter::Sealed;
 use crate::recorder::Ended;
+use crate::scripts::Script;
+use futures::FutureExt;
 use sendwright_store::claims::Claimed;
 use sendwright_store::clock::{boot_millis, wall_millis};
 use sendwright_store::outcomes::{End, Mail, Outcome};
+use sendwright_store::sending_profiles;
 use sendwright_workflows::backoff;
 use sendwright_workflows::campaign::{AfterUncertain, OnUncertain};
 use sendwright_workflows::clock::Millis;
@@ -17,7 +20,10 @@ use sendwright_workflows::quiet_hours::G;
 use sendwright_workflows::rate_limit::slot_millis;
 use sendwright_workflows::reason::Reason;
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// What a message leaves on: one of D, and a connection where the channel has one.
@@ -108,17 +114,34 @@ async fn by_smtp(ctx: Arc<Context>, departing: Departing) {
     let segment = ctx.life.journal().and_then(|journal| journal.segment().ok());
     let said = match carrier.line.as_mut() {
         Some((session, _)) => {
-            let ask = last_question(&ctx, segment.clone(), attempt, (worker, intent_at));
-            hand_over(session, &sender, &message.address, &sealed.bytes, DotGate::now(ask)).await
+            let asked = Arc::new(AtomicBool::new(false));
+            let ask = last_question(&ctx, segment.clone(), attempt, (worker, intent_at), asked.clone());
+            let whole = hand_over(session, &sender, &message.address, &sealed.bytes, DotGate::now(ask));
+            AssertUnwindSafe(whole).catch_unwind().await.unwrap_or_else(|_| broke_off(&asked))
         }
         None => Said::Failed { stage: Stage::Prepare, detail: "no connection".into() },
     };
     note(segment.as_deref(), attempt, &said);
     let now = ctx.clock.now().unwrap_or(at + (boot_millis() - intent_at));
+    if let Said::Refused { code, reply, permanent: false, enhanced, .. } = &said
+        && is_provider_limit(*code, enhanced.as_deref())
+    {
+        pause(&ctx, message.profile_id, reply, now).await;
+    }
     let mut ended = ended(&ctx, &message, attempt, &sealed.subject, said, now).await;
     ended.permit = Some(carrier.into_permit());
     ended.segment = segment;
     finish(&ctx, ended, &under_way);
+}
+
+/// A defect of ours ended the hand-over: one message's trouble and nobody else's.
+fn broke_off(asked: &AtomicBool) -> Said {
+    tracing::error!("a hand-over panicked");
+    let detail = "the hand-over broke off".into();
+    match asked.load(Ordering::Relaxed) {
+        true => Said::Unknown { detail },
+        false => Said::Failed { stage: Stage::Body, detail },
+    }
 }
 
 fn finish(ctx: &Context, ended: Ended, under_way: &Mutex<HashMap<i64, i64>>) {
@@ -136,6 +159,7 @@ fn last_question(
     segment: Option<Arc<Segment>>,
     attempt: i64,
     (worker, intent_at): (i64, i64),
+    asked: Arc<AtomicBool>,
 ) -> impl FnMut() -> Result<(), Refusal> + Send + 'static {
     let life = ctx.life.clone();
     let wants_journal = ctx.settings.journal.is_some();
@@ -157,6 +181,7 @@ fn last_question(
             segment.write(&Line::Dot { attempt }).map_err(|_| Refusal::JournalFailed)?;
             noted = true;
         }
+        asked.store(true, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -170,13 +195,15 @@ fn note(segment: Option<&Segment>, attempt: i64, said: &Said) {
             text: reply.clone(),
             permanent: false,
             stage: "answer".into(),
+            enhanced: None,
         },
-        Said::Refused { stage, code, reply, permanent, .. } => Line::Reply {
+        Said::Refused { stage, code, reply, permanent, enhanced } => Line::Reply {
             attempt,
             code: *code,
             text: reply.clone(),
             permanent: *permanent,
             stage: stage.to_string(),
+            enhanced: enhanced.clone(),
         },
         _ => return,
     };
@@ -306,13 +333,32 @@ fn is_bad_address(stage: Stage, code: u16, enhanced: &Option<String>) -> bool {
     }
 }
 
+/// Whether a refusal for now speaks of how much we have sent, and so of every further message: 452 but for a
+/// full mailbox (RFC 3463 4.2.x), or 4.7.28, a rate limit.
+fn is_provider_limit(code: u16, enhanced: Option<&str>) -> bool {
+    enhanced == Some("4.7.28") || (code == 452 && !enhanced.is_some_and(|e| e.starts_with("4.2.")))
+}
+
+/// The provider takes no more for now: the profile rests, and its queue is kept.
+async fn pause(ctx: &Context, profile: i64, why: &str, now: Millis) {
+    let until = now + backoff::PROVIDER;
+    tracing::warn!(profile, "the provider's limit is reached: the profile is paused");
+    let paused = async {
+        let mut tx = ctx.store.begin().await?;
+        sending_profiles::mark(&mut tx, profile, "paused", Some(until), Some(why), now).await?;
+        tx.commit().await
+    };
+    if let Err(error) = paused.await {
+        tracing::warn!(%error, profile, "the pause is not recorded; the next refusal tries again");
+    }
+}
+
 /// Where the enrolment goes: on from this slot, or to its end.
 async fn then(ctx: &Context, message: &Claimed, end: &End) -> Option<sendwright_store::planning::Advance> {
     if message.kind != "step" {
         return None;
     }
-    let (account, campaign) = (message.account_id, message.campaign_id);
-    let script = ctx.scripts.get(&ctx.store, account, campaign, message.version).await.ok()?;
+    let script = script(ctx, message).await?;
     let base = slot_millis(message.slot);
     let mut next = plan::after(ctx, &script, message.enrolment_id, message.step_number, base, message.zone);
     let failed = |bounced: &bool| if *bounced { "stopped" } else { "failed" };
@@ -328,4 +374,21 @@ async fn then(ctx: &Context, message: &Claimed, end: &End) -> Option<sendwright_
         }
     }
     Some(next)
+}
+
+/// The steps the message was planned with, however long the database is away: without them the outcome would be
+/// recorded and its enrolment forgotten.
+async fn script(ctx: &Context, message: &Claimed) -> Option<Arc<Script>> {
+    let (account, campaign) = (message.account_id, message.campaign_id);
+    loop {
+        match ctx.scripts.get(&ctx.store, account, campaign, message.version).await {
+            Ok(script) => return Some(script),
+            Err(error) if error.passes() => tracing::warn!(%error, "an outcome waits for the database"),
+            Err(error) => {
+                tracing::error!(%error, campaign, "an enrolment cannot go on");
+                return None;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
 }

@@ -48,6 +48,25 @@ impl Life {
         self.journal.read().ok().and_then(|j| j.clone())
     }
 
+    /// Whether hand-overs may begin: the journal, where there is to be one, takes lines.
+    pub fn is_ready(&self, ctx: &Context) -> bool {
+        let works = |journal: Arc<Journal>| journal.segment().is_ok();
+        ctx.settings.journal.is_none() || self.journal().map_or_else(|| self.open_journal(ctx), works)
+    }
+
+    fn open_journal(&self, ctx: &Context) -> bool {
+        let Some(root) = &ctx.settings.journal else { return true };
+        let name = format!("{}-{}", self.id(), ctx.random_word());
+        let journal = Journal::open(root, &name, self.id(), ctx.store.epoch())
+            .inspect_err(|error| tracing::error!(%error, "the journal cannot be opened: no hand-over begins"))
+            .ok();
+        let opened = journal.is_some();
+        if let Ok(mut slot) = self.journal.write() {
+            *slot = journal.map(Arc::new);
+        }
+        opened
+    }
+
     /// Enters the process under a fresh id, with a journal of its own.
     pub async fn begin(&self, ctx: &Context) -> Result<()> {
         let id = ctx.store.ids.one("workers").await?;
@@ -56,18 +75,8 @@ impl Life {
         let now = ctx.clock.now().unwrap_or_default();
         workers::register(&mut tx, id, &ctx.settings.name, ctx.settings.open_limit as i64, now).await?;
         tx.commit().await?;
-        let journal = ctx.settings.journal.as_ref().and_then(|root| {
-            let name = format!("{id}-{}", ctx.random_word());
-            Journal::open(root, &name, id, ctx.store.epoch())
-                .inspect_err(
-                    |error| tracing::error!(%error, "the journal cannot be opened: no hand-over begins"),
-                )
-                .ok()
-        });
-        if let Ok(mut slot) = self.journal.write() {
-            *slot = journal.map(Arc::new);
-        }
         self.id.store(id, Ordering::Relaxed);
+        self.open_journal(ctx);
         self.beaten.store(sent, Ordering::Relaxed);
         tracing::info!(worker = id, "worker begins");
         Ok(())

@@ -84,6 +84,7 @@ async fn run(ctx: Arc<Context>, mut orders: mpsc::UnboundedReceiver<Order>) {
 /// another cause is halved until the row that is to blame stands alone (SEND_PROTOCOL 14).
 pub async fn settle(ctx: &Context, outcomes: &mut [Outcome]) {
     let mut wait = Duration::from_millis(50);
+    let mut tries = 0;
     loop {
         let error = match commit(ctx, outcomes).await {
             Ok(()) => return,
@@ -91,6 +92,11 @@ pub async fn settle(ctx: &Context, outcomes: &mut [Outcome]) {
         };
         if !error.passes() {
             if let [single] = outcomes {
+                tries += 1;
+                if tries > 2 {
+                    tracing::error!(attempt = single.attempt_id, %error, "an outcome cannot be recorded");
+                    return; // It stays `sending`, and is uncertain in time; the others go on.
+                }
                 bare(single, &error);
             } else {
                 let (left, right) = outcomes.split_at_mut(outcomes.len() / 2);

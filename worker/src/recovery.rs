@@ -4,11 +4,12 @@ use crate::channels::{Outcome as Said, Refusal, Stage};
 use crate::context::Context;
 use crate::hand_over::ended;
 use crate::journal::{self, Found, Line};
+use crate::outlet;
 use crate::recorder::settle;
 use sendwright_store::claims::Claimed;
 use sendwright_store::clock::boot_millis;
 use sendwright_store::recovery::{self, OpenAttempt};
-use sendwright_store::{Result, heads, workers};
+use sendwright_store::{Result, heads, sending_profiles, workers};
 use sendwright_workflows::clock::{HOUR, MINUTE, Millis, SECOND};
 use std::collections::HashMap;
 
@@ -68,7 +69,7 @@ async fn replay_one(ctx: &Context, found: &Found) -> Result<()> {
 }
 
 fn answer(line: &Line) -> Said {
-    let Line::Reply { code, text, permanent, stage, .. } = line else { return unknown() };
+    let Line::Reply { code, text, permanent, stage, enhanced, .. } = line else { return unknown() };
     match *code {
         200..300 => Said::Accepted { code: *code, reply: text.clone() },
         code => Said::Refused {
@@ -76,7 +77,7 @@ fn answer(line: &Line) -> Said {
             code,
             reply: text.clone(),
             permanent: *permanent,
-            enhanced: None,
+            enhanced: enhanced.clone(),
         },
     }
 }
@@ -132,7 +133,10 @@ async fn record(
 async fn claimed(ctx: &Context, attempt: OpenAttempt) -> Result<Claimed> {
     let mut tx = ctx.store.read().await?;
     let head = heads::head(&mut tx, attempt.campaign_id).await?;
+    let profile = sending_profiles::by_id(&mut tx, attempt.profile_id).await?;
     tx.commit().await?;
+    let mut policy = head.map(|h| h.policy).unwrap_or_default();
+    outlet::when_uncertain(&mut policy, profile.and_then(|p| p.on_uncertain).as_deref());
     Ok(Claimed {
         id: attempt.message_id,
         account_id: attempt.account_id,
@@ -141,7 +145,7 @@ async fn claimed(ctx: &Context, attempt: OpenAttempt) -> Result<Claimed> {
         round: 0,
         enrolment_id: attempt.enrolment_id,
         contact_id: attempt.contact_id,
-        profile_id: 0,
+        profile_id: attempt.profile_id,
         step_number: attempt.step_number as u32,
         version: attempt.version,
         address: attempt.address,
@@ -154,7 +158,7 @@ async fn claimed(ctx: &Context, attempt: OpenAttempt) -> Result<Claimed> {
         slot: attempt.slot,
         subject: attempt.subject.unwrap_or_default(),
         body: String::new(),
-        policy: head.map(|h| h.policy).unwrap_or_default(),
+        policy,
     })
 }
 

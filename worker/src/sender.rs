@@ -12,7 +12,7 @@ use sendwright_store::writing::{self, Earlier};
 use sendwright_store::{Result, heads, sending_profiles};
 use sendwright_workflows::clock::{MINUTE, Millis, SECOND};
 use sendwright_workflows::rate_limit::slot_millis;
-use sendwright_workflows::reason::Reason;
+use sendwright_workflows::reason::{Cause, Reason};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,6 +21,8 @@ use std::time::Duration;
 const INTENT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a look waits for connections.
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
+/// The same, while there is something to hand over.
+const CONNECT_BESIDE: Duration = Duration::from_millis(20);
 /// A profile with a hand-over older than this has a slow server: it gets one permit.
 const SLOW: i64 = 30_000;
 
@@ -107,7 +109,11 @@ impl Sender {
             return Ok(());
         }
         let route = self.route(now).await?;
-        if route.profile.state != "active" {
+        if route.profile.state == "paused" && route.profile.paused_until.is_some_and(|until| until <= now) {
+            turn.did = true;
+            return self.mark("active", None, None, now).await;
+        }
+        if route.profile.state != "active" || !self.ctx.life.is_ready(&self.ctx) {
             turn.next = Some(now + SECOND);
             return Ok(());
         }
@@ -124,8 +130,9 @@ impl Sender {
         tx.commit().await?;
         turn.did |= !claimed.claimed.is_empty() || claimed.moved > 0;
         turn.next = [turn.next, claimed.next.map(|at| at - SECOND)].into_iter().flatten().min();
-        for message in claimed.claimed {
+        for mut message in claimed.claimed {
             let Some(carrier) = carriers.pop() else { break };
+            outlet::when_uncertain(&mut message.policy, route.profile.on_uncertain.as_deref());
             self.seated.push(Seated { message, carrier });
         }
         Ok(())
@@ -175,7 +182,10 @@ impl Sender {
             To::Mailbox => Ok(permits.into_iter().map(|permit| Carrier::mailbox(permit)).collect()),
             To::Smtp(server) => {
                 let pool = self.pool(&route.to, server).await;
-                let ready = pool.ready(permits.len(), CONNECT_WITHIN).await;
+                // What is ready goes, and what is seated keeps its slot: only an empty hand waits.
+                let idle = self.seated.is_empty() && pool.idle() == 0;
+                let within = if idle { CONNECT_WITHIN } else { CONNECT_BESIDE };
+                let ready = pool.ready(permits.len(), within).await;
                 let carriers: Vec<Carrier> = ready
                     .sessions
                     .into_iter()
@@ -240,6 +250,11 @@ impl Sender {
     /// T2 for the rows whose slot has come, then their hand-overs, detached.
     async fn begin(&mut self, ripe: Vec<Seated>, now: Millis) -> Result<()> {
         let route = self.route(now).await?;
+        if !self.ctx.life.is_ready(&self.ctx) {
+            let outage = Reason::Late { cause: Cause::Outage };
+            let refused = ripe.into_iter().map(|seated| (seated, "drafted", outage.clone())).collect();
+            return self.put_back(&route, refused, now).await;
+        }
         let (mut departing, mut refused) = (Vec::new(), Vec::new());
         let earlier = self.earlier(&ripe).await?;
         for seated in ripe {
@@ -371,7 +386,7 @@ impl Sender {
         let seated = std::mem::take(&mut self.seated);
         if !seated.is_empty() {
             let route = self.route(now).await?;
-            let reason = Reason::Late { cause: sendwright_workflows::reason::Cause::Outage };
+            let reason = Reason::Late { cause: Cause::Outage };
             let rows = seated.into_iter().map(|s| (s, "drafted", reason.clone())).collect();
             self.put_back(&route, rows, now).await?;
         }
