@@ -12,10 +12,22 @@ use sendwright_store::{Result, heads};
 use sendwright_workflows::clock::Millis;
 use sendwright_workflows::reason::{Cause, Reason};
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 /// How long the intent's transaction may take before its outcome counts as unknown.
 const INTENT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Letters kept at most for rows whose slot was void.
+const MOST_WRITTEN: usize = 64;
+
+/// What a letter is made of, beside the profile.
+fn fingerprint(message: &Claimed, thread: &[Earlier]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (message.id, &message.subject, &message.body, &message.address).hash(&mut hasher);
+    thread.iter().for_each(|earlier| earlier.message_id.hash(&mut hasher));
+    hasher.finish()
+}
 
 impl Sender {
     /// T2 for the rows whose slot has come, then their hand-overs, detached.
@@ -31,7 +43,11 @@ impl Sender {
         for seated in ripe {
             let thread = earlier.get(&seated.message.enrolment_id).map_or(&[][..], Vec::as_slice);
             let campaign = self.campaign_name(&seated.message).await?;
-            match letter::seal(&self.ctx, &route, &seated.message, &campaign, thread, now) {
+            let sealed = match self.written.remove(&fingerprint(&seated.message, thread)) {
+                Some(sealed) => Ok(sealed),
+                None => letter::seal(&self.ctx, &route, &seated.message, &campaign, thread, now),
+            };
+            match sealed {
                 Ok(sealed) => departing.push((seated, sealed)),
                 Err(error) => {
                     let reason = Reason::WritingFailed { detail: error.to_string() };
@@ -70,7 +86,13 @@ impl Sender {
                     tracing::info!(message = seated.message.id, "the claim was lost");
                     drop(seated.carrier.into_permit());
                 }
-                Verdict::Back { state, reason } => refused.push((seated, state, reason)),
+                Verdict::Back { state, reason } => {
+                    if matches!(reason, Reason::Late { .. }) && self.written.len() < MOST_WRITTEN {
+                        let thread = earlier.get(&seated.message.enrolment_id).map_or(&[][..], Vec::as_slice);
+                        self.written.insert(fingerprint(&seated.message, thread), sealed);
+                    }
+                    refused.push((seated, state, reason));
+                }
                 Verdict::Go => {
                     let departing = Departing {
                         message: seated.message,
