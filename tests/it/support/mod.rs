@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod engine;
+pub mod loops;
 pub mod postgres;
 pub mod protocol;
 pub mod redis;
