@@ -9,6 +9,7 @@ mod external;
 mod hand_over;
 mod house;
 mod journal;
+mod live_edit;
 mod native;
 mod program;
 mod protocol;
