@@ -12,6 +12,10 @@ use sendwright_workflows::rate_limit::{Rates, give_back, slot_millis};
 use sendwright_workflows::reason::{Cause, Owner, Reason};
 use serde_json::{Value, json};
 
+mod at_the_dot;
+
+pub use at_the_dot::{AtTheDot, give_count_back, intend_at_the_dot};
+
 /// What a row became at its intent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -70,7 +74,8 @@ pub async fn intend(
     let mut verdicts = Vec::with_capacity(rows.len());
     for (claimed, _) in rows {
         let view = views.iter().find(|v| v.id == claimed.id);
-        verdicts.push(view.map_or(Ok(Verdict::Lost), |v| judge(v, claimed, worker, now))?);
+        let forbidden = view.map_or(Ok(Some(Verdict::Lost)), |v| forbidden(v, claimed, worker, now))?;
+        verdicts.push(forbidden.unwrap_or_else(|| in_its_slot(claimed, now)));
     }
     let going: Vec<Value> = rows
         .iter()
@@ -112,12 +117,22 @@ async fn views(tx: &mut Tx, claimed: &[(&Claimed, i64)]) -> Result<Vec<View>> {
     )
 }
 
-fn judge(view: &View, claimed: &Claimed, worker: i64, now: Millis) -> Result<Verdict> {
+/// A slot may be used from its instant until W after it.
+fn in_its_slot(claimed: &Claimed, now: Millis) -> Verdict {
+    let slot = slot_millis(claimed.slot);
+    match (slot..slot + W).contains(&now) {
+        true => Verdict::Go,
+        false => Verdict::Back { state: "drafted", reason: Reason::Late { cause: Cause::Capacity } },
+    }
+}
+
+/// What stands against a hand-over at `now`, beside its slot.
+fn forbidden(view: &View, claimed: &Claimed, worker: i64, now: Millis) -> Result<Option<Verdict>> {
     let ours = view.state == "claimed" && view.fence == claimed.fence && view.worker_id == Some(worker);
     if !ours || view.worker_state.as_deref() != Some("alive") {
-        return Ok(Verdict::Lost);
+        return Ok(Some(Verdict::Lost));
     }
-    let back = |state, reason| Ok(Verdict::Back { state, reason });
+    let back = |state, reason| Ok(Some(Verdict::Back { state, reason }));
     if let Some(why) = &view.suppressed {
         return back("suppressed", Reason::Suppressed { why: why.clone() });
     }
@@ -127,16 +142,10 @@ fn judge(view: &View, claimed: &Claimed, worker: i64, now: Millis) -> Result<Ver
     if view.profile_state != "active" {
         return back("drafted", Reason::ProfilePaused { until: view.paused_until });
     }
-    if view.kind == "step" {
-        if let Some(verdict) = judge_step(view, claimed, now)? {
-            return Ok(verdict);
-        }
+    match view.kind.as_str() {
+        "step" => judge_step(view, claimed, now),
+        _ => Ok(None),
     }
-    let slot = slot_millis(claimed.slot);
-    if now < slot || now >= slot + W {
-        return back("drafted", Reason::Late { cause: Cause::Capacity });
-    }
-    Ok(Verdict::Go)
 }
 
 /// What forbids a step and not a test send: the campaign, the enrolment, the approval, the quiet hours.

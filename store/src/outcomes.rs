@@ -176,12 +176,15 @@ async fn follow(tx: &mut Tx, outcome: &Outcome) -> Result<bool> {
     let Some(stored) = stored(tx, outcome.message_id).await? else { return Ok(false) };
     let (state, planned, reason) = next(outcome, &stored);
     // What is no proof of acceptance follows only from `sending`, or settles what was thought uncertain.
-    let from_uncertain = u8::from(outcome.end != End::Unknown);
+    let from_uncertain = i64::from(outcome.end != End::Unknown);
+    // A server that takes its time may refuse before the intent at the dot: that is a try as well.
+    let before_intent = i64::from(attempt_state(&outcome.end) == "refused");
     let crashes = if outcome.crashed { stored.crashes } else { 0 };
     let done = execute!(
         &mut *tx,
         "UPDATE messages SET state = $3, planned_at = COALESCE($4, planned_at), reasons = $5, worker_id = NULL,
-             slot = CASE WHEN $3 = 'drafted' THEN NULL ELSE slot END, crashes = $6, updated_at = $7
+             slot = CASE WHEN $3 = 'drafted' THEN NULL ELSE slot END, crashes = $6, updated_at = $7,
+             attempts = attempts + CASE WHEN state = 'claimed' AND $9 = 1 THEN 1 ELSE 0 END
          WHERE id = $1 AND fence = $2 AND (state IN ('sending', 'claimed') OR (state = 'uncertain' AND $8 = 1))",
         outcome.message_id,
         outcome.fence,
@@ -190,7 +193,8 @@ async fn follow(tx: &mut Tx, outcome: &Outcome) -> Result<bool> {
         with_reasons(&stored.reasons, vec![reason]),
         crashes,
         outcome.at,
-        i64::from(from_uncertain)
+        from_uncertain,
+        before_intent
     )?;
     if done == 1 && stored.state == "uncertain" && state == "drafted" {
         reopen(tx, stored.campaign_id, outcome.at).await?;

@@ -319,14 +319,14 @@ async fn a_claim_that_its_worker_lost_sight_of_comes_back() {
         assert_eq!(claim(&world.ctx, profile, 1).await.len(), 1);
         let mut watch = sendwright_worker::recovery::Watch::default();
         watch.look(&world.ctx).await.unwrap();
-        world.clock.set(start() + 29_000);
+        world.clock.set(start() + 9 * MINUTE);
         watch.look(&world.ctx).await.unwrap();
         assert_eq!(world.rows::<(String,)>("SELECT state FROM messages").await[0].0, "claimed");
-        world.clock.set(start() + 31_000);
+        world.clock.set(start() + 11 * MINUTE);
         watch.look(&world.ctx).await.unwrap();
         assert_eq!(world.rows::<(String,)>("SELECT state FROM messages").await[0].0, "drafted");
         assert_eq!(world.number("SELECT MAX(crashes) FROM messages").await, 0);
-        world.run_until(start() + MINUTE).await;
+        world.run_until(start() + HOUR).await;
         assert_eq!(world.mailbox().await.len(), 1);
     }
 }

@@ -5,6 +5,7 @@ use crate::support::loops::{Loops, PATIENCE};
 use crate::support::smtp_server::{Act, At, Rule, Script, SmtpServer};
 use sendwright_workflows::campaign::{OnUncertain, Policy};
 use sendwright_workflows::clock::{HOUR, MINUTE, SECOND};
+use sendwright_workflows::rate_limit::Rates;
 use sendwright_workflows::sequence::{Delay, Step};
 use std::time::Duration;
 
@@ -258,5 +259,65 @@ async fn a_providers_limit_lets_the_profile_rest_and_the_rest_goes_later_once() 
             loops.world.number("SELECT COUNT(*) FROM sending_profiles WHERE state = 'paused'").await,
             0
         );
+    }
+}
+
+/// The server needs three seconds for DATA: an intent before it is older than G at the dot.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_slower_than_an_intent_may_be_old_gets_its_messages_with_the_intent_at_the_dot() {
+    for on in BOTH {
+        let slow =
+            Rule::at(At::Data).act(Act::Trickle(b"354 go on\r\n".to_vec(), Duration::from_millis(270)));
+        let gone = Rule::at(At::Rcpt).to("slow7").after(1).reply("550 5.1.1 gone");
+        let loops = Loops::start(on, script(slow).rule(gone)).await;
+        let rates = Rates { per_second: Some(2.0), per_day: Some(100), ..Rates::default() };
+        let profile = loops.world.profile("slow", &rates).await;
+        loops.campaign_on(profile, "slow", 12, &Policy::default(), &one()).await;
+        loops
+            .until(
+                "SELECT COUNT(*) FROM (SELECT id FROM attempts WHERE state = 'not_started' LIMIT 1) AS n",
+                1,
+            )
+            .await;
+        assert_eq!(loops.arrived().0, 0, "no dot after an old intent");
+        loops.until("SELECT COUNT(*) FROM messages WHERE state IN ('accepted', 'bounced')", 12).await;
+        let (world, server) = loops.stop().await;
+        assert_eq!(server.received().len() as i64, world.number(ACCEPTED).await);
+        let intents: Vec<(i64,)> =
+            world.rows("SELECT intent_at FROM attempts WHERE state = 'accepted' ORDER BY intent_at").await;
+        for window in intents.windows(3) {
+            assert!(window[2].0 - window[0].0 >= 1_000, "{on:?}: three intents in a second: {window:?}");
+        }
+        let counted = "SELECT CAST(SUM(day_count) AS BIGINT) FROM gates WHERE owner = 'profile'";
+        let attempts = world.number("SELECT COUNT(*) FROM attempts").await;
+        assert_eq!(world.number(counted).await, attempts, "{on:?}: what never had an intent does not count");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_slow_server_an_opt_out_while_the_body_waits_is_obeyed() {
+    for on in BOTH {
+        let slow =
+            Rule::at(At::Data).act(Act::Trickle(b"354 go on\r\n".to_vec(), Duration::from_millis(270)));
+        let loops = Loops::start(on, script(slow)).await;
+        loops.campaign("slow", 3, &Policy::default(), &one()).await;
+        loops.until("SELECT COUNT(*) FROM attempts WHERE state = 'not_started'", 3).await;
+        let data = loops.server.seen(At::Data);
+        while loops.server.seen(At::Data) < data + 3 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        loops
+            .world
+            .exec(
+                "INSERT INTO suppressions (id, account_id, channel, address_hash, hint, why, source, created_at)
+                 SELECT id, account_id, 'email', address_hash, '', 'opt_out', 'api', 0 FROM messages
+                 WHERE address LIKE 'slow1%'",
+            )
+            .await;
+        loops.until(ACCEPTED, 2).await;
+        loops.until("SELECT COUNT(*) FROM messages WHERE state = 'suppressed'", 1).await;
+        let (world, server) = loops.stop().await;
+        assert_eq!(server.received().len(), 2);
+        assert_eq!(world.number("SELECT COUNT(*) FROM enrolments WHERE state = 'stopped'").await, 1);
     }
 }

@@ -17,14 +17,17 @@ use sendwright_workflows::clock::Millis;
 use sendwright_workflows::quiet_hours::G;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::OwnedSemaphorePermit;
+
+/// A server on which an intent grew too old counts as slow for so long, boot-time milliseconds.
+const SLOW_FOR: i64 = 15 * 60_000;
 
 /// What a message leaves on: one of D, and a connection where the channel has one.
 pub struct Carrier {
     permit: OwnedSemaphorePermit,
-    line: Option<(Session, Pool)>,
+    pub(crate) line: Option<(Session, Pool)>,
 }
 
 impl Carrier {
@@ -67,6 +70,8 @@ pub struct Departing {
     pub at: Millis,
     /// The sender's list of open hand-overs.
     pub under_way: Arc<Mutex<HashMap<i64, i64>>>,
+    /// The boot instant until which the sender's server counts as slow.
+    pub slow_until: Arc<AtomicI64>,
 }
 
 /// Starts a hand-over. It ends with a record, whatever happens to whoever started it.
@@ -104,33 +109,64 @@ fn into_mailbox(ctx: &Arc<Context>, departing: Departing) {
 }
 
 async fn by_smtp(ctx: Arc<Context>, departing: Departing) {
-    let Departing { message, mut carrier, attempt, sealed, sender, worker, intent_at, at, under_way } =
-        departing;
+    let Departing {
+        message,
+        mut carrier,
+        attempt,
+        sealed,
+        sender,
+        worker,
+        intent_at,
+        at,
+        under_way,
+        slow_until,
+    } = departing;
     let segment = ctx.life.journal().and_then(|journal| journal.segment().ok());
     let said = match carrier.line.as_mut() {
         Some((session, _)) => {
             let asked = Arc::new(AtomicBool::new(false));
+            let intent_at = Arc::new(AtomicI64::new(intent_at));
             let ask = last_question(&ctx, segment.clone(), attempt, (worker, intent_at), asked.clone());
             let whole = hand_over(session, &sender, &message.address, &sealed.bytes, DotGate::now(ask));
             AssertUnwindSafe(whole).catch_unwind().await.unwrap_or_else(|_| broke_off(&asked))
         }
         None => Said::Failed { stage: Stage::Prepare, detail: "no connection".into() },
     };
-    note(segment.as_deref(), attempt, &said);
+    if matches!(said, Said::NotStarted { reason: Refusal::TooLate { .. } }) {
+        slow_until.store(boot_millis() + SLOW_FOR, Ordering::Relaxed);
+    }
     let now = ctx.clock.now().unwrap_or(at + (boot_millis() - intent_at));
+    settle(&ctx, Ending { message, carrier, attempt, sealed, segment, said, now }, &under_way).await;
+}
+
+/// A hand-over that is over: what was said, and what is to be freed once that is recorded.
+pub(crate) struct Ending {
+    pub message: Claimed,
+    pub carrier: Carrier,
+    pub attempt: i64,
+    pub sealed: Sealed,
+    pub segment: Option<Arc<Segment>>,
+    pub said: Said,
+    pub now: Millis,
+}
+
+/// Notes the answer and hands its meaning to the recorder.
+pub(crate) async fn settle(ctx: &Arc<Context>, ending: Ending, under_way: &Mutex<HashMap<i64, i64>>) {
+    let Ending { message, carrier, attempt, sealed, segment, said, now } = ending;
+    note(segment.as_deref(), attempt, &said);
     if let Said::Refused { code, reply, permanent: false, enhanced, .. } = &said
         && is_provider_limit(*code, enhanced.as_deref())
     {
-        pause(&ctx, message.profile_id, reply, now).await;
+        pause(ctx, message.profile_id, reply, now).await;
     }
-    let mut ended = ended(&ctx, &message, attempt, &sealed.subject, said, now).await;
+    let mut ended = ended(ctx, &message, attempt, &sealed.subject, said, now).await;
     ended.permit = Some(carrier.into_permit());
     ended.segment = segment;
-    finish(&ctx, ended, &under_way);
+    finish(ctx, ended, under_way);
 }
 
 /// A defect of ours ended the hand-over: one message's trouble and nobody else's.
-fn broke_off(asked: &AtomicBool) -> Said {
+pub(crate) fn broke_off(asked: &AtomicBool) -> Said {
     tracing::error!("a hand-over panicked");
     let detail = "the hand-over broke off".into();
     match asked.load(Ordering::Relaxed) {
@@ -149,11 +185,11 @@ fn finish(ctx: &Context, ended: Ended, under_way: &Mutex<HashMap<i64, i64>>) {
 
 /// Directly before the dot: the intent is young by the boot-time clock, the clocks agree, the lease stands,
 /// and the journal has taken the line.
-fn last_question(
+pub(crate) fn last_question(
     ctx: &Arc<Context>,
     segment: Option<Arc<Segment>>,
     attempt: i64,
-    (worker, intent_at): (i64, i64),
+    (worker, intent_at): (i64, Arc<AtomicI64>),
     asked: Arc<AtomicBool>,
 ) -> impl FnMut() -> Result<(), Refusal> + Send + 'static {
     let life = ctx.life.clone();
@@ -161,7 +197,7 @@ fn last_question(
     let drift = wall_millis() - boot_millis();
     let mut noted = false;
     move || {
-        let age = boot_millis() - intent_at;
+        let age = boot_millis() - intent_at.load(Ordering::Relaxed);
         if age > G {
             return Err(Refusal::TooLate { age_ms: age as u64, allowed_ms: G as u64 });
         }

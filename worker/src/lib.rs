@@ -1,6 +1,7 @@
 //! Handlers, channels, the writing of texts and the scheduler: everything that acts.
 
 pub mod ai;
+pub mod at_the_dot;
 pub mod channels;
 pub mod context;
 pub mod engine;

@@ -10,11 +10,12 @@ use sendwright_store::claims::Claimed;
 use sendwright_store::clock::boot_millis;
 use sendwright_store::recovery::{self, OpenAttempt};
 use sendwright_store::{Result, heads, sending_profiles, workers};
-use sendwright_workflows::clock::{HOUR, MINUTE, Millis, SECOND};
+use sendwright_workflows::clock::{HOUR, MINUTE, Millis};
 use std::collections::HashMap;
 
-/// A claim becomes an intent within two seconds or goes back: one older than this is forgotten.
-const CLAIM: Millis = 30 * SECOND;
+/// A claim becomes an intent within two seconds, or on a slow server once the body is written: one older than
+/// all those phases is forgotten.
+const CLAIM: Millis = 10 * MINUTE;
 /// Longer than a model takes for a text, with its repetitions.
 const WRITING: Millis = 10 * MINUTE;
 /// Longer than all phases of a hand-over together.

@@ -12,6 +12,7 @@ use sendwright_workflows::clock::{MINUTE, Millis, SECOND};
 use sendwright_workflows::rate_limit::slot_millis;
 use sendwright_workflows::reason::{Cause, Reason};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -51,6 +52,8 @@ pub struct Sender {
     written: HashMap<u64, Sealed>,
     /// Hand-overs under way: attempt id and the boot instant of its intent.
     under_way: Arc<Mutex<HashMap<i64, i64>>>,
+    /// The boot instant until which the server counts as slow: intents are committed at the dot.
+    slow_until: Arc<AtomicI64>,
     /// Other profiles have work too: this one takes a quarter of D instead of three.
     pub shares: bool,
 }
@@ -68,6 +71,7 @@ impl Sender {
             seated: Vec::new(),
             written: HashMap::new(),
             under_way,
+            slow_until: Arc::default(),
             shares: false,
         }
     }
@@ -141,6 +145,9 @@ impl Sender {
             let Some(carrier) = carriers.pop() else { break };
             outlet::when_uncertain(&mut message.policy, route.profile.on_uncertain.as_deref());
             self.seated.push(Seated { message, carrier });
+        }
+        if matches!(route.to, To::Smtp(_)) && boot_millis() < self.slow_until.load(Ordering::Relaxed) {
+            self.begin_at_the_dot(&route, now).await?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What the end of a hand-over means: rule 11 of SEND_PROTOCOL, the retry schedule, the bounce, the next step.
 
-use crate::channels::{Outcome as Said, Stage};
+use crate::channels::{Outcome as Said, Refusal, Stage};
 use crate::context::{Context, random_unit};
 use crate::handlers::plan;
 use crate::recorder::Ended;
@@ -87,6 +87,9 @@ fn judge(message: &Claimed, said: Said, now: Millis) -> End {
     };
     match said {
         Said::Accepted { .. } => End::Accepted,
+        Said::NotStarted { reason: Refusal::TooLate { .. } } => {
+            retry(backoff::trouble(attempts, random_unit()), Reason::NotStarted)
+        }
         Said::NotStarted { .. } => End::Retry { at: message.planned_at, reason: Reason::NotStarted },
         Said::Unknown { .. } if message.policy.on_uncertain == OnUncertain::Resend && !too_old => {
             retry(backoff::trouble(attempts, random_unit()), Reason::Uncertain)

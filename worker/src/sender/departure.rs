@@ -1,8 +1,9 @@
 //! T2 of a sender's claimed rows, and what becomes of those that may not go (SEND_PROTOCOL 3, 4, 8).
 
 use super::{Seated, Sender};
+use crate::at_the_dot;
 use crate::hand_over::{self, Departing};
-use crate::letter;
+use crate::letter::{self, Sealed};
 use crate::outlet::Route;
 use sendwright_store::claims::Claimed;
 use sendwright_store::clock::boot_millis;
@@ -21,6 +22,13 @@ const INTENT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Letters kept at most for rows whose slot was void.
 const MOST_WRITTEN: usize = 64;
 
+/// A claimed message with its letter.
+struct Ready {
+    seated: Seated,
+    sealed: Sealed,
+    print: u64,
+}
+
 /// What a letter is made of, beside the profile.
 fn fingerprint(message: &Claimed, thread: &[Earlier]) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -38,26 +46,10 @@ impl Sender {
             let refused = ripe.into_iter().map(|seated| (seated, "drafted", outage.clone())).collect();
             return self.put_back(&route, refused, now).await;
         }
-        let (mut departing, mut refused) = (Vec::new(), Vec::new());
-        let earlier = self.earlier(&ripe).await?;
-        for seated in ripe {
-            let thread = earlier.get(&seated.message.enrolment_id).map_or(&[][..], Vec::as_slice);
-            let campaign = self.campaign_name(&seated.message).await?;
-            let sealed = match self.written.remove(&fingerprint(&seated.message, thread)) {
-                Some(sealed) => Ok(sealed),
-                None => letter::seal(&self.ctx, &route, &seated.message, &campaign, thread, now),
-            };
-            match sealed {
-                Ok(sealed) => departing.push((seated, sealed)),
-                Err(error) => {
-                    let reason = Reason::WritingFailed { detail: error.to_string() };
-                    refused.push((seated, "held", reason));
-                }
-            }
-        }
+        let (departing, mut refused) = self.seal(&route, ripe, now).await?;
         let attempts = self.ctx.store.ids.take("attempts", departing.len()).await?;
         let rows: Vec<_> =
-            departing.iter().zip(attempts.clone()).map(|((s, _), id)| (&s.message, id)).collect();
+            departing.iter().zip(attempts.clone()).map(|(ready, id)| (&ready.seated.message, id)).collect();
         let (intent_at, worker) = (boot_millis(), self.ctx.life.id());
         let (at, verdicts) = match tokio::time::timeout(INTENT_TIMEOUT, self.intend(&rows, worker)).await {
             Ok(Ok(intents)) => intents,
@@ -67,49 +59,94 @@ impl Sender {
                 if let Ok(Err(error)) = &failed {
                     tracing::warn!(%error, "an intent failed");
                 }
-                departing.into_iter().zip(attempts).for_each(|((seated, sealed), attempt)| {
-                    hand_over::not_started(
-                        &self.ctx,
-                        seated.message,
-                        seated.carrier,
-                        attempt,
-                        sealed.subject,
-                        now,
-                    );
+                departing.into_iter().zip(attempts).for_each(|(Ready { seated, sealed, .. }, attempt)| {
+                    let Seated { message, carrier } = seated;
+                    hand_over::not_started(&self.ctx, message, carrier, attempt, sealed.subject, now);
                 });
                 return self.put_back(&route, refused, now).await;
             }
         };
-        for (((seated, sealed), attempt), verdict) in departing.into_iter().zip(attempts).zip(verdicts) {
+        for ((ready, attempt), verdict) in departing.into_iter().zip(attempts).zip(verdicts) {
             match verdict {
                 Verdict::Lost => {
-                    tracing::info!(message = seated.message.id, "the claim was lost");
-                    drop(seated.carrier.into_permit());
+                    tracing::info!(message = ready.seated.message.id, "the claim was lost");
+                    drop(ready.seated.carrier.into_permit());
                 }
                 Verdict::Back { state, reason } => {
                     if matches!(reason, Reason::Late { .. }) && self.written.len() < MOST_WRITTEN {
-                        let thread = earlier.get(&seated.message.enrolment_id).map_or(&[][..], Vec::as_slice);
-                        self.written.insert(fingerprint(&seated.message, thread), sealed);
+                        self.written.insert(ready.print, ready.sealed);
                     }
-                    refused.push((seated, state, reason));
+                    refused.push((ready.seated, state, reason));
                 }
                 Verdict::Go => {
-                    let departing = Departing {
-                        message: seated.message,
-                        carrier: seated.carrier,
-                        attempt,
-                        sealed,
-                        sender: route.from.address.clone(),
-                        worker,
-                        intent_at,
-                        at,
-                        under_way: self.under_way.clone(),
-                    };
+                    let departing = self.departing(&route, ready, attempt, worker, (intent_at, at));
                     hand_over::start(self.ctx.clone(), departing);
                 }
             }
         }
         self.put_back(&route, refused, now).await
+    }
+
+    /// On a slow server: hand-overs begin under the claim, and each commits its intent at its dot.
+    pub(super) async fn begin_at_the_dot(&mut self, route: &Route, now: Millis) -> Result<()> {
+        let (seated, worker) = (std::mem::take(&mut self.seated), self.ctx.life.id());
+        let (departing, refused) = self.seal(route, seated, now).await?;
+        let attempts = self.ctx.store.ids.take("attempts", departing.len()).await?;
+        for (ready, attempt) in departing.into_iter().zip(attempts) {
+            let departing = self.departing(route, ready, attempt, worker, (boot_millis(), now));
+            at_the_dot::start(self.ctx.clone(), departing, route.rates);
+        }
+        self.put_back(route, refused, now).await
+    }
+
+    /// Writes the letters. One that cannot be written is held.
+    async fn seal(
+        &mut self,
+        route: &Route,
+        seated: Vec<Seated>,
+        now: Millis,
+    ) -> Result<(Vec<Ready>, Vec<(Seated, &'static str, Reason)>)> {
+        let (mut written, mut refused) = (Vec::new(), Vec::new());
+        let earlier = self.earlier(&seated).await?;
+        for seated in seated {
+            let thread = earlier.get(&seated.message.enrolment_id).map_or(&[][..], Vec::as_slice);
+            let campaign = self.campaign_name(&seated.message).await?;
+            let print = fingerprint(&seated.message, thread);
+            let sealed = match self.written.remove(&print) {
+                Some(sealed) => Ok(sealed),
+                None => letter::seal(&self.ctx, route, &seated.message, &campaign, thread, now),
+            };
+            match sealed {
+                Ok(sealed) => written.push(Ready { seated, sealed, print }),
+                Err(error) => {
+                    let reason = Reason::WritingFailed { detail: error.to_string() };
+                    refused.push((seated, "held", reason));
+                }
+            }
+        }
+        Ok((written, refused))
+    }
+
+    fn departing(
+        &self,
+        route: &Route,
+        ready: Ready,
+        attempt: i64,
+        worker: i64,
+        (intent_at, at): (i64, Millis),
+    ) -> Departing {
+        Departing {
+            message: ready.seated.message,
+            carrier: ready.seated.carrier,
+            attempt,
+            sealed: ready.sealed,
+            sender: route.from.address.clone(),
+            worker,
+            intent_at,
+            at,
+            under_way: self.under_way.clone(),
+            slow_until: self.slow_until.clone(),
+        }
     }
 
     async fn intend(&self, rows: &[(&Claimed, i64)], worker: i64) -> Result<(Millis, Vec<Verdict>)> {
