@@ -253,6 +253,9 @@ async fn a_plan_and_an_edit_that_meet_leave_nobody_behind() {
         mapped(&world).await;
     }
     planning.await.unwrap();
+    let behind = "SELECT COUNT(*) FROM messages m JOIN campaigns c ON c.id = m.campaign_id
+         WHERE m.version < c.mapped_version AND m.state IN ('scheduled', 'drafted', 'held')";
+    assert_eq!(world.number(behind).await, 0, "planned with the old steps, and nobody will map it");
     world.run_until(start() + HOUR).await;
     let got = letters(&world).await;
     assert_eq!(got.len(), 40, "somebody is left behind");
