@@ -112,17 +112,11 @@ impl<'c> Work<'c> {
         self.audit_id = self.core.store.ids.one("audits").await?;
         let mut tx = self.core.store.begin().await?;
         if let Some(once) = &self.once {
-            match idempotency::take(&mut tx, self.actor.account, &once.key, &once.request, self.now).await? {
-                Found::New => {}
-                Found::Busy => {
-                    let text = "a request with this Idempotency-Key is under way; ask again for its answer";
-                    return Err(Refusal::Conflict("idempotency_key_busy", text.into()));
-                }
-                Found::Other => return Err(Refusal::OtherRequest),
-                Found::Answered(status, body) => {
-                    let status = u16::try_from(status).map_err(|_| Refusal::Internal)?;
-                    return Err(Refusal::Replayed(Answer { status, body }));
-                }
+            let found =
+                idempotency::take(&mut tx, self.actor.account, &once.key, &once.request, self.now).await?;
+            if found != Found::New {
+                tx.rollback().await?;
+                return Err(used(found));
             }
         }
         if barrier == Barrier::Exclusive {
@@ -178,5 +172,18 @@ impl<'c> Work<'c> {
         }
         self.hints.iter().for_each(|job| self.core.queue.push(*job));
         Ok(())
+    }
+}
+
+/// What a key that is not new is answered with.
+fn used(found: Found) -> Refusal {
+    let text = "a request with this Idempotency-Key is under way; ask again for its answer";
+    match found {
+        Found::New | Found::Busy => Refusal::Conflict("idempotency_key_busy", text.into()),
+        Found::Other => Refusal::OtherRequest,
+        Found::Answered(status, body) => match u16::try_from(status) {
+            Ok(status) => Refusal::Replayed(Answer { status, body }),
+            Err(_) => Refusal::Internal,
+        },
     }
 }

@@ -3,6 +3,7 @@
 use crate::db::{Tx, execute, row};
 use crate::error::Result;
 use sendwright_workflows::clock::{DAY, Millis};
+use std::time::Duration;
 
 /// How long an answer is kept. Milliseconds.
 pub const KEPT: Millis = DAY;
@@ -45,6 +46,21 @@ pub async fn take(tx: &mut Tx, account: i64, key: &str, request: &str, now: Mill
         Some((hash, ..)) if hash != request => Found::Other,
         Some((_, status, body)) => Found::Answered(status, body),
     })
+}
+
+/// Locks a key on Postgres; on SQLite the IMMEDIATE transaction is the lock. It is tried for a moment: a request
+/// that was refused holds it until its rollback has reached the database.
+async fn lock(tx: &mut Tx, account: i64, key: &str) -> Result<bool> {
+    let Tx::Postgres(postgres) = tx else { return Ok(true) };
+    for wait in [5, 10, 20, 40, 80, 0] {
+        let sql = "SELECT pg_try_advisory_xact_lock(hashtextextended($2, $1))";
+        let (free,): (bool,) = sqlx::query_as(sql).bind(account).bind(key).fetch_one(&mut **postgres).await?;
+        if free {
+            return Ok(true);
+        }
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+    }
+    Ok(false)
 }
 
 /// Stores an answer under a key that was found [`Found::New`].

@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod bad_input;
+mod external;
 mod house;
+mod native;
 mod servers;
 mod support;
+mod unsubscribe;

@@ -25,6 +25,14 @@ pub struct KeyBody {
     pub expires_at: Option<Millis>,
 }
 
+impl KeyBody {
+    /// A key of the account's only user, with all rights, under the standard limits, for ever.
+    pub fn named(name: &str) -> Self {
+        let (name, tier) = (name.to_owned(), "standard".to_owned());
+        Self { name, user: None, scopes: vec![], tier, expires_at: None }
+    }
+}
+
 /// Makes a key: the number of its row, and the whole key, which is not to be had again.
 pub async fn create(work: &mut Work<'_>, body: &KeyBody) -> Result<(i64, ApiKey), Refusal> {
     let mut errors = faults(body, work.now());

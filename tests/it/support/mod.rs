@@ -1,5 +1,6 @@
 //! What several tests stand on: real servers of their own, started at first use, gone with the process.
 
+pub mod api;
 pub mod postgres;
 pub mod redis;
 mod server;
