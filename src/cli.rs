@@ -16,8 +16,8 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "sendwright", version, after_help = EXIT_CODES, max_term_width = 100)]
 pub struct Cli {
-    /// Settings, in TOML; environment variables win over it
-    #[arg(long, global = true, value_name = "FILE", env = "SENDWRIGHT_CONFIG")]
+    /// Settings, in TOML; environment variables win over it [env: SENDWRIGHT_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// The data directory: SQLite file, journal, secret
     #[arg(long, global = true, value_name = "DIR")]

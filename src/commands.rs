@@ -1,13 +1,17 @@
 //! One file per command; this one says which is which.
 
 mod account;
+mod api;
 mod doctor;
-mod key;
+pub mod key;
 mod migrate;
 mod open;
 mod preview;
 mod read;
+mod scheduler;
 mod simulate;
+mod up;
+mod worker;
 
 use crate::cli::{Cli, Command};
 use crate::config::{Config, Overrides, Role, Sources};
@@ -25,18 +29,29 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         // These two need no configuration: they read two files and ask the planner.
         Command::Simulate(args) => simulate::run(&args),
         Command::Preview(args) => preview::run(&args),
+        Command::Up(args) => {
+            let (role, bind) = (Role::Up { demo: args.demo }, args.listen.bind);
+            up::run(&load(&sources, role, Overrides { bind, ..over })?, args.demo)
+        }
+        Command::Api(args) => api::run(&load(&sources, Role::Part, Overrides { bind: args.bind, ..over })?),
+        Command::Worker(args) => {
+            let over = Overrides { lanes: args.lanes, concurrency: args.concurrency, ..over };
+            worker::run(&load(&sources, Role::Part, over)?)
+        }
+        Command::Scheduler => scheduler::run(&load(&sources, Role::Part, over)?),
         Command::Migrate => migrate::run(&load(&sources, Role::Command, over)?),
-        Command::Doctor(_) => doctor::run(&load(&sources, Role::Command, over)?),
+        Command::Doctor(args) if args.send_to.is_none() => doctor::run(&load(&sources, Role::Command, over)?),
         Command::Account(command) => account::account(&load(&sources, Role::Command, over)?, command),
         Command::User(command) => account::user(&load(&sources, Role::Command, over)?, command),
         Command::Key(command) => key::run(&load(&sources, Role::Command, over)?, command),
-        _ => Err(Failure::new("not here yet")),
+        _ => Err(Failure::new("this build does not have this command")),
     }
 }
 
 /// Reads the configuration and starts logging by it.
 fn load(sources: &Sources, role: Role, over: Overrides) -> Result<Config, Failure> {
     let config = Config::load(sources, role, over).map_err(Failure::config)?;
-    telemetry::start(&config.log, role == Role::Command);
+    // A demo is watched by its progress: what it logs would run through it.
+    telemetry::start(&config.log, matches!(role, Role::Command | Role::Up { demo: true }));
     Ok(config)
 }

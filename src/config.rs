@@ -11,6 +11,7 @@ pub use read::Sources;
 use read::Reader;
 use sendwright_queue::Lane;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use url::Url;
@@ -37,6 +38,8 @@ const DEMO_DEAF: &[&str] = &["smtp.", "model.", "database.url", "redis.url"];
 pub struct Config {
     /// The data directory.
     pub data: PathBuf,
+    /// Somebody named it; else it is the default.
+    pub data_is_named: bool,
     /// The database.
     pub database: Database,
     /// Redis, where there is one.
@@ -191,6 +194,20 @@ pub struct Overrides {
 }
 
 impl Config {
+    /// Makes the data directory where it is missing, for nobody else's eyes: it holds people's addresses.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn make_data(&self) -> std::io::Result<()> {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.data)
+    }
+
+    /// Whether a process of this configuration may keep files of its own: a part that runs on Postgres alone has
+    /// no directory unless somebody says so.
+    pub fn has_data(&self) -> bool {
+        self.database.is_embedded() || self.data_is_named || self.data.is_dir()
+    }
+
     /// Reads every layer for `role`.
     ///
     /// # Errors
@@ -199,6 +216,7 @@ impl Config {
         let demo = role == Role::Up { demo: true };
         let mut reader = Reader::open(sources, if demo { DEMO_DEAF } else { &[] });
         let r = &mut reader;
+        let data_is_named = over.data.is_some() || r.says("data", "SENDWRIGHT_DATA");
         let data = r.text("data", "SENDWRIGHT_DATA").map(PathBuf::from).unwrap_or_default();
         let data = over.data.unwrap_or(data);
         let config = Config {
@@ -211,6 +229,7 @@ impl Config {
             secret: r.read("security.secret", "SENDWRIGHT_SECRET", secret::check).map(Hidden),
             log: read_log(r),
             data,
+            data_is_named,
         };
         if role != Role::Command && !config.database.is_embedded() && config.secret.is_none() {
             reader
@@ -253,7 +272,10 @@ fn read_redis(r: &mut Reader) -> Option<Redis> {
 }
 
 fn read_http(r: &mut Reader, role: Role, over: Option<SocketAddr>) -> Http {
-    let port: Option<u16> = r.parsed("http.port", "PORT");
+    let port = r.read("http.port", "PORT", |text| match text.parse::<u16>() {
+        Ok(port) if port > 0 => Ok(port),
+        _ => Err("must be a port, 1 to 65535".to_owned()),
+    });
     let bind: Option<SocketAddr> = r.parsed("http.bind", "SENDWRIGHT_BIND");
     let said = r.says("http.bind", "SENDWRIGHT_BIND");
     let default = bind.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)));
@@ -353,7 +375,10 @@ fn read_log(r: &mut Reader) -> Log {
         Ok(_) => Ok(text.to_owned()),
         Err(_) => Err("must read like info or sendwright=debug,info".to_owned()),
     };
-    let own = r.read("log.filter", "SENDWRIGHT_LOG", readable);
-    let filter = own.or_else(|| r.read("log.filter", "RUST_LOG", readable));
+    let variable = if r.has_variable("SENDWRIGHT_LOG") { "SENDWRIGHT_LOG" } else { "RUST_LOG" };
+    let filter = r.read("log.filter", variable, readable);
     Log { format: format.unwrap_or(LogFormat::Auto), filter }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! One process per role and data directory: a second one is refused by name (DESIGN, One SQL text).
 
+use crate::config::Config;
 use crate::failure::Failure;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
@@ -10,6 +11,18 @@ use std::path::Path;
 pub struct RoleLock(#[allow(dead_code, reason = "held, not read")] File);
 
 impl RoleLock {
+    /// Takes `role` on SQLite. On Postgres any number may run: nothing is taken.
+    ///
+    /// # Errors
+    /// Who has it; or the data directory cannot be written to.
+    pub fn of(config: &Config, role: &str) -> Result<Option<Self>, Failure> {
+        if !config.database.is_embedded() {
+            return Ok(None);
+        }
+        config.make_data().map_err(|error| Failure::new(format!("{}: {error}", config.data.display())))?;
+        Self::take(&config.data, role).map(Some)
+    }
+
     /// Takes `role` in `data`, or says who has it.
     pub fn take(data: &Path, role: &str) -> Result<Self, Failure> {
         let path = data.join(format!("{role}.lock"));

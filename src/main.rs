@@ -2,7 +2,9 @@
 
 mod cli;
 mod commands;
+mod compose;
 mod config;
+mod demo;
 mod failure;
 mod lock;
 mod shutdown;

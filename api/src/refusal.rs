@@ -104,11 +104,13 @@ impl Refusal {
 
 impl From<sendwright_store::Error> for Refusal {
     fn from(error: sendwright_store::Error) -> Self {
+        // The cause's own sentence and no more: its details may quote a row.
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
         if error.passes() {
-            tracing::warn!(%error, cause = ?std::error::Error::source(&error), "the database did not do it");
+            tracing::warn!(%error, cause, "the database did not do it");
             return Refusal::Unavailable;
         }
-        tracing::error!(%error, cause = ?std::error::Error::source(&error), "the store refused");
+        tracing::error!(%error, cause, "the store refused");
         Refusal::Internal
     }
 }

@@ -55,7 +55,7 @@ pub fn run(config: &Config) -> Result<(), Failure> {
 /// Whether the data directory can be written to; a worker keeps its journal there.
 fn data(config: &Config) -> Finding {
     let probe = config.data.join(format!("doctor.{}", std::process::id()));
-    let tried = std::fs::create_dir_all(&config.data).and_then(|()| std::fs::write(&probe, b""));
+    let tried = config.make_data().and_then(|()| std::fs::write(&probe, b""));
     let shown = config.data.display();
     match tried.and_then(|()| std::fs::remove_file(&probe)) {
         Ok(()) => Good(format!("{shown} can be written to")),

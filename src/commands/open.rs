@@ -26,7 +26,7 @@ pub fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T
 pub async fn connect(config: &Config) -> Result<Db, Failure> {
     if config.database.is_embedded() {
         let explain = |error| Failure::new(format!("{}: {error}", config.data.display()));
-        std::fs::create_dir_all(&config.data).map_err(explain)?;
+        config.make_data().map_err(explain)?;
     }
     Ok(Db::connect(config.database.url.reveal(), config.database.connections).await?)
 }

@@ -145,14 +145,15 @@ fn verb(action: Action) -> &'static str {
 /// A reason for people: its code and its data, instants readable.
 fn words(reason: &Reason) -> String {
     let Ok(Value::Object(fields)) = serde_json::to_value(reason) else { return reason.code() };
-    let data = fields.iter().filter(|(name, value)| *name != "code" && !value.is_null()).map(
-        |(name, value)| match (name.as_str(), value) {
-            ("until", Value::Number(at)) => format!("until {}", rfc3339(at.as_i64().unwrap_or_default())),
-            (_, Value::String(word)) => word.clone(),
-            (name, value) => format!("{name} {value}"),
-        },
-    );
-    let data: Vec<String> = data.collect();
+    let mut data: Vec<_> =
+        fields.iter().filter(|(name, value)| *name != "code" && !value.is_null()).collect();
+    data.sort_by_key(|(name, _)| *name == "until");
+    let tell = |(name, value): (&String, &Value)| match (name.as_str(), value) {
+        ("until", Value::Number(at)) => format!("until {}", rfc3339(at.as_i64().unwrap_or_default())),
+        (_, Value::String(word)) => word.clone(),
+        (name, value) => format!("{name} {value}"),
+    };
+    let data: Vec<String> = data.into_iter().map(tell).collect();
     if data.is_empty() { reason.code() } else { format!("{} ({})", reason.code(), data.join(", ")) }
 }
 

@@ -75,8 +75,12 @@ impl<'s> Reader<'s> {
     /// Whether somebody says something of a setting, right or wrong: the environment or the file.
     pub fn says(&self, key: &str, variable: &str) -> bool {
         let heard = !self.deaf.iter().any(|deaf| key.starts_with(deaf));
-        let in_environment = self.sources.environment.get(variable).is_some_and(|value| !value.is_empty());
-        heard && (in_environment || look_up(&self.file, key).is_some())
+        heard && (self.has_variable(variable) || look_up(&self.file, key).is_some())
+    }
+
+    /// Whether the environment says something.
+    pub fn has_variable(&self, variable: &str) -> bool {
+        self.sources.environment.get(variable).is_some_and(|value| !value.is_empty())
     }
 
     /// A text, by its key and its variable.

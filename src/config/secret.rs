@@ -34,6 +34,7 @@ pub fn load(config: &Config) -> Result<Vec<Secret>, Failure> {
     let path = config.data.join("secret");
     let explain = |error: io::Error| Failure::new(format!("{}: {error}", path.display()));
     if !path.exists() {
+        config.make_data().map_err(explain)?;
         make(&config.data, &path).map_err(explain)?;
     }
     let text = fs::read_to_string(&path).map_err(explain)?;
@@ -46,7 +47,6 @@ pub fn load(config: &Config) -> Result<Vec<Secret>, Failure> {
 
 /// Writes a new secret beside its place and links it there: never half a file, never over an older one.
 fn make(data: &Path, path: &Path) -> io::Result<()> {
-    fs::create_dir_all(data)?;
     let mut random = [0_u8; 32];
     getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
     let draft = data.join(format!("secret.{}", std::process::id()));

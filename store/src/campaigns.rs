@@ -167,7 +167,7 @@ pub async fn replace(
     execute!(
         tx,
         "UPDATE campaigns SET external_id = $2, name = $3, description = $4, profile_id = $5, policy = $6,
-                schedule_at = $7, version = $8, updated_at = $9 WHERE id = $1",
+                schedule_at = $7, version = $8, updated_at = $9, state = $10 WHERE id = $1",
         campaign.id,
         &settings.external_id,
         &settings.name,
@@ -176,10 +176,21 @@ pub async fn replace(
         policy_text(&settings.policy),
         settings.schedule_at,
         version,
-        now
+        now,
+        rescheduled(campaign.state, settings.schedule_at, now).as_str()
     )?;
     insert_steps(tx, (campaign.account_id, campaign.id), version, steps).await?;
     Ok(version)
+}
+
+/// A campaign that has not begun follows its `schedule_time`: it waits for one that lies ahead, and is a draft
+/// again where it has none any more.
+fn rescheduled(state: State, at: Option<Millis>, now: Millis) -> State {
+    match (state, at) {
+        (State::Draft, Some(at)) if at > now => State::Scheduled,
+        (State::Scheduled, None) => State::Draft,
+        (state, _) => state,
+    }
 }
 
 fn policy_text(policy: &Policy) -> String {

@@ -24,13 +24,8 @@ pub enum Found {
 /// Takes a key for the rest of the transaction, of which it is the first statement. `request` is a hash of
 /// all that makes the request what it is.
 pub async fn take(tx: &mut Tx, account: i64, key: &str, request: &str, now: Millis) -> Result<Found> {
-    if let Tx::Postgres(postgres) = tx {
-        let lock = "SELECT pg_try_advisory_xact_lock(hashtextextended($2, $1))";
-        let (free,): (bool,) =
-            sqlx::query_as(lock).bind(account).bind(key).fetch_one(&mut **postgres).await?;
-        if !free {
-            return Ok(Found::Busy);
-        }
+    if !lock(tx, account, key).await? {
+        return Ok(Found::Busy);
     }
     let found = row!(
         tx,

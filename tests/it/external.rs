@@ -4,8 +4,11 @@ use axum::body::Body;
 use axum::http::Request;
 use sendwright_api::operations::keys::{self, KeyBody};
 use sendwright_api::{Actor, Work};
+use sendwright_queue::{Handler, Job, Lane, consume};
 use sendwright_store::users;
 use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use tokio_util::sync::CancellationToken;
 
 use crate::support::api::App;
 
@@ -69,7 +72,8 @@ async fn a_lead_comes_back_with_every_field_and_is_not_enrolled() {
         let attributes: Value =
             serde_json::from_str(&app.text("SELECT attributes FROM contacts").await).unwrap();
         assert_eq!(attributes, json!({ "favourite_colour": "teal", "score": 7 }));
-        let audited = app.text("SELECT actor || ' ' || action || ' ' || noun FROM audits ORDER BY id DESC LIMIT 1");
+        let audited =
+            app.text("SELECT actor || ' ' || action || ' ' || noun FROM audits ORDER BY id DESC LIMIT 1");
         assert_eq!(audited.await, "key:1 create contact");
     }
 }
@@ -111,6 +115,32 @@ async fn a_lead_with_a_campaign_is_enrolled_and_due_at_once() {
     }
 }
 
+#[tokio::test]
+async fn an_enrolment_leaves_its_hints_once_it_is_committed_and_a_refusal_leaves_none() {
+    let app = App::sqlite().await;
+    let id = new_campaign(&app, &app.key).await;
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let (end, hears) = (CancellationToken::new(), heard.clone());
+    let working = {
+        let (queue, end) = (app.queue.clone(), end.clone());
+        let handler: Handler = Arc::new(move |job| {
+            hears.lock().unwrap().push(job);
+            Box::pin(async {})
+        });
+        tokio::spawn(async move { consume(queue, &Lane::ALL, 1, end, handler).await })
+    };
+    let lead = |id: i64| json!({ "email": "a@example.com", "campaign_id": id });
+    app.call("POST", "/api/external/leads", Some(&lead(99))).await;
+    assert!(heard.lock().unwrap().is_empty());
+    app.call("POST", "/api/external/leads", Some(&lead(id))).await.done();
+    let (plan, sequence) = (Job::Plan { account: app.account }, Job::Sequence { account: app.account });
+    while !(heard.lock().unwrap().contains(&plan) && heard.lock().unwrap().contains(&sequence)) {
+        tokio::task::yield_now().await;
+    }
+    end.cancel();
+    working.await.unwrap();
+}
+
 /// S1-56: unknown, another tenant's and deleted campaigns are the same, and the lead is not stored.
 #[tokio::test]
 async fn a_lead_of_a_campaign_that_is_not_there_is_refused_whole() {
@@ -148,8 +178,12 @@ async fn a_bulk_takes_what_is_good_and_names_what_is_not() {
         let shown = reply.done();
         assert_eq!(keys_of(&shown), ["created", "errors", "leads"]);
         assert_eq!(shown["created"], 3);
-        let refused: Vec<_> =
-            shown["errors"].as_array().unwrap().iter().map(|e| (&e["index"], e["code"].as_str().unwrap())).collect();
+        let refused: Vec<_> = shown["errors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|e| (&e["index"], e["code"].as_str().unwrap()))
+            .collect();
         assert_eq!(
             refused.iter().map(|(index, code)| (index.as_i64().unwrap(), *code)).collect::<Vec<_>>(),
             [(2, "invalid_email"), (3, "duplicate"), (4, "not_found"), (5, "invalid_type")]
@@ -192,7 +226,8 @@ async fn ten_thousand_leads_come_in_with_one_request_and_keep_their_order() {
 #[tokio::test]
 async fn a_campaign_is_made_running_and_read_with_its_steps() {
     for app in App::both().await {
-        let made = app.call("POST", "/api/external/campaigns", Some(&campaign("Product Demo Follow-up"))).await;
+        let made =
+            app.call("POST", "/api/external/campaigns", Some(&campaign("Product Demo Follow-up"))).await;
         let expected = json!({
             "id": 1, "name": "Product Demo Follow-up", "description": "3-step sequence for demo prospects",
             "status": "active", "created_at": "2026-01-15T10:30:00.000Z",
@@ -220,11 +255,16 @@ async fn a_campaign_is_made_running_and_read_with_its_steps() {
 #[tokio::test]
 async fn campaigns_are_filtered_by_the_documents_three_states() {
     for app in App::both().await {
-        let [_, paused, gone] =
-            [new_campaign(&app, &app.key).await, new_campaign(&app, &app.key).await, new_campaign(&app, &app.key).await];
+        let [_, paused, gone] = [
+            new_campaign(&app, &app.key).await,
+            new_campaign(&app, &app.key).await,
+            new_campaign(&app, &app.key).await,
+        ];
         app.call("POST", &format!("/api/external/campaigns/{paused}/pause"), None).await.done();
         app.call("DELETE", &format!("/api/external/campaigns/{gone}"), None).await.done();
-        for (word, ids) in [("active", vec![1]), ("paused", vec![2]), ("inactive", vec![3]), ("", vec![1, 2, 3])] {
+        for (word, ids) in
+            [("active", vec![1]), ("paused", vec![2]), ("inactive", vec![3]), ("", vec![1, 2, 3])]
+        {
             let found = app.call("GET", &format!("/api/external/campaigns?status={word}"), None).await.done();
             let found: Vec<_> = found.as_array().unwrap().iter().map(|c| c["id"].as_i64().unwrap()).collect();
             assert_eq!(found, ids, "{word}");
@@ -245,7 +285,10 @@ async fn an_update_replaces_every_step_and_keeps_what_this_face_cannot_say() {
             "name": "Updated", "steps": [{ "step_number": 1, "name": "Only", "template": "Hi {{first_name}}" }],
         });
         let reply = app.call("PUT", "/api/external/campaigns/1", Some(&update)).await.done();
-        assert_eq!((&reply["name"], &reply["description"], reply.get("steps")), (&json!("Updated"), &Value::Null, None));
+        assert_eq!(
+            (&reply["name"], &reply["description"], reply.get("steps")),
+            (&json!("Updated"), &Value::Null, None)
+        );
         let one = app.call("GET", "/api/external/campaigns/1", None).await.done();
         assert_eq!(one["steps"].as_array().unwrap().len(), 1);
         let native = app.call("GET", "/api/v1/campaigns/1", None).await.done();
@@ -263,7 +306,8 @@ async fn a_campaign_is_paused_and_goes_on() {
         let id = new_campaign(&app, &app.key).await;
         for _ in 0..2 {
             let reply = app.call("POST", &format!("/api/external/campaigns/{id}/pause"), None).await.done();
-            let expected = json!({ "message": "Campaign paused successfully", "campaign_id": id, "status": "paused" });
+            let expected =
+                json!({ "message": "Campaign paused successfully", "campaign_id": id, "status": "paused" });
             assert_eq!(reply, expected);
         }
         let lead = json!({ "email": "a@example.com", "campaign_id": id });
@@ -287,12 +331,18 @@ async fn a_campaign_with_active_leads_is_not_deleted() {
         let lead = json!({ "email": "a@example.com", "campaign_id": id });
         app.call("POST", "/api/external/leads", Some(&lead)).await.done();
         let refused = app.call("DELETE", &path, None).await;
-        assert_eq!((refused.code(), refused.detail()), (400, "Cannot delete campaign with active leads".into()));
+        assert_eq!(
+            (refused.code(), refused.detail()),
+            (400, "Cannot delete campaign with active leads".into())
+        );
         app.run("UPDATE enrolments SET state = 'completed', next_run_at = NULL").await;
-        let expected = json!({ "message": "Campaign deleted successfully", "campaign_id": id, "status": "inactive" });
+        let expected =
+            json!({ "message": "Campaign deleted successfully", "campaign_id": id, "status": "inactive" });
         assert_eq!(app.call("DELETE", &path, None).await.done(), expected);
         assert_eq!(app.call("GET", &path, None).await.done()["status"], "inactive");
-        for (method, path) in [("DELETE", path.clone()), ("POST", format!("{path}/pause")), ("POST", format!("{path}/unpause"))] {
+        for (method, path) in
+            [("DELETE", path.clone()), ("POST", format!("{path}/pause")), ("POST", format!("{path}/unpause"))]
+        {
             let reply = app.call(method, &path, None).await;
             assert_eq!((reply.code(), reply.detail()), (404, format!("Campaign {id} not found or inactive")));
         }
@@ -333,7 +383,8 @@ async fn a_key_that_does_not_open_is_refused_and_nothing_is_said_of_it() {
         let mut work = Work::new(&app.state.core, Actor::command(app.account)).unwrap();
         keys::revoke(&mut work, revoked).await.unwrap();
         work.commit().await.unwrap();
-        let expiring = KeyBody { expires_at: Some(crate::support::api::START + 1_000), ..KeyBody::named("short") };
+        let expiring =
+            KeyBody { expires_at: Some(crate::support::api::START + 1_000), ..KeyBody::named("short") };
         let (_, expired) = app.key_of(app.account, expiring).await;
         assert_eq!(app.call_as(&expired, "GET", "/api/external/status", None).await.code(), 200);
         app.clock.pass(1_000);
@@ -387,7 +438,8 @@ async fn a_key_dies_with_its_user() {
 #[tokio::test]
 async fn a_key_that_may_only_read_writes_nothing() {
     let app = App::sqlite().await;
-    let (_, reader) = app.key_of(app.account, KeyBody { scopes: vec!["read".into()], ..KeyBody::named("r") }).await;
+    let (_, reader) =
+        app.key_of(app.account, KeyBody { scopes: vec!["read".into()], ..KeyBody::named("r") }).await;
     assert_eq!(app.call_as(&reader, "GET", "/api/external/campaigns", None).await.code(), 200);
     let lead = json!({ "email": "a@example.com" });
     let reply = app.call_as(&reader, "POST", "/api/external/leads", Some(&lead)).await;
@@ -482,7 +534,8 @@ async fn an_idempotency_key_gives_the_same_answer_and_one_effect() {
 async fn twins_of_one_idempotency_key_have_one_effect() {
     for app in App::both().await {
         let id = new_campaign(&app, &app.key).await;
-        let leads: Vec<_> = (0..300).map(|n| json!({ "email": format!("l{n}@example.com"), "campaign_id": id })).collect();
+        let leads: Vec<_> =
+            (0..300).map(|n| json!({ "email": format!("l{n}@example.com"), "campaign_id": id })).collect();
         let body = json!(leads).to_string();
         let twins = (0..6).map(|_| {
             let request = Request::post("/api/external/leads/bulk")
@@ -507,8 +560,9 @@ async fn many_who_bring_the_same_people_bring_each_once() {
     for app in App::both().await {
         let id = new_campaign(&app, &app.key).await;
         let bring = |turn: usize| {
-            let mut leads: Vec<_> =
-                (0..200).map(|n| json!({ "email": format!("l{n}@example.com"), "campaign_id": id })).collect();
+            let mut leads: Vec<_> = (0..200)
+                .map(|n| json!({ "email": format!("l{n}@example.com"), "campaign_id": id }))
+                .collect();
             if turn % 2 == 1 {
                 leads.reverse();
             }

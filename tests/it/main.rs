@@ -3,9 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bad_input;
+mod cli;
+mod config;
 mod external;
+mod hand_over;
 mod house;
 mod native;
+mod program;
 mod servers;
+mod simulate;
+mod simulation;
 mod support;
 mod unsubscribe;

@@ -47,8 +47,10 @@ pub struct Settings {
     pub outlet: Outlet,
     /// A demo never mails anyone: every profile's messages go to the mailbox.
     pub only_mailbox: bool,
-    /// The address people reach this installation at.
+    /// The address recipients reach this installation at.
     pub public_url: Option<url::Url>,
+    /// The address on this machine, for links in messages that never leave it: those of the mailbox.
+    pub mailbox_url: Option<url::Url>,
     /// Signs links; the first is the present one.
     pub secrets: Vec<Secret>,
     /// How long before its planned instant a text is written by a model.
@@ -72,6 +74,7 @@ impl Settings {
             outlet,
             only_mailbox: false,
             public_url: None,
+            mailbox_url: None,
             secrets,
             write_ahead: 10 * MINUTE,
             plan_ahead: 5 * SECOND,

@@ -32,9 +32,9 @@ pub fn seal(
     now: Millis,
 ) -> Result<Sealed, MimeError> {
     let epoch = ctx.store.epoch();
-    let id = |message: i64| message_id(message, epoch, route.domain());
+    let id = |message: i64| format!("<{}>", message_id(message, epoch, route.domain()));
     let subject = subject(message, campaign, earlier);
-    let link = unsubscribe_url(&ctx.settings, epoch, message.account_id, message.contact_id, message.id);
+    let link = unsubscribe_url(ctx, route, [message.account_id, message.contact_id, message.id]);
     let (text, html) = bodies(message, link.as_deref(), earlier, route);
     let letter = Letter {
         message_id: id(message.id),
@@ -72,7 +72,7 @@ fn unsubscribe(link: Option<String>, route: &Route) -> Unsubscribe {
     Unsubscribe {
         one_click: link.as_deref().is_some_and(|l| l.starts_with("https://")),
         mailto: link.is_none().then(|| format!("mailto:{}?subject=unsubscribe", answers.address)),
-        https: link,
+        web: link,
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::ai::Writer;
 use crate::channels::mime::Party;
 use crate::channels::smtp::Profile as Server;
-use crate::context::{Context, Outlet};
+use crate::context::{Context, Outlet, Settings};
 use sendwright_store::{Result, Tx, accounts, sending_profiles};
 use sendwright_workflows::rate_limit::Rates;
 use std::str::FromStr;
@@ -94,6 +94,12 @@ impl Route {
     /// Who the profile writes as, where it has a name.
     pub fn sender_name(&self) -> Option<&str> {
         Some(self.from.name.as_str()).filter(|name| !name.is_empty())
+    }
+
+    /// Where a recipient's links lead: the public address, or this machine's own where nothing leaves it.
+    pub fn base_url<'s>(&self, settings: &'s Settings) -> Option<&'s url::Url> {
+        let own = settings.mailbox_url.as_ref().filter(|_| self.to == To::Mailbox);
+        settings.public_url.as_ref().or(own)
     }
 
     /// The domain of Message-IDs.

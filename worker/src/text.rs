@@ -1,6 +1,7 @@
 //! The text of one message from its step's templates and its contact.
 
-use crate::context::{Context, Settings};
+use crate::context::Context;
+use crate::outlet::Route;
 use crate::scripts::Texts;
 use sendwright_store::planning::DueEnrolment;
 use sendwright_workflows::reason::Reason;
@@ -12,16 +13,11 @@ use serde_json::{Map, Value};
 /// What unsubscribe tokens are signed for; their ids are (account, contact, message).
 pub const UNSUBSCRIBE: &str = "unsubscribe";
 
-/// The signed link that opts this message's recipient out; none without a public address.
-pub fn unsubscribe_url(
-    settings: &Settings,
-    epoch: &str,
-    account: i64,
-    contact: i64,
-    message: i64,
-) -> Option<String> {
-    let (base, secret) = (settings.public_url.as_ref()?, settings.secrets.first()?);
-    let token = sign(secret, UNSUBSCRIBE, epoch, &[account, contact, message]);
+/// The signed link that opts a message's recipient out, by `[account, contact, message]`; none without an address
+/// that the recipient can reach.
+pub fn unsubscribe_url(ctx: &Context, route: &Route, ids: [i64; 3]) -> Option<String> {
+    let (base, secret) = (route.base_url(&ctx.settings)?, ctx.settings.secrets.first()?);
+    let token = sign(secret, UNSUBSCRIBE, ctx.store.epoch(), &ids);
     base.join(&format!("u/{token}")).ok().map(String::from)
 }
 
@@ -37,8 +33,8 @@ pub struct About<'a> {
     pub campaign: &'a str,
     /// The step's number.
     pub step: u32,
-    /// Who the profile writes as.
-    pub sender: Option<&'a str>,
+    /// How it leaves, and as whom.
+    pub route: &'a Route,
 }
 
 impl About<'_> {
@@ -51,8 +47,7 @@ impl About<'_> {
     pub fn variables(&self, ctx: &Context) -> Variables {
         let contact = self.contact;
         let attributes = self.attributes();
-        let url =
-            unsubscribe_url(&ctx.settings, ctx.store.epoch(), self.account, contact.contact_id, self.message);
+        let url = unsubscribe_url(ctx, self.route, [self.account, contact.contact_id, self.message]);
         Variables::new(&Fields {
             email: contact.email.as_deref().unwrap_or_default(),
             first_name: contact.first_name.as_deref(),
@@ -64,7 +59,7 @@ impl About<'_> {
             industry: contact.industry.as_deref(),
             attributes: Some(&attributes),
             unsubscribe_url: url.as_deref(),
-            sender_name: self.sender,
+            sender_name: self.route.sender_name(),
             campaign_name: Some(self.campaign),
             step_number: Some(i64::from(self.step)),
         })

@@ -24,7 +24,7 @@ use std::collections::HashMap;
 /// Most campaigns in one answer; `X-Next-After` says where the rest begins.
 const MOST_CAMPAIGNS: i64 = 1_000;
 /// Most faults that one answer lists.
-const MOST_FAULTS: usize = 50;
+const MOST_FAULTS: usize = 20;
 
 type Answered = Result<Answer, Refusal>;
 

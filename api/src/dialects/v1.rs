@@ -24,7 +24,7 @@ const MOST_PER_PAGE: i64 = 100;
 /// Most rows that `page` passes over; a longer list is read by its cursor.
 const MOST_SKIPPED: i64 = 100_000;
 /// Most faults that one answer lists.
-const MOST_FAULTS: usize = 50;
+const MOST_FAULTS: usize = 20;
 
 /// A page as it was asked for: by number (S2-03), or behind a cursor.
 pub struct Asked {

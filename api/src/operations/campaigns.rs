@@ -88,12 +88,14 @@ pub async fn replace(
         (Profile::Default, Scope::Text) => before.profile_id,
         _ => profile.settle(work).await?,
     };
+    let begun = before.policy.starts_at.filter(|_| before.started_at.is_some());
     let mut settings = Settings {
         external_id: body.external_id.clone(),
         name: body.name.clone(),
         description: body.description.clone(),
         profile_id,
-        policy: Policy { starts_at: body.schedule_time.or(before.policy.starts_at), ..body.policy.clone() },
+        // The first steps of a campaign that has begun are not counted anew.
+        policy: Policy { starts_at: body.schedule_time.or(begun), ..body.policy.clone() },
         schedule_at: body.schedule_time,
     };
     if scope == Scope::Text {

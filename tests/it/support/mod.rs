@@ -1,6 +1,8 @@
 //! What several tests stand on: real servers of their own, started at first use, gone with the process.
 
 pub mod api;
+pub mod engine;
 pub mod postgres;
 pub mod redis;
 mod server;
+pub mod smtp_server;

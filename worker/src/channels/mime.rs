@@ -52,11 +52,11 @@ pub struct Party {
 /// `List-Unsubscribe` (RFC 2369), with `List-Unsubscribe-Post` (RFC 8058) when `one_click`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsubscribe {
-    /// An `https://` address; one-click needs it.
-    pub https: Option<String>,
+    /// A web address; one-click needs it to be `https://`.
+    pub web: Option<String>,
     /// A `mailto:` address.
     pub mailto: Option<String>,
-    /// Whether a bare POST to `https` opts out.
+    /// Whether a bare POST to `web` opts out.
     pub one_click: bool,
 }
 
@@ -162,12 +162,13 @@ impl Letter {
 impl Unsubscribe {
     fn write(&self, builder: MessageBuilder) -> Result<MessageBuilder, MimeError> {
         let mut ways = Vec::new();
-        for (way, scheme) in [(&self.https, "https://"), (&self.mailto, "mailto:")] {
+        for (way, schemes) in [(&self.web, &["https://", "http://"][..]), (&self.mailto, &["mailto:"][..])] {
             let Some(url) = way else { continue };
-            if !url.starts_with(scheme) || url.contains(|c: char| !c.is_ascii_graphic() || "<>,".contains(c))
+            if !schemes.iter().any(|scheme| url.starts_with(scheme))
+                || url.contains(|c: char| !c.is_ascii_graphic() || "<>,".contains(c))
             {
                 return Err(MimeError::Unsubscribe(
-                    "needs a plain https:// or mailto: address, percent-encoded",
+                    "needs a plain http(s):// or mailto: address, percent-encoded",
                 ));
             }
             ways.push(format!("<{url}>"));
@@ -180,7 +181,7 @@ impl Unsubscribe {
         if !self.one_click {
             return Ok(builder);
         }
-        if self.https.is_none() {
+        if !self.web.as_deref().is_some_and(|url| url.starts_with("https://")) {
             return Err(MimeError::Unsubscribe("one-click needs an https:// address"));
         }
         let post = HeaderName::new_from_ascii_str("List-Unsubscribe-Post");

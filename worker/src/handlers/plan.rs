@@ -255,7 +255,7 @@ impl Batch<'_> {
             account: self.head.account_id,
             campaign: &self.head.name,
             step: step.number,
-            sender: self.route.sender_name(),
+            route: self.route,
         };
         let missing = Reason::WritingFailed { detail: "the step is not in this version".into() };
         compose(self.script.texts(step.number).ok_or(missing)?, &about.variables(self.ctx))

@@ -152,7 +152,7 @@ fn about<'a>(job: &'a Job, step: &Step) -> About<'a> {
         account: job.message.account_id,
         campaign: &job.head.name,
         step: step.number,
-        sender: job.route.sender_name(),
+        route: &job.route,
     }
 }
 

@@ -184,20 +184,20 @@ fn one_click_unsubscribe_is_written_as_rfc_8058_wants_it() {
     let mailto = Some("mailto:stop@example.com?subject=stop".to_owned());
     let with = |unsubscribe| Letter { list_unsubscribe: Some(unsubscribe), ..letter() };
 
-    let both = head(&with(Unsubscribe { https: https.clone(), mailto: mailto.clone(), one_click: true }));
+    let both = head(&with(Unsubscribe { web: https.clone(), mailto: mailto.clone(), one_click: true }));
     assert!(both.contains(
         "List-Unsubscribe: <https://example.com/u/abc?x=1>, <mailto:stop@example.com?subject=stop>\r\n\
          List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
     ));
-    let plain = head(&with(Unsubscribe { https: None, mailto: mailto.clone(), one_click: false }));
+    let plain = head(&with(Unsubscribe { web: None, mailto: mailto.clone(), one_click: false }));
     assert!(plain.contains("List-Unsubscribe: <mailto:") && !plain.contains("Unsubscribe-Post"));
 
     for bad in [
-        Unsubscribe { https: None, mailto, one_click: true },
-        Unsubscribe { https: None, mailto: None, one_click: false },
-        Unsubscribe { https: Some("http://example.com".into()), mailto: None, one_click: false },
-        Unsubscribe { https: Some("https://e.com/>, <x".into()), mailto: None, one_click: false },
-        Unsubscribe { https: Some("https://e.com/\r\nX: y".into()), mailto: None, one_click: false },
+        Unsubscribe { web: None, mailto, one_click: true },
+        Unsubscribe { web: None, mailto: None, one_click: false },
+        Unsubscribe { web: Some("http://example.com".into()), mailto: None, one_click: true },
+        Unsubscribe { web: Some("https://e.com/>, <x".into()), mailto: None, one_click: false },
+        Unsubscribe { web: Some("https://e.com/\r\nX: y".into()), mailto: None, one_click: false },
     ] {
         assert!(matches!(with(bad).to_bytes(), Err(MimeError::Unsubscribe(_))));
     }

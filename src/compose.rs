@@ -1,0 +1,159 @@
+//! From a configuration to a running process: what every role is made of.
+
+mod context;
+pub mod http;
+pub mod metrics;
+
+use crate::config::{Config, Role, secret};
+use crate::failure::Failure;
+use sendwright_api::{ApiState, Core};
+use sendwright_queue::{Limiter, Queue, Receiver};
+use sendwright_store::clock::DatabaseClock;
+use sendwright_store::secrets::Seals;
+use sendwright_store::{Db, Store, migrate};
+use sendwright_worker::context::Context;
+use sendwright_workflows::signing::Secret;
+use std::error::Error;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How often the database is asked for its time.
+const SAMPLE: Duration = Duration::from_secs(5);
+/// How long a role waits before it asks again for a database that is away: at first, and at most.
+const WAIT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
+/// How long connections may take to close at the end.
+const CLOSE: Duration = Duration::from_secs(2);
+
+/// Runs a role's future to its end on every core. What it leaves behind is cut off, as by a crash.
+///
+/// # Errors
+/// The role's own; or the runtime does not start.
+pub fn run<T>(role: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(role);
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    done
+}
+
+/// What the parts of a process share.
+pub struct Parts {
+    /// Store, queue, clock and seals: what operations need.
+    pub core: Core,
+    /// The end of the queue that jobs come out of.
+    pub receiver: Receiver,
+    limiter: Limiter,
+    secrets: Vec<Secret>,
+}
+
+impl Parts {
+    /// Opens everything. A database that is away is waited for (FAULTS F21), Redis is not; `None`: `stop` came
+    /// first. With `migrates` an SQLite file gets this program's schema: its caller holds both roles' locks.
+    ///
+    /// # Errors
+    /// The schema is not this program's, or the configuration cannot work.
+    pub async fn open(
+        config: &Config,
+        migrates: bool,
+        stop: &CancellationToken,
+    ) -> Result<Option<Self>, Failure> {
+        let secrets = secret::load(config)?;
+        let opening = wait_for_store(config, migrates);
+        let Some(opened) = stop.run_until_cancelled(opening).await else { return Ok(None) };
+        let (store, clock) = opened?;
+        tokio::spawn(keep_time(clock.clone()));
+        let (queue, receiver, limiter) = transport(config).await?;
+        let core = Core { store, queue, clock: Arc::new(clock), seals: Seals::new(&secrets) };
+        Ok(Some(Self { core, receiver, limiter, secrets }))
+    }
+
+    /// The state of the API's routes.
+    pub fn api(&self, config: &Config, role: Role) -> ApiState {
+        let is_up = matches!(role, Role::Up { .. });
+        let model = match (&config.model, is_up) {
+            (Some(model), _) => model.name.as_str(),
+            (None, true) => "offline writer",
+            (None, false) => "none",
+        };
+        let transport = match (&config.smtp, is_up) {
+            (Some(_), _) => "smtp",
+            (None, true) => "mailbox",
+            (None, false) => "none",
+        };
+        let notes = [("model", model), ("transport", transport)];
+        let notes = notes.map(|(name, how)| (name.to_owned(), how.to_owned())).to_vec();
+        ApiState::new(self.core.clone(), self.limiter.clone(), &self.secrets, notes)
+    }
+
+    /// What a worker's handlers and the scheduler hold; `bound` is where `up` listens.
+    ///
+    /// # Errors
+    /// A setting of the transport or the model cannot work; its variable is named.
+    pub fn context(
+        &self,
+        config: &Config,
+        role: Role,
+        bound: Option<SocketAddr>,
+    ) -> Result<Arc<Context>, Failure> {
+        context::build(&self.core, &self.secrets, config, role, bound)
+    }
+
+    /// Closes the database in good order; what does not close in time is left to its server.
+    pub async fn close(self) {
+        let _ = tokio::time::timeout(CLOSE, self.core.store.db.close()).await;
+    }
+}
+
+/// Opens the store and asks for its time, again and again while the database is merely away.
+async fn wait_for_store(config: &Config, migrates: bool) -> Result<(Store, DatabaseClock), Failure> {
+    let is_new = config.database.sqlite_path().is_some_and(|path| !path.exists());
+    if config.database.is_embedded() {
+        config.make_data().map_err(|error| Failure::new(format!("{}: {error}", config.data.display())))?;
+    }
+    let migrates = config.database.is_embedded() && (migrates || is_new);
+    let mut wait = WAIT.0;
+    loop {
+        let error = match open_store(config, migrates).await {
+            Err(error) if error.passes() => error,
+            done => return Ok(done?),
+        };
+        let cause = error.source().map(ToString::to_string);
+        tracing::warn!(%error, cause, again_in_ms = wait.as_millis() as u64, "waiting for the database");
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(WAIT.1);
+    }
+}
+
+async fn open_store(config: &Config, migrates: bool) -> sendwright_store::Result<(Store, DatabaseClock)> {
+    let db = Db::connect(config.database.url.reveal(), config.database.connections).await?;
+    if migrates {
+        migrate::migrate(&db).await?;
+    }
+    let clock = DatabaseClock::new(db.clone());
+    let store = Store::open(db).await?;
+    clock.sample().await?;
+    Ok((store, clock))
+}
+
+async fn keep_time(clock: DatabaseClock) {
+    loop {
+        tokio::time::sleep(SAMPLE).await;
+        if let Err(error) = clock.sample().await {
+            tracing::warn!(%error, "the database does not tell its time; after 30 s without, nothing is claimed");
+        }
+    }
+}
+
+/// The queue with its other end, and the limiter. Redis need not be there.
+async fn transport(config: &Config) -> Result<(Queue, Receiver, Limiter), Failure> {
+    let Some(redis) = &config.redis else {
+        let (queue, receiver) = Queue::embedded();
+        return Ok((queue, receiver, Limiter::in_process()));
+    };
+    let (url, prefix) = (redis.url.reveal(), &redis.prefix);
+    let bad = |error| Failure::config(vec![format!("REDIS_URL: {error}")]);
+    let queue = Queue::redis(url, prefix).await.map_err(bad)?;
+    Ok((queue, Receiver::redis(url, prefix).map_err(bad)?, Limiter::redis(url, prefix).map_err(bad)?))
+}

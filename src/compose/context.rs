@@ -1,0 +1,96 @@
+//! What a worker works with, from the configuration: where messages go, who writes, what is kept where.
+
+use crate::config::{Config, Role};
+use crate::failure::Failure;
+use sendwright_api::Core;
+use sendwright_worker::ai::{ModelSettings, ModelWriter, OfflineWriter, Permits, Writer};
+use sendwright_worker::channels::mime::Party;
+use sendwright_worker::channels::smtp::Profile as Server;
+use sendwright_worker::context::{Bells, Context, Outlet, Settings};
+use sendwright_worker::life::Life;
+use sendwright_worker::recorder::Recorder;
+use sendwright_worker::scripts::Scripts;
+use sendwright_workflows::signing::Secret;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+/// Builds it; `bound` is where `up` listens.
+pub fn build(
+    core: &Core,
+    secrets: &[Secret],
+    config: &Config,
+    role: Role,
+    bound: Option<SocketAddr>,
+) -> Result<Arc<Context>, Failure> {
+    let is_up = matches!(role, Role::Up { .. });
+    let open_limit = config.worker.open_handovers as usize;
+    let settings = Settings {
+        open_limit,
+        lease: config.worker.lease,
+        journal: config.has_data().then(|| config.data.join("journal")),
+        only_mailbox: role == Role::Up { demo: true },
+        public_url: public_url(config),
+        mailbox_url: bound.filter(|_| is_up).and_then(own_url),
+        ..Settings::new(process_name(), outlet(config, is_up)?, secrets.to_vec())
+    };
+    Ok(Arc::new(Context {
+        store: core.store.clone(),
+        clock: core.clock.clone(),
+        queue: core.queue.clone(),
+        settings,
+        seals: core.seals.clone(),
+        writer: writer(config, is_up)?,
+        writing: Permits::new(config.worker.model_concurrency as usize),
+        open: Arc::new(Semaphore::new(open_limit)),
+        life: Arc::new(Life::new(config.worker.lease)),
+        scripts: Scripts::default(),
+        recorder: Recorder::default(),
+        bells: Bells::default(),
+        under_way: TaskTracker::new(),
+    }))
+}
+
+fn outlet(config: &Config, is_up: bool) -> Result<Outlet, Failure> {
+    let Some(smtp) = &config.smtp else {
+        return Ok(if is_up { Outlet::Mailbox } else { Outlet::None });
+    };
+    let read = smtp.url.reveal().parse::<Server>();
+    let server = read.map_err(|error| Failure::config(vec![format!("SMTP_URL: {error}")]))?;
+    let name = smtp.from.name.clone().unwrap_or_default();
+    Ok(Outlet::Smtp { server, from: Party { name, address: smtp.from.email.as_str().to_owned() } })
+}
+
+/// The model; under `up` without one, the offline writer, whose texts only ever go to the mailbox.
+fn writer(config: &Config, is_up: bool) -> Result<Option<Writer>, Failure> {
+    let Some(model) = &config.model else {
+        return Ok(is_up.then_some(Writer::Offline(OfflineWriter)));
+    };
+    let key = model.api_key.as_ref().map(|key| key.reveal().to_owned());
+    let writer = ModelWriter::new(ModelSettings::new(model.base_url.clone(), key, model.name.clone()))
+        .map_err(|error| Failure::config(vec![error.to_string()]))?;
+    Ok(Some(Writer::Model(Box::new(writer))))
+}
+
+/// The configured address with a slash at its end: links are joined to it.
+fn public_url(config: &Config) -> Option<Url> {
+    let mut url = config.http.public_url.clone()?;
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    Some(url)
+}
+
+/// How the person in front of this machine reaches an `up` on loopback.
+fn own_url(bound: SocketAddr) -> Option<Url> {
+    bound.ip().is_loopback().then(|| Url::parse(&format!("http://{bound}/")).ok()).flatten()
+}
+
+/// Host and process, for people who look at the list of workers.
+fn process_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = host.trim();
+    format!("{}:{}", if host.is_empty() { "localhost" } else { host }, std::process::id())
+}

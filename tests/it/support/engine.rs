@@ -1,0 +1,325 @@
+//! The engine without its loops: the passes of a worker, driven under a clock that moves only when nothing is
+//! runnable, on a database of its own, into the captured mailbox.
+
+use sendwright_queue::Queue;
+use sendwright_store::campaigns::{self, Settings as Campaign};
+use sendwright_store::contacts::{self, Details};
+use sendwright_store::secrets::Seals;
+use sendwright_store::sending_profiles::{self, NewProfile};
+use sendwright_store::{Db, Store, accounts, claims, enrolments, migrate, planning};
+use sendwright_worker::ai::{OfflineWriter, Permits, Writer};
+use sendwright_worker::context::{Bells, Context, Outlet, Settings};
+use sendwright_worker::handlers::{plan, write};
+use sendwright_worker::life::Life;
+use sendwright_worker::recorder::Recorder;
+use sendwright_worker::sender::Sender;
+use sendwright_worker::sweep;
+use sendwright_workflows::address::Email;
+use sendwright_workflows::campaign::{Policy, State};
+use sendwright_workflows::clock::{Clock, Millis};
+use sendwright_workflows::rate_limit::Rates;
+use sendwright_workflows::sequence::Step;
+use sendwright_workflows::signing::Secret;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use super::postgres::Template;
+
+/// Which database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum On {
+    Sqlite,
+    Postgres,
+}
+
+/// Both databases: what holds on one holds on the other.
+pub const BOTH: [On; 2] = [On::Sqlite, On::Postgres];
+
+/// A clock that stands until it is moved.
+pub struct HandClock(AtomicI64);
+
+impl HandClock {
+    pub fn at(now: Millis) -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(now)))
+    }
+
+    pub fn set(&self, now: Millis) {
+        self.0.store(now, Ordering::Relaxed);
+    }
+
+    pub fn read(&self) -> Millis {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> Option<Millis> {
+        Some(self.read())
+    }
+}
+
+/// A store on a fresh, migrated database.
+pub async fn fresh_db(on: On) -> (Db, Option<TempDir>) {
+    match on {
+        On::Sqlite => {
+            let directory = tempfile::tempdir().unwrap();
+            let url = format!("sqlite://{}", directory.path().join("sendwright.db").display());
+            let db = Db::connect(&url, 4).await.unwrap();
+            migrate::migrate(&db).await.unwrap();
+            (db, Some(directory))
+        }
+        On::Postgres => {
+            static MIGRATED: Template = Template::new();
+            let url = MIGRATED.copy(async |url: String| {
+                let db = Db::connect(&url, 1).await.unwrap();
+                migrate::migrate(&db).await.unwrap();
+                db.close().await;
+            });
+            (Db::connect(&url, 8).await.unwrap(), None)
+        }
+    }
+}
+
+/// One worker process's context.
+pub async fn context(db: Db, clock: Arc<dyn Clock>, change: impl FnOnce(&mut Settings)) -> Arc<Context> {
+    let secret = Secret::new([42; 32]);
+    let mut settings = Settings::new("test".into(), Outlet::Mailbox, vec![secret.clone()]);
+    settings.public_url = "http://127.0.0.1:8080/".parse().ok();
+    settings.write_ahead = 60_000;
+    settings.lease = Duration::from_secs(5);
+    change(&mut settings);
+    let ctx = Arc::new(Context {
+        store: Store::open(db).await.unwrap(),
+        clock,
+        queue: Queue::embedded().0,
+        seals: Seals::new(&[secret]),
+        writer: Some(Writer::Offline(OfflineWriter)),
+        writing: Permits::new(4),
+        open: Arc::new(Semaphore::new(settings.open_limit)),
+        life: Arc::new(Life::new(settings.lease)),
+        scripts: Default::default(),
+        recorder: Recorder::default(),
+        bells: Bells::default(),
+        under_way: TaskTracker::new(),
+        settings,
+    });
+    Recorder::start(&ctx);
+    ctx.life.begin(&ctx).await.unwrap();
+    ctx
+}
+
+/// An engine with one account.
+pub struct World {
+    pub ctx: Arc<Context>,
+    pub clock: Arc<HandClock>,
+    pub account: i64,
+    senders: HashMap<i64, Sender>,
+    _directory: Option<TempDir>,
+}
+
+/// A person to enrol.
+pub struct Lead {
+    pub email: String,
+    pub zone: Option<&'static str>,
+}
+
+impl World {
+    pub async fn new(on: On, now: Millis) -> World {
+        let (db, directory) = fresh_db(on).await;
+        let clock = HandClock::at(now);
+        let ctx = context(db, clock.clone(), |_| {}).await;
+        World { clock, ..World::over(ctx, now, directory).await }
+    }
+
+    /// Over a context of the caller's; its own clock only stamps what it inserts.
+    pub async fn over(ctx: Arc<Context>, now: Millis, directory: Option<TempDir>) -> World {
+        let clock = HandClock::at(now);
+        let account = accounts::first_or_only(&ctx.store, now).await.unwrap().unwrap().id;
+        World { ctx, clock, account, senders: HashMap::new(), _directory: directory }
+    }
+
+    /// A sending profile with limits.
+    pub async fn profile(&self, name: &str, rates: &Rates) -> i64 {
+        let id = self.ctx.store.ids.one("sending_profiles").await.unwrap();
+        let new = NewProfile {
+            id,
+            account_id: self.account,
+            name: name.into(),
+            transport: "default".into(),
+            from_email: Some("sender@example.com".into()),
+            per_second: rates.per_second,
+            per_minute: rates.per_minute.map(i64::from),
+            per_day: rates.per_day.map(i64::from),
+            timezone: rates.zone.name().into(),
+            ..NewProfile::default()
+        };
+        let mut tx = self.ctx.store.begin().await.unwrap();
+        sending_profiles::insert(&mut tx, &new, self.clock.read()).await.unwrap();
+        tx.commit().await.unwrap();
+        id
+    }
+
+    /// A running campaign.
+    pub async fn campaign(&self, name: &str, profile: i64, policy: &Policy, steps: &[Step]) -> i64 {
+        let id = self.ctx.store.ids.one("campaigns").await.unwrap();
+        let step_ids = self.ctx.store.ids.take("steps", steps.len()).await.unwrap();
+        let settings = Campaign {
+            external_id: None,
+            name: name.into(),
+            description: None,
+            profile_id: profile,
+            policy: policy.clone(),
+            schedule_at: None,
+        };
+        let mut tx = self.ctx.store.begin().await.unwrap();
+        let of = (self.account, id);
+        campaigns::insert(&mut tx, of, &settings, State::Running, (steps, step_ids), self.clock.read())
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        id
+    }
+
+    /// Enrols people in order; their enrolments' ids come back in that order.
+    pub async fn enrol(&self, campaign: i64, leads: &[Lead]) -> Vec<i64> {
+        let store = &self.ctx.store;
+        let now = self.clock.read();
+        let ids = store.ids.take("contacts", leads.len()).await.unwrap();
+        let enrolment_ids = store.ids.take("enrolments", leads.len()).await.unwrap();
+        let details: Vec<Details> = leads
+            .iter()
+            .map(|lead| {
+                let email = Email::parse(&lead.email).unwrap();
+                Details {
+                    email: Some(email.as_str().into()),
+                    email_key: Some(email.key()),
+                    email_hash: Some(email.hash(store.salt())),
+                    first_name: Some("Ada".into()),
+                    company: Some("Acme".into()),
+                    timezone: lead.zone.map(Into::into),
+                    attributes: "{}".into(),
+                    ..Details::default()
+                }
+            })
+            .collect();
+        let new: Vec<_> = ids.clone().zip(&details).collect();
+        let mut tx = store.begin().await.unwrap();
+        assert_eq!(contacts::insert(&mut tx, self.account, &new, now).await.unwrap().len(), leads.len());
+        let campaign = campaigns::lock(&mut tx, self.account, campaign).await.unwrap().unwrap();
+        let contacts: Vec<i64> = ids.collect();
+        let made = enrolments::enrol(&mut tx, &campaign, &contacts, enrolment_ids, now).await.unwrap();
+        tx.commit().await.unwrap();
+        made.into_iter().map(|(enrolment, _)| enrolment).collect()
+    }
+
+    /// Runs everything that happens up to `until`; the clock moves only when nothing is runnable.
+    pub async fn run_until(&mut self, until: Millis) {
+        loop {
+            while self.step().await {}
+            match self.next_instant().await {
+                Some(next) if next <= until => self.clock.set(next.max(self.clock.read() + 1)),
+                _ => break,
+            }
+        }
+        sweep::pass(&self.ctx, self.clock.read()).await.unwrap();
+    }
+
+    /// What is runnable at this very instant: hand-overs first, then plans and texts, then claims.
+    async fn step(&mut self) -> bool {
+        let now = self.clock.read();
+        let mut did = false;
+        for sender in self.senders.values_mut() {
+            did |= sender.turn(now, false).await.unwrap().did;
+        }
+        self.recorded().await;
+        while plan::pass(&self.ctx, now).await.unwrap() > 0 {
+            did = true;
+        }
+        while write::pass(&self.ctx, now).await.unwrap() > 0 {
+            did = true;
+        }
+        for profile in self.due_profiles(now).await {
+            let ctx = self.ctx.clone();
+            let sender = self.senders.entry(profile).or_insert_with(|| Sender::new(ctx, profile));
+            did |= sender.turn(now, true).await.unwrap().did;
+        }
+        self.recorded().await;
+        did
+    }
+
+    /// Returns when every hand-over that has begun is recorded.
+    pub async fn recorded(&self) {
+        self.ctx.under_way.close();
+        self.ctx.under_way.wait().await;
+        self.ctx.under_way.reopen();
+        self.ctx.recorder.flush().await;
+    }
+
+    async fn due_profiles(&self, now: Millis) -> Vec<i64> {
+        let mut tx = self.ctx.store.read().await.unwrap();
+        claims::profiles_with_due(&mut tx, now)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|(_, profile)| profile)
+            .collect()
+    }
+
+    async fn next_instant(&mut self) -> Option<Millis> {
+        let now = self.clock.read();
+        let mut tx = self.ctx.store.read().await.unwrap();
+        let mut next: Vec<Millis> = planning::next_look(&mut tx).await.unwrap().into_iter().collect();
+        let sql = "SELECT MIN(planned_at) FROM messages WHERE state = 'drafted' AND planned_at > $1";
+        next.extend(self.one(sql, now).await);
+        drop(tx);
+        for sender in self.senders.values_mut() {
+            next.extend(sender.turn(now, true).await.unwrap().next);
+        }
+        next.into_iter().filter(|at| *at > now).min()
+    }
+
+    async fn one(&self, sql: &'static str, now: Millis) -> Option<Millis> {
+        match &self.ctx.store.db {
+            Db::Postgres(pool) => {
+                sqlx::query_as::<_, (Option<i64>,)>(sql).bind(now).fetch_one(pool).await.unwrap().0
+            }
+            Db::Sqlite { read, .. } => {
+                sqlx::query_as::<_, (Option<i64>,)>(sql).bind(now).fetch_one(read).await.unwrap().0
+            }
+        }
+    }
+
+    /// Rows of a query, whatever the database.
+    pub async fn rows<R>(&self, sql: &'static str) -> Vec<R>
+    where
+        R: for<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow>
+            + for<'r> sqlx::FromRow<'r, sqlx::sqlite::SqliteRow>,
+        R: Send + Unpin,
+    {
+        match &self.ctx.store.db {
+            Db::Postgres(pool) => sqlx::query_as::<_, R>(sql).fetch_all(pool).await.unwrap(),
+            Db::Sqlite { read, .. } => sqlx::query_as::<_, R>(sql).fetch_all(read).await.unwrap(),
+        }
+    }
+}
+
+/// A step with a template.
+pub fn step(number: u32, delay: sendwright_workflows::sequence::Delay) -> Step {
+    Step {
+        id: 0,
+        number,
+        name: format!("Step {number}"),
+        channel: Default::default(),
+        subject: Some(format!("Subject {number}")),
+        template: Some("Hi {{first_name}} of {{company_name}}".into()),
+        ai_prompt: None,
+        delay,
+        include_previous_emails: false,
+        active: true,
+    }
+}
