@@ -15,7 +15,8 @@ pub async fn start_scheduled(tx: &mut Tx, now: Millis) -> Result<u64> {
     )
 }
 
-/// Running campaigns that have enrolments in their round and none of them active.
+/// Running campaigns that have enrolments in their round and none of them active. A message that a person
+/// released after the end keeps its campaign running until it is out.
 pub async fn campaigns_through(tx: &mut Tx) -> Result<Vec<i64>> {
     let found = rows!(
         tx,
@@ -25,6 +26,8 @@ pub async fn campaigns_through(tx: &mut Tx) -> Result<Vec<i64>> {
                              AND e.state = 'active')
            AND EXISTS (SELECT 1 FROM enrolments e WHERE e.account_id = c.account_id AND e.campaign_id = c.id
                          AND e.round = c.round)
+           AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.campaign_id = c.id AND m.approved
+                             AND m.state IN ('scheduled', 'writing', 'drafted', 'claimed', 'sending'))
          ORDER BY c.id"
     )?;
     Ok(found.into_iter().map(|r| r.0).collect())
@@ -46,6 +49,11 @@ pub async fn complete(tx: &mut Tx, campaign: i64, event: i64, now: Millis) -> Re
     let active =
         "SELECT id FROM enrolments WHERE campaign_id = $1 AND round = $2 AND state = 'active' LIMIT 1";
     if row!(&mut *tx, (i64,), active, campaign, round)?.is_some() {
+        return Ok(false);
+    }
+    let released = "SELECT id FROM messages WHERE campaign_id = $1 AND approved
+         AND state IN ('scheduled', 'writing', 'drafted', 'claimed', 'sending') LIMIT 1";
+    if row!(&mut *tx, (i64,), released, campaign)?.is_some() {
         return Ok(false);
     }
     execute!(
