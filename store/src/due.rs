@@ -27,7 +27,7 @@ pub async fn campaigns_through(tx: &mut Tx) -> Result<Vec<i64>> {
            AND EXISTS (SELECT 1 FROM enrolments e WHERE e.account_id = c.account_id AND e.campaign_id = c.id
                          AND e.round = c.round)
            AND NOT EXISTS (SELECT 1 FROM messages m JOIN enrolments e ON e.id = m.enrolment_id
-                           WHERE m.campaign_id = c.id AND e.state = 'completed'
+                           WHERE m.account_id = c.account_id AND m.campaign_id = c.id AND e.state = 'completed'
                              AND m.state IN ('scheduled', 'writing', 'drafted', 'claimed', 'sending'))
          ORDER BY c.id"
     )?;
@@ -49,9 +49,9 @@ pub async fn complete(tx: &mut Tx, campaign: i64, event: i64, now: Millis) -> Re
     };
     let open = "SELECT id FROM enrolments WHERE campaign_id = $1 AND round = $2 AND state = 'active'
          UNION ALL SELECT m.id FROM messages m JOIN enrolments e ON e.id = m.enrolment_id
-         WHERE m.campaign_id = $1 AND e.state = 'completed'
+         WHERE m.account_id = $3 AND m.campaign_id = $1 AND e.state = 'completed'
            AND m.state IN ('scheduled', 'writing', 'drafted', 'claimed', 'sending') LIMIT 1";
-    if row!(&mut *tx, (i64,), open, campaign, round)?.is_some() {
+    if row!(&mut *tx, (i64,), open, campaign, round, account)?.is_some() {
         return Ok(false);
     }
     execute!(

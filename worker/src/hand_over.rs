@@ -24,7 +24,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 /// What a message leaves on: one of D, and a connection where the channel has one.
 pub struct Carrier {
@@ -72,6 +72,8 @@ pub struct Departing {
     pub at: Millis,
     /// The sender's list of open hand-overs.
     pub under_way: Arc<Mutex<HashMap<i64, i64>>>,
+    /// The sender's bell.
+    pub bell: Arc<Notify>,
 }
 
 /// Starts a hand-over. It ends with a record, whatever happens to whoever started it.
@@ -88,7 +90,7 @@ pub fn start(ctx: Arc<Context>, departing: Departing) {
 /// The mailbox is a table of ours: the message and its acceptance are one transaction, and nothing can be
 /// uncertain.
 fn into_mailbox(ctx: &Arc<Context>, departing: Departing) {
-    let Departing { message, carrier, attempt, sealed, sender, at, under_way, .. } = departing;
+    let Departing { message, carrier, attempt, sealed, sender, at, under_way, bell, .. } = departing;
     let ctx = ctx.clone();
     ctx.clone().under_way.spawn(async move {
         let said = Said::Accepted { code: 250, reply: "captured in the mailbox".into() };
@@ -104,12 +106,12 @@ fn into_mailbox(ctx: &Arc<Context>, departing: Departing) {
             }
         }
         ended.permit = Some(carrier.into_permit());
-        finish(&ctx, ended, &under_way);
+        finish(&ctx, ended, &under_way, bell);
     });
 }
 
 async fn by_smtp(ctx: Arc<Context>, departing: Departing) {
-    let Departing { message, mut carrier, attempt, sealed, sender, worker, intent_at, at, under_way } =
+    let Departing { message, mut carrier, attempt, sealed, sender, worker, intent_at, at, under_way, bell } =
         departing;
     let segment = ctx.life.journal().and_then(|journal| journal.segment().ok());
     let said = match carrier.line.as_mut() {
@@ -131,7 +133,7 @@ async fn by_smtp(ctx: Arc<Context>, departing: Departing) {
     let mut ended = ended(&ctx, &message, attempt, &sealed.subject, said, now).await;
     ended.permit = Some(carrier.into_permit());
     ended.segment = segment;
-    finish(&ctx, ended, &under_way);
+    finish(&ctx, ended, &under_way, bell);
 }
 
 /// A defect of ours ended the hand-over: one message's trouble and nobody else's.
@@ -144,12 +146,12 @@ fn broke_off(asked: &AtomicBool) -> Said {
     }
 }
 
-fn finish(ctx: &Context, ended: Ended, under_way: &Mutex<HashMap<i64, i64>>) {
+fn finish(ctx: &Context, mut ended: Ended, under_way: &Mutex<HashMap<i64, i64>>, bell: Arc<Notify>) {
     if let Ok(mut open) = under_way.lock() {
         open.remove(&ended.outcome.attempt_id);
     }
+    ended.bell = Some(bell);
     ctx.recorder.record(ended);
-    ctx.bells.mail.notify_one();
 }
 
 /// Directly before the dot: the intent is young by the boot-time clock, the clocks agree, the lease stands,
@@ -247,7 +249,7 @@ pub async fn ended(
         mail: None,
         event_id: 0,
     };
-    Ended { outcome, permit: None, segment: None }
+    Ended { outcome, permit: None, segment: None, bell: None }
 }
 
 async fn not_begun(ctx: &Context, message: &Claimed, attempt: i64, subject: &str, now: Millis) -> Ended {

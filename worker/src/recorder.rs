@@ -7,10 +7,12 @@ use sendwright_store::{Error, Result};
 use sendwright_workflows::address::Email;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 /// Most outcomes of one transaction.
 const GROUP: usize = 256;
+/// Most such transactions at once.
+const AT_ONCE: u32 = 3;
 
 /// The end of one hand-over. Dropping it releases the permit and the journal's segment: only after the commit.
 pub struct Ended {
@@ -20,6 +22,8 @@ pub struct Ended {
     pub permit: Option<OwnedSemaphorePermit>,
     /// Where its dot and reply were noted.
     pub segment: Option<Arc<Segment>>,
+    /// Its sender's bell: a permit is free again.
+    pub bell: Option<Arc<Notify>>,
 }
 
 enum Order {
@@ -59,6 +63,9 @@ impl Recorder {
 }
 
 async fn run(ctx: Arc<Context>, mut orders: mpsc::UnboundedReceiver<Order>) {
+    // SQLite has one writer: there a second transaction would only make the groups smaller.
+    let most = if ctx.store.db.is_postgres() { AT_ONCE } else { 1 };
+    let places = Arc::new(Semaphore::new(most as usize));
     let mut waiting = Vec::with_capacity(GROUP);
     while orders.recv_many(&mut waiting, GROUP).await > 0 {
         let (mut ended, mut flushes) = (Vec::new(), Vec::new());
@@ -68,16 +75,29 @@ async fn run(ctx: Arc<Context>, mut orders: mpsc::UnboundedReceiver<Order>) {
                 Order::Flush(done) => flushes.push(done),
             }
         }
-        if !ended.is_empty() {
-            let mut outcomes: Vec<Outcome> = ended.iter().map(|e| e.outcome.clone()).collect();
-            settle(&ctx, &mut outcomes).await;
-            ring(&ctx, &outcomes);
+        if !ended.is_empty()
+            && let Ok(place) = places.clone().acquire_owned().await
+        {
+            tokio::spawn(record(ctx.clone(), ended, place));
         }
-        drop(ended);
+        if !flushes.is_empty() {
+            drop(places.acquire_many(most).await);
+        }
         for done in flushes {
             let _ = done.send(());
         }
     }
+}
+
+async fn record(ctx: Arc<Context>, mut ended: Vec<Ended>, place: OwnedSemaphorePermit) {
+    let mut outcomes: Vec<Outcome> = ended.iter().map(|e| e.outcome.clone()).collect();
+    settle(&ctx, &mut outcomes).await;
+    ring(&ctx, &outcomes);
+    let bells: Vec<_> = ended.iter_mut().filter_map(|e| e.bell.take()).collect();
+    // Only now are permits free and segments let go: their outcomes are committed.
+    drop(ended);
+    bells.iter().for_each(|bell| bell.notify_one());
+    drop(place);
 }
 
 /// Commits outcomes, however long the database is away: the truth is never discarded. A group that fails for

@@ -16,6 +16,7 @@ use sendwright_workflows::reason::{Cause, Reason};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// How long the intent's transaction may take before its outcome counts as unknown.
 const INTENT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -51,13 +52,14 @@ pub struct Sender {
     seated: Vec<Seated>,
     /// Hand-overs under way: attempt id and the boot instant of its intent.
     under_way: Arc<Mutex<HashMap<i64, i64>>>,
+    bell: Arc<Notify>,
     /// Other profiles have work too: this one takes a quarter of D instead of three.
     pub shares: bool,
 }
 
 impl Sender {
     /// A sender that has not looked yet.
-    pub fn new(ctx: Arc<Context>, profile: i64) -> Self {
+    pub fn new(ctx: Arc<Context>, profile: i64, bell: Arc<Notify>) -> Self {
         let under_way = Arc::default();
         Self {
             ctx,
@@ -67,6 +69,7 @@ impl Sender {
             pool: None,
             seated: Vec::new(),
             under_way,
+            bell,
             shares: false,
         }
     }
@@ -208,7 +211,7 @@ impl Sender {
             Some((_, old)) => old.close().await,
             None => {}
         }
-        let limits = PoolLimits { connections: self.ctx.settings.open_limit, ..PoolLimits::default() };
+        let limits = PoolLimits { connections: self.ctx.settings.connections, ..PoolLimits::default() };
         let pool =
             Pool::new(Dialer::new(server.clone(), self.ctx.settings.timeouts.clone()), limits, random_unit);
         self.pool = Some((to.clone(), pool.clone()));
@@ -311,6 +314,7 @@ impl Sender {
                         intent_at,
                         at,
                         under_way: self.under_way.clone(),
+                        bell: self.bell.clone(),
                     };
                     hand_over::start(self.ctx.clone(), departing);
                 }
