@@ -10,6 +10,7 @@ mod hand_over;
 mod house;
 mod native;
 mod program;
+mod protocol;
 mod servers;
 mod simulate;
 mod simulation;
