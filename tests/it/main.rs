@@ -4,14 +4,18 @@
 
 mod bad_input;
 mod cli;
+mod commands;
 mod config;
 mod external;
 mod hand_over;
 mod house;
 mod native;
 mod program;
+mod roles;
+mod running;
 mod servers;
 mod simulate;
 mod simulation;
 mod support;
 mod unsubscribe;
+mod up;
