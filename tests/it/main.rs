@@ -5,9 +5,11 @@
 mod bad_input;
 mod cli;
 mod config;
+mod explain;
 mod external;
 mod hand_over;
 mod house;
+mod messages;
 mod native;
 mod program;
 mod servers;
