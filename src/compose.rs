@@ -12,6 +12,7 @@ use sendwright_store::clock::DatabaseClock;
 use sendwright_store::secrets::Seals;
 use sendwright_store::{Db, Store, migrate};
 use sendwright_worker::context::Context;
+use sendwright_workflows::enrolment::Means;
 use sendwright_workflows::signing::Secret;
 use std::error::Error;
 use std::future::Future;
@@ -84,7 +85,10 @@ impl Parts {
         };
         let notes = [("model", model), ("transport", transport)];
         let notes = notes.map(|(name, how)| (name.to_owned(), how.to_owned())).to_vec();
+        // Of workers that run elsewhere nothing is known here: they are taken to have what they need.
+        let has_model = !is_up || config.model.is_some() || config.smtp.is_none();
         ApiState::new(self.core.clone(), self.limiter.clone(), &self.secrets, notes)
+            .with_means(Means { model: has_model, transport: true })
     }
 
     /// What a worker's handlers and the scheduler hold; `bound` is where `up` listens.

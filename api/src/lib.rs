@@ -24,3 +24,8 @@ pub use refusal::Refusal;
 pub use router::router;
 pub use state::{ApiState, Core};
 pub use work::{Actor, Once, Work};
+
+/// What the native face shows, for the command line's `--json`.
+pub mod shown {
+    pub use crate::dialects::v1::told::{explanation, lead_explained};
+}

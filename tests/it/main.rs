@@ -4,15 +4,21 @@
 
 mod bad_input;
 mod cli;
+mod commands;
 mod config;
+mod explain;
 mod external;
 mod hand_over;
 mod house;
+mod messages;
 mod native;
 mod program;
 mod protocol;
+mod roles;
+mod running;
 mod servers;
 mod simulate;
 mod simulation;
 mod support;
 mod unsubscribe;
+mod up;

@@ -1,6 +1,7 @@
 //! What several tests stand on: real servers of their own, started at first use, gone with the process.
 
 pub mod api;
+pub mod desk;
 pub mod engine;
 pub mod postgres;
 pub mod protocol;
