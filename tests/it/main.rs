@@ -5,6 +5,7 @@
 mod bad_input;
 mod cli;
 mod config;
+mod console;
 mod explain;
 mod external;
 mod hand_over;
