@@ -292,7 +292,7 @@ pub async fn insert_tests(tx: &mut Tx, shared: &Tests<'_>, tests: &[Test], now: 
         "INSERT INTO messages (id, account_id, kind, campaign_id, round, version, profile_id, enrolment_id,
              contact_id, step_id, step_number, channel, address, address_hash, zone, state, planned_at, decision,
              reasons, created_at, updated_at)
-         SELECT CAST(e.value ->> 0 AS BIGINT), $2, 'test', 0, 0, $3, $4, 0, $5, CAST(e.value ->> 1 AS BIGINT),
+         SELECT CAST(e.value ->> 0 AS BIGINT), $2, 'test', 0, CAST(e.value ->> 0 AS BIGINT), $3, $4, 0, $5, CAST(e.value ->> 1 AS BIGINT),
                 CAST(e.value ->> 2 AS BIGINT), 'email', $6, $7, $8, 'scheduled', $10, $9, '[]', $10, $10
          FROM json_each($1) AS e",
         serde_json::Value::from(rows).to_string(),

@@ -91,7 +91,8 @@ pub async fn released(tx: &mut Tx, campaign: i64, limit: i64) -> Result<Vec<Rele
         Released,
         "SELECT m.enrolment_id, m.address, m.zone, m.step_number, m.planned_at, m.reasons, m.slot
          FROM messages m
-         WHERE m.campaign_id = $1 AND m.state IN ('scheduled', 'writing', 'drafted', 'claimed', 'sending')
+         WHERE m.account_id = (SELECT account_id FROM campaigns WHERE id = $1) AND m.campaign_id = $1
+           AND m.state IN ('scheduled', 'writing', 'drafted', 'claimed', 'sending')
            AND m.approved AND NOT EXISTS (SELECT 1 FROM enrolments e WHERE e.id = m.enrolment_id
                AND e.state = 'active' AND e.settled < m.step_number)
          ORDER BY m.planned_at, m.enrolment_id LIMIT $2",
