@@ -6,6 +6,7 @@ mod bad_input;
 mod cli;
 mod commands;
 mod config;
+mod console;
 mod explain;
 mod external;
 mod hand_over;
