@@ -18,7 +18,7 @@ fn every_bad_variable_is_named_at_once_and_no_value_is_shown() {
         ("SENDWRIGHT_CONCURRENCY", "0"),
         ("SENDWRIGHT_OPEN_HANDOVERS", "-1"),
         ("SENDWRIGHT_MODEL_CONCURRENCY", "1.5"),
-        ("SENDWRIGHT_LEASE_SECONDS", "9"),
+        ("SENDWRIGHT_LEASE_SECONDS", "4"),
         ("SENDWRIGHT_DATABASE_CONNECTIONS", "1"),
         ("SENDWRIGHT_SECRET", "hunter2"),
         ("SENDWRIGHT_LOG_FORMAT", "hunter2"),
@@ -44,7 +44,7 @@ fn a_file_is_heard_below_the_environment_and_its_slips_are_told() {
         let mut command = place.command(&["doctor", "--config", file]);
         Ran::of(command.envs(extra.iter().copied()).output().unwrap())
     };
-    let out = doctor("good.toml", &[("SENDWRIGHT_LEASE_SECONDS", "90")]).ok();
+    let out = doctor("good.toml", &[("SENDWRIGHT_LEASE_SECONDS", "4")]).ok();
     assert!(out.contains("D = 7") && out.contains("after 90 s"), "{out}");
     assert!(place.path().join("elsewhere").exists());
 
