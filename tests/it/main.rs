@@ -10,6 +10,7 @@ mod hand_over;
 mod house;
 mod native;
 mod program;
+mod samples;
 mod servers;
 mod simulate;
 mod simulation;

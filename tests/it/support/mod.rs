@@ -3,6 +3,7 @@
 pub mod api;
 pub mod engine;
 pub mod postgres;
+pub mod process;
 pub mod redis;
 mod server;
 pub mod smtp_server;
