@@ -5,12 +5,14 @@
 mod bad_input;
 mod cli;
 mod config;
+mod crash;
 mod external;
 mod hand_over;
 mod house;
 mod native;
 mod program;
 mod samples;
+mod scale;
 mod servers;
 mod simulate;
 mod simulation;

@@ -6,4 +6,6 @@ pub mod postgres;
 pub mod process;
 pub mod redis;
 mod server;
+pub mod site;
 pub mod smtp_server;
+pub mod witness;

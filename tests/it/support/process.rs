@@ -51,17 +51,6 @@ impl Process {
         self.server.start(command, is_ready).expect("the process starts");
     }
 
-    /// Sets a variable for the next start.
-    pub fn set(&mut self, name: &'static str, value: &str) {
-        self.environment.retain(|(known, _)| *known != name);
-        self.environment.push((name, value.to_owned()));
-    }
-
-    /// Its working directory.
-    pub fn path(&self) -> &Path {
-        self.server.path()
-    }
-
     /// What it has logged since its last start.
     pub fn log(&self) -> String {
         said(&self.server.path().join("log"), self.since)
@@ -78,6 +67,11 @@ impl Process {
     /// Ends it with SIGKILL, wherever it stands.
     pub fn kill(&mut self) {
         self.server.end("KILL");
+    }
+
+    /// Strikes it with SIGKILL and does not wait; [`Process::kill`] sees it off.
+    pub fn strike(&self) {
+        self.server.signal("KILL");
     }
 
     /// Asks it to end and waits until it has.
