@@ -2,14 +2,19 @@
 
 mod account;
 mod api;
+mod backup;
+mod campaign;
 mod doctor;
 pub mod key;
+mod leads;
 mod migrate;
 mod open;
 mod preview;
+mod profile;
 mod read;
 mod scheduler;
 mod simulate;
+mod suppress;
 mod up;
 mod worker;
 
@@ -44,6 +49,11 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Account(command) => account::account(&load(&sources, Role::Command, over)?, command),
         Command::User(command) => account::user(&load(&sources, Role::Command, over)?, command),
         Command::Key(command) => key::run(&load(&sources, Role::Command, over)?, command),
+        Command::Campaign(command) => campaign::run(&load(&sources, Role::Command, over)?, command),
+        Command::Leads(command) => leads::run(&load(&sources, Role::Command, over)?, command),
+        Command::Profile(command) => profile::run(&load(&sources, Role::Command, over)?, command),
+        Command::Suppress(command) => suppress::run(&load(&sources, Role::Command, over)?, command),
+        Command::Backup { file } => backup::run(&load(&sources, Role::Command, over)?, &file),
         _ => Err(Failure::new("this build does not have this command")),
     }
 }

@@ -137,7 +137,8 @@ async fn open_store(config: &Config, migrates: bool) -> sendwright_store::Result
     Ok((store, clock))
 }
 
-async fn keep_time(clock: DatabaseClock) {
+/// Asks the database for its time every few seconds.
+pub async fn keep_time(clock: DatabaseClock) {
     loop {
         tokio::time::sleep(SAMPLE).await;
         if let Err(error) = clock.sample().await {

@@ -48,7 +48,7 @@ fn external() -> Router<ApiState> {
 
 /// The native surface.
 fn native() -> Router<ApiState> {
-    use v1::{campaigns, leads, profiles, suppressions};
+    use v1::{campaigns, leads, messages, profiles, simulation, suppressions};
     Router::new()
         .route("/campaigns", get(campaigns::list).post(campaigns::create))
         .route("/campaigns/{id}", get(campaigns::get).put(campaigns::replace).delete(campaigns::archive))
@@ -56,9 +56,17 @@ fn native() -> Router<ApiState> {
         .route("/campaigns/{id}/resume", post(campaigns::start))
         .route("/campaigns/{id}/pause", post(campaigns::pause))
         .route("/campaigns/{id}/leads", post(campaigns::enrol))
+        .route("/campaigns/{id}/simulation", get(simulation::get))
+        .route("/campaigns/{id}/test", post(messages::test))
         .route("/leads", get(leads::list).post(leads::create))
         .route("/leads/bulk", post(leads::create_many))
         .route("/leads/{id}", get(leads::get).delete(leads::delete))
+        .route("/leads/{id}/explain", get(messages::explain_lead))
+        .route("/messages", get(messages::list))
+        .route("/messages/{id}", get(messages::get))
+        .route("/messages/{id}/explain", get(messages::explain))
+        .route("/messages/{id}/release", post(messages::release))
+        .route("/messages/{id}/cancel", post(messages::cancel))
         .route("/sending-profiles", get(profiles::list).post(profiles::create))
         .route("/sending-profiles/{id}", get(profiles::get))
         .route("/suppressions", get(suppressions::list).post(suppressions::create))

@@ -1,6 +1,6 @@
 //! T1, the claim: the slot transaction of one sending profile (DESIGN, Limits; SEND_PROTOCOL).
 
-use crate::db::{Tx, execute, rows};
+use crate::db::{Tx, execute, row, rows};
 use crate::error::Result;
 use crate::gates;
 use crate::heads::policy_of;
@@ -111,10 +111,11 @@ pub async fn claim(
         let Some(best) = first(&lines, &profile_gate) else { break };
         let line = &mut lines[best];
         let Some(row) = line.rows.pop_front() else { break };
-        if row.crashes > 0 && !done.claim.claimed.is_empty() {
-            break; // A row that may have killed a worker goes alone (SEND_PROTOCOL 15).
-        }
+        // A row that may have killed a worker goes alone: one such row in a worker's hands (SEND_PROTOCOL 15).
         let alone = row.crashes > 0;
+        if alone && (!done.claim.claimed.is_empty() || has_suspect(tx, worker).await?) {
+            continue;
+        }
         let due = Due { planned: row.planned_at, zone: zone_of(&row.zone), quiet: line.policy.quiet_hours };
         let got = seat(
             (&mut profile_gate, rates),
@@ -210,6 +211,12 @@ async fn due(tx: &mut Tx, profile: i64, campaign: i64, now: Millis, most: i64) -
         false => due_sql!(),
     };
     rows!(tx, DueMessage, sql, profile, campaign, now, most)
+}
+
+async fn has_suspect(tx: &mut Tx, worker: i64) -> Result<bool> {
+    let sql = "SELECT id FROM messages WHERE worker_id = $1 AND state IN ('writing', 'claimed', 'sending')
+         AND crashes > 0 LIMIT 1";
+    Ok(row!(tx, (i64,), sql, worker)?.is_some())
 }
 
 fn zone_of(name: &str) -> Tz {

@@ -87,6 +87,16 @@ impl Db {
         })
     }
 
+    /// Copies an SQLite database into a new file, as it was at one instant, while others write. Postgres has its own
+    /// ways: [`Error::Schema`].
+    pub async fn copy_to(&self, file: &Path) -> Result<()> {
+        let Db::Sqlite { read, .. } = self else {
+            return Err(Error::Schema("Postgres is copied by pg_dump".into()));
+        };
+        sqlx::query("VACUUM INTO $1").bind(file.to_string_lossy().into_owned()).execute(read).await?;
+        Ok(())
+    }
+
     /// Whether this is Postgres: several processes, advisory locks, row locks.
     pub fn is_postgres(&self) -> bool {
         matches!(self, Db::Postgres(_))

@@ -15,7 +15,8 @@ pub async fn start_scheduled(tx: &mut Tx, now: Millis) -> Result<u64> {
     )
 }
 
-/// Running campaigns that have enrolments in their round and none of them active.
+/// Running campaigns that have enrolments in their round and none of them active. What was released by hand,
+/// or proven unsent, keeps a campaign running until it is settled.
 pub async fn campaigns_through(tx: &mut Tx) -> Result<Vec<i64>> {
     let found = rows!(
         tx,
@@ -25,6 +26,9 @@ pub async fn campaigns_through(tx: &mut Tx) -> Result<Vec<i64>> {
                              AND e.state = 'active')
            AND EXISTS (SELECT 1 FROM enrolments e WHERE e.account_id = c.account_id AND e.campaign_id = c.id
                          AND e.round = c.round)
+           AND NOT EXISTS (SELECT 1 FROM messages m JOIN enrolments e ON e.id = m.enrolment_id
+                           WHERE m.account_id = c.account_id AND m.campaign_id = c.id AND e.state = 'completed'
+                             AND m.state IN ('scheduled', 'writing', 'drafted', 'claimed', 'sending'))
          ORDER BY c.id"
     )?;
     Ok(found.into_iter().map(|r| r.0).collect())
@@ -43,9 +47,11 @@ pub async fn complete(tx: &mut Tx, campaign: i64, event: i64, now: Millis) -> Re
     let Some((account, round, told)) = row!(&mut *tx, (i64, i64, i64), sql, campaign)? else {
         return Ok(false);
     };
-    let active =
-        "SELECT id FROM enrolments WHERE campaign_id = $1 AND round = $2 AND state = 'active' LIMIT 1";
-    if row!(&mut *tx, (i64,), active, campaign, round)?.is_some() {
+    let open = "SELECT id FROM enrolments WHERE campaign_id = $1 AND round = $2 AND state = 'active'
+         UNION ALL SELECT m.id FROM messages m JOIN enrolments e ON e.id = m.enrolment_id
+         WHERE m.account_id = $3 AND m.campaign_id = $1 AND e.state = 'completed'
+           AND m.state IN ('scheduled', 'writing', 'drafted', 'claimed', 'sending') LIMIT 1";
+    if row!(&mut *tx, (i64,), open, campaign, round, account)?.is_some() {
         return Ok(false);
     }
     execute!(

@@ -53,6 +53,15 @@ pub async fn head(tx: &mut Tx, campaign: i64) -> Result<Option<Head>> {
     found.map(head_of).transpose()
 }
 
+/// The same, and no edit, pause or completion of it commits before this transaction ends. On SQLite the
+/// IMMEDIATE transaction sees to that.
+pub async fn hold(tx: &mut Tx, campaign: i64) -> Result<Option<Head>> {
+    if tx.is_postgres() {
+        row!(&mut *tx, (i64,), "SELECT id FROM campaigns WHERE id = $1 FOR SHARE", campaign)?;
+    }
+    head(tx, campaign).await
+}
+
 fn head_of(row: HeadRow) -> Result<Head> {
     Ok(Head {
         policy: policy_of(row.id, &row.policy)?,

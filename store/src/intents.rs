@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::gates;
 use crate::heads::policy_of;
 use sendwright_workflows::campaign::Policy;
-use sendwright_workflows::clock::Millis;
+use sendwright_workflows::clock::{Clock, Millis};
 use sendwright_workflows::quiet_hours::W;
 use sendwright_workflows::rate_limit::{Rates, give_back, slot_millis};
 use sendwright_workflows::reason::{Cause, Owner, Reason};
@@ -51,31 +51,42 @@ struct View {
 
 /// Commits to hand over: `rows` are claimed messages of one account with the attempt id each will have. Takes
 /// the account's barrier shared as its first statement, re-reads everything that may forbid, and marks those
-/// that may go `sending`. Nothing has been handed over until the caller commits.
+/// that may go `sending`. Nothing has been handed over until the caller commits. The intent's instant comes
+/// back with the verdicts: it is read behind the barrier, however long that took, since limits and quiet hours
+/// are promised at that instant.
 pub async fn intend(
     tx: &mut Tx,
     account: i64,
     worker: i64,
     rows: &[(&Claimed, i64)],
-    now: Millis,
-) -> Result<Vec<Verdict>> {
+    clock: &dyn Clock,
+) -> Result<(Millis, Vec<Verdict>)> {
     tx.barrier(account, false).await?;
+    let Some(now) = clock.now() else {
+        let back = Verdict::Back { state: "drafted", reason: Reason::Late { cause: Cause::Outage } };
+        return Ok((0, vec![back; rows.len()]));
+    };
     let views = views(tx, rows).await?;
     let mut verdicts = Vec::with_capacity(rows.len());
     for (claimed, _) in rows {
         let view = views.iter().find(|v| v.id == claimed.id);
         verdicts.push(view.map_or(Ok(Verdict::Lost), |v| judge(v, claimed, worker, now))?);
     }
-    let going: Vec<_> = rows
+    let going: Vec<Value> = rows
         .iter()
         .zip(&verdicts)
         .filter(|(_, verdict)| **verdict == Verdict::Go)
         .map(|((c, attempt), _)| json!([attempt, c.id, c.fence, c.slot]))
         .collect();
     if !going.is_empty() {
-        mark(tx, account, worker, &Value::from(going).to_string(), now).await?;
+        let marked = mark(tx, account, worker, going, now).await?;
+        for ((claimed, _), verdict) in rows.iter().zip(&mut verdicts) {
+            if *verdict == Verdict::Go && !marked.contains(&claimed.id) {
+                *verdict = Verdict::Lost; // Given up by others since it was read.
+            }
+        }
     }
-    Ok(verdicts)
+    Ok((now, verdicts))
 }
 
 async fn views(tx: &mut Tx, claimed: &[(&Claimed, i64)]) -> Result<Vec<View>> {
@@ -134,9 +145,9 @@ fn judge_step(view: &View, claimed: &Claimed, now: Millis) -> Result<Option<Verd
     if view.contact_state.as_deref() != Some("active") {
         return back("cancelled", Reason::ContactDeleted);
     }
-    // A message that a person released goes out even where its enrolment has gone on or is through.
-    let through = view.approved && view.enrolment_state.as_deref() == Some("completed");
-    if view.enrolment_state.as_deref() != Some("active") && !through {
+    // A message that was uncertain, and was released or proven unsent, goes out even where its enrolment is
+    // through since.
+    if !matches!(view.enrolment_state.as_deref(), Some("active" | "completed")) {
         return back("cancelled", Reason::Cancelled);
     }
     if view.campaign_version != Some(view.version) {
@@ -159,28 +170,33 @@ fn judge_step(view: &View, claimed: &Claimed, now: Millis) -> Result<Option<Verd
     }
 }
 
-async fn mark(tx: &mut Tx, account: i64, worker: i64, rows: &str, now: Millis) -> Result<()> {
-    execute!(
+/// Marks rows `sending` and opens their attempts; answers which were still claimed under their fence.
+async fn mark(tx: &mut Tx, account: i64, worker: i64, mut rows: Vec<Value>, now: Millis) -> Result<Vec<i64>> {
+    let marked = rows!(
         &mut *tx,
+        (i64,),
         "UPDATE messages SET state = 'sending', attempts = attempts + 1, updated_at = $2
          FROM json_each($1) AS e
          WHERE messages.id = CAST(e.value ->> 1 AS BIGINT) AND messages.state = 'claimed'
-           AND messages.fence = CAST(e.value ->> 2 AS BIGINT)",
-        rows,
+           AND messages.fence = CAST(e.value ->> 2 AS BIGINT)
+         RETURNING messages.id",
+        Value::from(rows.clone()).to_string(),
         now
     )?;
+    let marked: Vec<i64> = marked.into_iter().map(|r| r.0).collect();
+    rows.retain(|row| row[1].as_i64().is_some_and(|id| marked.contains(&id)));
     execute!(
         tx,
         "INSERT INTO attempts (id, account_id, message_id, worker_id, fence, slot, state, intent_at)
          SELECT CAST(e.value ->> 0 AS BIGINT), $2, CAST(e.value ->> 1 AS BIGINT), $3,
                 CAST(e.value ->> 2 AS BIGINT), CAST(e.value ->> 3 AS BIGINT), 'sending', $4
          FROM json_each($1) AS e",
-        rows,
+        Value::from(rows).to_string(),
         account,
         worker,
         now
     )?;
-    Ok(())
+    Ok(marked)
 }
 
 /// Gives claimed rows back: their state and reason are written, their count returns to the profile's limits.

@@ -40,7 +40,10 @@ pub async fn map(tx: &mut Tx, campaign: i64, now: Millis) -> Result<bool> {
         "UPDATE enrolments SET next_run_at = $2, version = $3, updated_at = $2
          WHERE campaign_id = $1 AND state = 'active' AND version < $3 AND NOT EXISTS (
              SELECT 1 FROM messages m WHERE m.enrolment_id = enrolments.id AND m.version = $3
-               AND m.state IN ('scheduled', 'writing', 'drafted', 'held', 'claimed', 'sending'))",
+               AND m.state IN ('scheduled', 'writing', 'drafted', 'held', 'claimed', 'sending'))
+           -- Whose step is uncertain, and who is to wait for a person, still does.
+           AND NOT EXISTS (SELECT 1 FROM messages u WHERE u.enrolment_id = enrolments.id
+               AND u.state = 'uncertain' AND u.step_number > enrolments.settled)",
         campaign,
         now,
         version
@@ -72,9 +75,9 @@ async fn discard(tx: &mut Tx, campaign: i64, version: i64, now: Millis) -> Resul
     )?;
     execute!(
         &mut *tx,
-        "UPDATE messages SET version = $3, step_id = s.id, state = 'scheduled', updated_at = $4,
-             reasons = '[{\"code\":\"edited\"}]'
-         FROM steps s
+        "UPDATE messages SET version = $3, step_id = s.id, profile_id = c.profile_id, state = 'scheduled',
+             updated_at = $4, reasons = '[{\"code\":\"edited\"}]'
+         FROM steps s JOIN campaigns c ON c.id = s.campaign_id
          WHERE s.campaign_id = $2 AND s.version = $3 AND s.step_number = messages.step_number AND s.active
            AND messages.id IN (SELECT CAST(e.value ->> 0 AS BIGINT) FROM json_each($1) AS e)",
         &ids,

@@ -5,6 +5,7 @@ use crate::db::{Tx, execute, row, rows};
 use crate::error::Result;
 use crate::events::{self, NewEvent};
 use crate::planning::{Advance, advance};
+use crate::recovery::POISON;
 use sendwright_workflows::clock::{Micros, Millis};
 use sendwright_workflows::reason::Reason;
 use serde_json::{Value, json};
@@ -53,6 +54,8 @@ pub struct Outcome {
     pub reply: Option<u16>,
     pub detail: Option<String>,
     pub at: Millis,
+    /// The worker died with it: an outcome that recovery found.
+    pub crashed: bool,
     /// Where the enrolment goes when this step is settled.
     pub then: Option<Advance>,
     /// The suppression's row and the address as people may see it, where the address itself is bad.
@@ -76,6 +79,7 @@ pub struct Mail {
 pub async fn settle(tx: &mut Tx, outcomes: &[Outcome]) -> Result<()> {
     let Some(last) = outcomes.last() else { return Ok(()) };
     let now = last.at;
+    lock(tx, outcomes).await?;
     close_attempts(tx, outcomes).await?;
     let accepted: Vec<_> = outcomes.iter().filter(|o| o.end == End::Accepted).collect();
     let taken = accept(tx, &accepted, now).await?;
@@ -91,6 +95,18 @@ pub async fn settle(tx: &mut Tx, outcomes: &[Outcome]) -> Result<()> {
     advance(tx, &advances, false, now).await?;
     suppress_bounced(tx, &moved).await?;
     keep_mail(tx, &moved).await
+}
+
+/// Holds the messages, in the order of their ids: an intent whose COMMIT had no answer is over by then, and its
+/// attempt is seen if it stands.
+async fn lock(tx: &mut Tx, outcomes: &[Outcome]) -> Result<()> {
+    if tx.is_postgres() {
+        let ids = Value::from(outcomes.iter().map(|o| json!([o.message_id])).collect::<Vec<_>>()).to_string();
+        let sql = "SELECT id FROM messages WHERE id IN (SELECT CAST(e.value ->> 0 AS BIGINT) FROM json_each($1) AS e)
+             ORDER BY id FOR UPDATE";
+        rows!(tx, (i64,), sql, ids)?;
+    }
+    Ok(())
 }
 
 /// Whether the step is settled by this end: sent, or given up.
@@ -119,8 +135,8 @@ fn attempt_state(end: &End) -> &'static str {
     match end {
         End::Accepted => "accepted",
         End::Retry { reason: Reason::NotStarted, .. } => "not_started",
+        End::Retry { reason: Reason::Uncertain, .. } | End::Unknown => "uncertain",
         End::Retry { .. } | End::Failed { .. } => "refused",
-        End::Unknown => "uncertain",
     }
 }
 
@@ -128,17 +144,16 @@ async fn accept(tx: &mut Tx, outcomes: &[&Outcome], now: Millis) -> Result<Vec<i
     if outcomes.is_empty() {
         return Ok(Vec::new());
     }
-    let rows: Vec<_> = outcomes.iter().map(|o| json!([o.message_id, o.fence, o.at])).collect();
-    // Late proof resolves an uncertain message, or one that was put back or parked after its worker's death.
+    let rows: Vec<_> = outcomes.iter().map(|o| json!([o.message_id, o.at, o.slot])).collect();
+    // Proof is proof, whichever attempt it is of and wherever the message has gone since: nothing is sent again.
     let taken = rows!(
         tx,
         (i64,),
-        "UPDATE messages SET state = 'accepted', accepted_at = CAST(e.value ->> 2 AS BIGINT), worker_id = NULL,
-             updated_at = $2
+        "UPDATE messages SET state = 'accepted', accepted_at = CAST(e.value ->> 1 AS BIGINT),
+             slot = CAST(e.value ->> 2 AS BIGINT), worker_id = NULL, crashes = 0, updated_at = $2
          FROM json_each($1) AS e
          WHERE messages.id = CAST(e.value ->> 0 AS BIGINT)
-           AND ((messages.state = 'sending' AND messages.fence = CAST(e.value ->> 1 AS BIGINT))
-                OR messages.state IN ('uncertain', 'drafted', 'held', 'claimed', 'scheduled', 'cancelled', 'failed'))
+           AND messages.state NOT IN ('accepted', 'delivered', 'bounced', 'complained')
          RETURNING messages.id",
         Value::from(rows).to_string(),
         now
@@ -146,23 +161,73 @@ async fn accept(tx: &mut Tx, outcomes: &[&Outcome], now: Millis) -> Result<Vec<i
     Ok(taken.into_iter().map(|r| r.0).collect())
 }
 
+/// What is stored of a message that an outcome is about.
+#[derive(sqlx::FromRow)]
+struct Stored {
+    state: String,
+    reasons: String,
+    crashes: i64,
+    campaign_id: i64,
+    overtaken: bool,
+}
+
 /// Writes a message's state after anything but an acceptance. `false`: another attempt counts by now.
 async fn follow(tx: &mut Tx, outcome: &Outcome) -> Result<bool> {
-    let (state, planned, reason) = match &outcome.end {
+    let Some(stored) = stored(tx, outcome.message_id).await? else { return Ok(false) };
+    let (state, planned, reason) = next(outcome, &stored);
+    // What is no proof of acceptance follows only from `sending`, or settles what was thought uncertain.
+    let from_uncertain = u8::from(outcome.end != End::Unknown);
+    let crashes = if outcome.crashed { stored.crashes } else { 0 };
+    let done = execute!(
+        &mut *tx,
+        "UPDATE messages SET state = $3, planned_at = COALESCE($4, planned_at), reasons = $5, worker_id = NULL,
+             slot = CASE WHEN $3 = 'drafted' THEN NULL ELSE slot END, crashes = $6, updated_at = $7
+         WHERE id = $1 AND fence = $2 AND (state IN ('sending', 'claimed') OR (state = 'uncertain' AND $8 = 1))",
+        outcome.message_id,
+        outcome.fence,
+        state,
+        planned,
+        with_reasons(&stored.reasons, vec![reason]),
+        crashes,
+        outcome.at,
+        i64::from(from_uncertain)
+    )?;
+    if done == 1 && stored.state == "uncertain" && state == "drafted" {
+        reopen(tx, stored.campaign_id, outcome.at).await?;
+    }
+    Ok(done == 1)
+}
+
+async fn stored(tx: &mut Tx, message: i64) -> Result<Option<Stored>> {
+    row!(
+        tx,
+        Stored,
+        "SELECT m.state, m.reasons, m.crashes, m.campaign_id,
+                m.state = 'uncertain' AND EXISTS (
+                    SELECT 1 FROM messages l WHERE l.enrolment_id = m.enrolment_id AND l.enrolment_id > 0
+                       AND l.step_number > m.step_number AND l.attempts > 0) AS overtaken
+         FROM messages m WHERE m.id = $1",
+        message
+    )
+}
+
+/// The state that follows, when it is due again, and why.
+fn next(outcome: &Outcome, stored: &Stored) -> (&'static str, Option<Millis>, Reason) {
+    match &outcome.end {
+        End::Retry { .. } if stored.overtaken => ("cancelled", None, Reason::Overtaken),
+        End::Retry { .. } if outcome.crashed && stored.crashes >= POISON => ("held", None, Reason::Poison),
         End::Retry { at, reason } => ("drafted", Some(*at), reason.clone()),
         End::Failed { reason, bounced: true } => ("bounced", None, reason.clone()),
         End::Failed { reason, bounced: false } => ("failed", None, reason.clone()),
         End::Unknown | End::Accepted => ("uncertain", None, Reason::Uncertain),
-    };
-    let stored = row!(&mut *tx, (String,), "SELECT reasons FROM messages WHERE id = $1", outcome.message_id)?;
-    let reasons = with_reasons(&stored.map(|r| r.0).unwrap_or_default(), vec![reason]);
-    // What is not a proof of acceptance follows only from `sending`, or settles what was thought uncertain.
-    let sql = "UPDATE messages SET state = $3, planned_at = COALESCE($4, planned_at), reasons = $5,
-             worker_id = NULL, slot = CASE WHEN $3 = 'drafted' THEN NULL ELSE slot END, updated_at = $6
-         WHERE id = $1 AND fence = $2 AND state IN ('sending', 'claimed', 'uncertain')";
-    let (id, fence) = (outcome.message_id, outcome.fence);
-    let done = execute!(&mut *tx, sql, id, fence, state, planned, reasons, outcome.at)?;
-    Ok(done == 1)
+    }
+}
+
+/// Something is to be sent in a campaign that was through: it runs until that is settled.
+async fn reopen(tx: &mut Tx, campaign: i64, now: Millis) -> Result<()> {
+    let sql = "UPDATE campaigns SET state = 'running', updated_at = $2 WHERE id = $1 AND state = 'completed'";
+    execute!(tx, sql, campaign, now)?;
+    Ok(())
 }
 
 fn event_of(outcome: &Outcome) -> Option<NewEvent> {
@@ -170,7 +235,7 @@ fn event_of(outcome: &Outcome) -> Option<NewEvent> {
         End::Accepted => "email.sent",
         End::Failed { bounced: true, .. } => "email.bounced",
         End::Failed { .. } => "email.failed",
-        End::Unknown => "message.uncertain",
+        End::Unknown | End::Retry { reason: Reason::Uncertain, .. } => "message.uncertain",
         End::Retry { .. } => return None,
     };
     let data = json!({

@@ -110,16 +110,16 @@ pub async fn contact(tx: &mut Tx, account: i64, id: i64) -> Result<Option<DueEnr
 }
 
 /// Steps a person got in this round under an older version, as (contact, message, step id).
-pub async fn got(tx: &mut Tx, head: &Head, contacts: &[i64]) -> Result<Vec<(i64, i64, i64)>> {
+pub async fn got(tx: &mut Tx, head: &Head, enrolments: &[i64]) -> Result<Vec<(i64, i64, i64)>> {
     rows!(
         tx,
         (i64, i64, i64),
         "SELECT m.contact_id, m.id, m.step_id
          FROM json_each($1) AS e
-         JOIN messages m ON m.contact_id = CAST(e.value ->> 0 AS BIGINT)
+         JOIN messages m ON m.enrolment_id = CAST(e.value ->> 0 AS BIGINT)
          WHERE m.campaign_id = $2 AND m.round = $3 AND m.version < $4 AND m.kind = 'step'
            AND m.state IN ('accepted', 'delivered', 'bounced', 'complained', 'uncertain')",
-        Value::from(contacts.iter().map(|c| json!([c])).collect::<Vec<_>>()).to_string(),
+        Value::from(enrolments.iter().map(|id| json!([id])).collect::<Vec<_>>()).to_string(),
         head.id,
         head.round,
         head.version
@@ -248,7 +248,8 @@ async fn insert_drafts(
 }
 
 /// Moves enrolments on. A row that was ended meanwhile stays ended, and one that settled this step already
-/// (an uncertain one, released by hand) stays where it is; `replan` moves rows within their step too.
+/// (an uncertain one, released by hand) stays where it is; `replan` moves rows within their step too. Where the
+/// steps were edited since this was reckoned, the planner looks again at once: there may be more to come.
 pub async fn advance(tx: &mut Tx, advances: &[Advance], replan: bool, now: Millis) -> Result<()> {
     if advances.is_empty() {
         return Ok(());
@@ -259,11 +260,17 @@ pub async fn advance(tx: &mut Tx, advances: &[Advance], replan: bool, now: Milli
         .collect();
     execute!(
         tx,
-        "UPDATE enrolments SET state = e.value ->> 1, reason = e.value ->> 2,
+        "UPDATE enrolments SET reason = e.value ->> 2,
+             state = CASE WHEN e.value ->> 1 = 'completed' AND c.version > CAST(e.value ->> 6 AS BIGINT)
+                          THEN 'active' ELSE e.value ->> 1 END,
              settled = CAST(e.value ->> 3 AS BIGINT), base_at = CAST(e.value ->> 4 AS BIGINT),
-             next_run_at = CAST(e.value ->> 5 AS BIGINT), version = CAST(e.value ->> 6 AS BIGINT), updated_at = $3
-         FROM json_each($1) AS e
+             next_run_at = CASE WHEN e.value ->> 1 IN ('active', 'completed')
+                                     AND c.version > CAST(e.value ->> 6 AS BIGINT)
+                                THEN $3 ELSE CAST(e.value ->> 5 AS BIGINT) END,
+             version = CAST(e.value ->> 6 AS BIGINT), updated_at = $3
+         FROM json_each($1) AS e, campaigns c
          WHERE enrolments.id = CAST(e.value ->> 0 AS BIGINT) AND enrolments.state = 'active'
+           AND c.id = enrolments.campaign_id
            AND (enrolments.settled < CAST(e.value ->> 3 AS BIGINT) OR $2)",
         Value::from(rows).to_string(),
         replan,

@@ -1,11 +1,12 @@
 //! Rows that a dead worker had in hand, and attempts whose end a journal knows (SEND_PROTOCOL 9, 10, 15).
 
+use crate::claims::with_reasons;
 use crate::db::{Tx, execute, rows};
 use crate::error::Result;
 use crate::gates;
 use sendwright_workflows::clock::Millis;
 use sendwright_workflows::rate_limit::{Rates, give_back};
-use sendwright_workflows::reason::Owner;
+use sendwright_workflows::reason::{Owner, Reason};
 use serde_json::{Value, json};
 
 /// An attempt that is open, with what its outcome needs.
@@ -16,6 +17,7 @@ pub struct OpenAttempt {
     pub message_id: i64,
     pub account_id: i64,
     pub campaign_id: i64,
+    pub profile_id: i64,
     pub kind: String,
     pub contact_id: i64,
     pub enrolment_id: i64,
@@ -36,7 +38,7 @@ pub struct OpenAttempt {
 
 macro_rules! open_sql {
     () => {
-        "SELECT a.id AS attempt_id, m.id AS message_id, m.account_id, m.campaign_id, m.kind, m.contact_id,
+        "SELECT a.id AS attempt_id, m.id AS message_id, m.account_id, m.campaign_id, m.profile_id, m.kind, m.contact_id,
             m.enrolment_id, m.step_number, m.version, a.fence, a.slot, m.zone, m.address, m.address_hash,
             d.subject, m.planned_at, m.attempts, m.created_at, a.state AS attempt_state, a.worker_id
          FROM attempts a JOIN messages m ON m.id = a.message_id LEFT JOIN drafts d ON d.message_id = m.id"
@@ -49,6 +51,25 @@ pub async fn open_attempts(tx: &mut Tx, worker: i64) -> Result<Vec<OpenAttempt>>
     rows!(tx, OpenAttempt, SQL, worker)
 }
 
+/// A worker's attempts that were given up as uncertain: its journal may know more of them.
+pub async fn uncertain_attempts(tx: &mut Tx, worker: i64) -> Result<Vec<OpenAttempt>> {
+    const SQL: &str = concat!(
+        open_sql!(),
+        " WHERE m.state = 'uncertain' AND a.worker_id = $1 AND a.state = 'uncertain' ORDER BY a.id"
+    );
+    rows!(tx, OpenAttempt, SQL, worker)
+}
+
+/// Attempts of a worker that lives and began them before this instant: none takes so long, their hand-overs
+/// ended without a word.
+pub async fn forgotten_attempts(tx: &mut Tx, worker: i64, before: Millis) -> Result<Vec<OpenAttempt>> {
+    const SQL: &str = concat!(
+        open_sql!(),
+        " WHERE a.worker_id = $1 AND a.state = 'sending' AND a.intent_at < $2 ORDER BY a.id"
+    );
+    rows!(tx, OpenAttempt, SQL, worker, before)
+}
+
 /// Attempts by id, whatever their state.
 pub async fn attempts(tx: &mut Tx, ids: &[i64]) -> Result<Vec<OpenAttempt>> {
     const SQL: &str = concat!(
@@ -59,41 +80,118 @@ pub async fn attempts(tx: &mut Tx, ids: &[i64]) -> Result<Vec<OpenAttempt>> {
     rows!(tx, OpenAttempt, SQL, ids)
 }
 
-/// Puts back what a dead worker had claimed or was having written. A row that was alone in the worker's hands
-/// is suspected of having killed it; two such deaths park it.
-pub async fn release_claims(tx: &mut Tx, worker: i64, now: Millis) -> Result<usize> {
-    let slots = rows!(
-        &mut *tx,
-        (i64, i64, String),
-        "SELECT m.profile_id, m.slot, p.timezone FROM messages m JOIN sending_profiles p ON p.id = m.profile_id
-         WHERE m.worker_id = $1 AND m.state = 'claimed' AND m.slot IS NOT NULL ORDER BY m.profile_id",
-        worker
-    )?;
-    for group in slots.chunk_by(|a, b| a.0 == b.0) {
-        let mut gate = gates::lock(tx, Owner::Profile, group[0].0).await?;
-        let rates = Rates { zone: group[0].2.parse().unwrap_or_default(), ..Rates::default() };
-        group.iter().for_each(|(_, slot, _)| give_back(&mut gate, &rates, *slot));
-        gates::save(tx, Owner::Profile, group[0].0, &gate).await?;
-    }
+/// A message that died with its worker so often is held: the first death makes it a suspect, and it is claimed
+/// alone from then on (SEND_PROTOCOL 15); a first death alone, or one as the only suspect, counts as one of two.
+pub const POISON: i64 = 3;
+
+/// Marks what a worker that has just died had in hand. Call it once, with the row that says it is dead.
+pub async fn suspect(tx: &mut Tx, worker: i64) -> Result<()> {
     let held = rows!(
         &mut *tx,
-        (i64,),
-        "SELECT COUNT(*) FROM messages WHERE worker_id = $1 AND state IN ('writing', 'claimed', 'sending')",
+        (i64, i64),
+        "SELECT id, crashes FROM messages WHERE worker_id = $1 AND state IN ('writing', 'claimed', 'sending')
+         ORDER BY id",
         worker
     )?;
-    let alone = held.first().is_some_and(|h| h.0 == 1);
+    let suspects: Vec<_> = held.iter().copied().filter(|row| row.1 > 0).collect();
+    let culprit = match (&held[..], &suspects[..]) {
+        ([only], _) | (_, [only]) => Some(only.0),
+        _ => None,
+    };
+    let marks: Vec<_> = held
+        .iter()
+        .map(|&(id, crashes)| match culprit == Some(id) {
+            true => json!([id, crashes.max(1) + 1]),
+            false => json!([id, crashes.max(1)]),
+        })
+        .collect();
+    execute!(
+        tx,
+        "UPDATE messages SET crashes = CAST(e.value ->> 1 AS BIGINT) FROM json_each($1) AS e
+         WHERE messages.id = CAST(e.value ->> 0 AS BIGINT)",
+        Value::from(marks).to_string()
+    )?;
+    Ok(())
+}
+
+#[derive(sqlx::FromRow)]
+struct InHand {
+    id: i64,
+    profile_id: i64,
+    timezone: String,
+    state: String,
+    slot: Option<i64>,
+    crashes: i64,
+    reasons: String,
+}
+
+/// Puts back what a worker has claimed, or is having written, since before these instants; all of it where
+/// it is dead. Whoever still holds such a row finds its claim lost. Answers how many.
+pub async fn release(
+    tx: &mut Tx,
+    worker: i64,
+    claimed: Millis,
+    writing: Millis,
+    now: Millis,
+) -> Result<usize> {
+    let found = in_hand(tx, worker, claimed, writing, false).await?;
+    if found.is_empty() {
+        return Ok(0);
+    }
+    let mut profiles: Vec<(i64, String)> = found.into_iter().map(|r| (r.profile_id, r.timezone)).collect();
+    profiles.dedup();
+    let mut gates = Vec::with_capacity(profiles.len());
+    for (profile, zone) in profiles {
+        let rates = Rates { zone: zone.parse().unwrap_or_default(), ..Rates::default() };
+        gates.push((profile, rates, gates::lock(tx, Owner::Profile, profile).await?));
+    }
+    let mut changes = Vec::new();
+    for row in in_hand(tx, worker, claimed, writing, true).await? {
+        let Some((_, rates, gate)) = gates.iter_mut().find(|g| g.0 == row.profile_id) else { continue };
+        if let Some(slot) = row.slot.filter(|_| row.state == "claimed") {
+            give_back(gate, rates, slot);
+        }
+        changes.push(match (row.crashes >= POISON, row.state.as_str()) {
+            (true, _) => json!([row.id, "held", with_reasons(&row.reasons, vec![Reason::Poison])]),
+            (false, "writing") => json!([row.id, "scheduled", row.reasons]),
+            (false, _) => json!([row.id, "drafted", row.reasons]),
+        });
+    }
+    for (profile, _, gate) in &gates {
+        gates::save(tx, Owner::Profile, *profile, gate).await?;
+    }
     let done = execute!(
         tx,
-        "UPDATE messages SET
-             crashes = CASE WHEN $2 THEN crashes + 1 WHEN crashes = 0 THEN 1 ELSE crashes END,
-             state = CASE WHEN state = 'writing' THEN 'scheduled' WHEN $2 AND crashes >= 2 THEN 'held'
-                          ELSE 'drafted' END,
-             reasons = CASE WHEN $2 AND crashes >= 2 THEN '[{\"code\":\"poison\"}]' ELSE reasons END,
-             worker_id = NULL, slot = NULL, updated_at = $3
-         WHERE worker_id = $1 AND state IN ('writing', 'claimed')",
-        worker,
-        alone,
+        "UPDATE messages SET state = e.value ->> 1, reasons = e.value ->> 2, worker_id = NULL, slot = NULL,
+             updated_at = $2
+         FROM json_each($1) AS e WHERE messages.id = CAST(e.value ->> 0 AS BIGINT)",
+        Value::from(changes).to_string(),
         now
     )?;
     Ok(done as usize)
+}
+
+async fn in_hand(
+    tx: &mut Tx,
+    worker: i64,
+    claimed: Millis,
+    writing: Millis,
+    lock: bool,
+) -> Result<Vec<InHand>> {
+    macro_rules! sql {
+        ($lock:literal) => {
+            concat!(
+                "SELECT m.id, m.profile_id, p.timezone, m.state, m.slot, m.crashes, m.reasons
+                 FROM messages m JOIN sending_profiles p ON p.id = m.profile_id
+                 WHERE m.worker_id = $1 AND ((m.state = 'claimed' AND m.updated_at < $2)
+                    OR (m.state = 'writing' AND m.updated_at < $3))
+                 ORDER BY m.profile_id, m.id",
+                $lock
+            )
+        };
+    }
+    match lock && tx.is_postgres() {
+        true => rows!(tx, InHand, sql!(" FOR UPDATE OF m"), worker, claimed, writing),
+        false => rows!(tx, InHand, sql!(""), worker, claimed, writing),
+    }
 }

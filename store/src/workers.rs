@@ -54,9 +54,9 @@ pub async fn bury(tx: &mut Tx, id: i64, seen: i64) -> Result<bool> {
 }
 
 /// Ends a worker whose death or orderly end is proven: its journal's lock was free, or it says so itself.
-pub async fn end(tx: &mut Tx, id: i64) -> Result<()> {
-    execute!(tx, "UPDATE workers SET state = 'dead' WHERE id = $1", id)?;
-    Ok(())
+/// `false`: it was declared dead before.
+pub async fn end(tx: &mut Tx, id: i64) -> Result<bool> {
+    Ok(execute!(tx, "UPDATE workers SET state = 'dead' WHERE id = $1 AND state = 'alive'", id)? == 1)
 }
 
 /// Dead workers that still have rows in hand: a recovery that was cut short goes on from here.
@@ -65,7 +65,9 @@ pub async fn dead_with_rows(tx: &mut Tx) -> Result<Vec<i64>> {
         tx,
         (i64,),
         "SELECT DISTINCT m.worker_id FROM messages m JOIN workers w ON w.id = m.worker_id
-         WHERE m.state IN ('writing', 'claimed', 'sending') AND w.state = 'dead'"
+         WHERE m.state IN ('writing', 'claimed', 'sending') AND w.state = 'dead'
+         UNION SELECT DISTINCT a.worker_id FROM attempts a JOIN workers w ON w.id = a.worker_id
+         WHERE a.state = 'sending' AND w.state = 'dead'"
     )?;
     Ok(found.into_iter().map(|r| r.0).collect())
 }

@@ -7,9 +7,12 @@ use crate::handlers::plan;
 use crate::journal::{Line, Segment};
 use crate::letter::Sealed;
 use crate::recorder::Ended;
+use crate::scripts::Script;
+use futures::FutureExt;
 use sendwright_store::claims::Claimed;
 use sendwright_store::clock::{boot_millis, wall_millis};
 use sendwright_store::outcomes::{End, Mail, Outcome};
+use sendwright_store::sending_profiles;
 use sendwright_workflows::backoff;
 use sendwright_workflows::campaign::{AfterUncertain, OnUncertain};
 use sendwright_workflows::clock::Millis;
@@ -17,8 +20,11 @@ use sendwright_workflows::quiet_hours::G;
 use sendwright_workflows::rate_limit::slot_millis;
 use sendwright_workflows::reason::Reason;
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use tokio::sync::OwnedSemaphorePermit;
+use std::time::Duration;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 /// What a message leaves on: one of D, and a connection where the channel has one.
 pub struct Carrier {
@@ -37,7 +43,8 @@ impl Carrier {
         Self { permit, line: Some((session, pool)) }
     }
 
-    fn into_permit(self) -> OwnedSemaphorePermit {
+    /// Frees the permit and gives the connection back to its pool.
+    pub fn into_permit(self) -> OwnedSemaphorePermit {
         if let Some((session, pool)) = self.line {
             pool.give_back(session);
         }
@@ -57,12 +64,16 @@ pub struct Departing {
     pub sealed: Sealed,
     /// The envelope's sender.
     pub sender: String,
+    /// Under which the intent is committed.
+    pub worker: i64,
     /// The boot instant before the intent's commit.
     pub intent_at: i64,
     /// The intent's business instant.
     pub at: Millis,
     /// The sender's list of open hand-overs.
     pub under_way: Arc<Mutex<HashMap<i64, i64>>>,
+    /// The sender's bell.
+    pub bell: Arc<Notify>,
 }
 
 /// Starts a hand-over. It ends with a record, whatever happens to whoever started it.
@@ -79,7 +90,7 @@ pub fn start(ctx: Arc<Context>, departing: Departing) {
 /// The mailbox is a table of ours: the message and its acceptance are one transaction, and nothing can be
 /// uncertain.
 fn into_mailbox(ctx: &Arc<Context>, departing: Departing) {
-    let Departing { message, carrier, attempt, sealed, sender, at, under_way, .. } = departing;
+    let Departing { message, carrier, attempt, sealed, sender, at, under_way, bell, .. } = departing;
     let ctx = ctx.clone();
     ctx.clone().under_way.spawn(async move {
         let said = Said::Accepted { code: 250, reply: "captured in the mailbox".into() };
@@ -95,35 +106,52 @@ fn into_mailbox(ctx: &Arc<Context>, departing: Departing) {
             }
         }
         ended.permit = Some(carrier.into_permit());
-        finish(&ctx, ended, &under_way);
+        finish(&ctx, ended, &under_way, bell);
     });
 }
 
 async fn by_smtp(ctx: Arc<Context>, departing: Departing) {
-    let Departing { message, mut carrier, attempt, sealed, sender, intent_at, at, under_way } = departing;
+    let Departing { message, mut carrier, attempt, sealed, sender, worker, intent_at, at, under_way, bell } =
+        departing;
     let segment = ctx.life.journal().and_then(|journal| journal.segment().ok());
-    let wants_journal = ctx.settings.journal.is_some();
     let said = match carrier.line.as_mut() {
         Some((session, _)) => {
-            let ask = last_question(&ctx, segment.clone(), wants_journal, attempt, intent_at);
-            hand_over(session, &sender, &message.address, &sealed.bytes, DotGate::now(ask)).await
+            let asked = Arc::new(AtomicBool::new(false));
+            let ask = last_question(&ctx, segment.clone(), attempt, (worker, intent_at), asked.clone());
+            let whole = hand_over(session, &sender, &message.address, &sealed.bytes, DotGate::now(ask));
+            AssertUnwindSafe(whole).catch_unwind().await.unwrap_or_else(|_| broke_off(&asked))
         }
         None => Said::Failed { stage: Stage::Prepare, detail: "no connection".into() },
     };
     note(segment.as_deref(), attempt, &said);
     let now = ctx.clock.now().unwrap_or(at + (boot_millis() - intent_at));
+    if let Said::Refused { code, reply, permanent: false, enhanced, .. } = &said
+        && is_provider_limit(*code, enhanced.as_deref())
+    {
+        pause(&ctx, message.profile_id, reply, now).await;
+    }
     let mut ended = ended(&ctx, &message, attempt, &sealed.subject, said, now).await;
     ended.permit = Some(carrier.into_permit());
     ended.segment = segment;
-    finish(&ctx, ended, &under_way);
+    finish(&ctx, ended, &under_way, bell);
 }
 
-fn finish(ctx: &Context, ended: Ended, under_way: &Mutex<HashMap<i64, i64>>) {
+/// A defect of ours ended the hand-over: one message's trouble and nobody else's.
+fn broke_off(asked: &AtomicBool) -> Said {
+    tracing::error!("a hand-over panicked");
+    let detail = "the hand-over broke off".into();
+    match asked.load(Ordering::Relaxed) {
+        true => Said::Unknown { detail },
+        false => Said::Failed { stage: Stage::Body, detail },
+    }
+}
+
+fn finish(ctx: &Context, mut ended: Ended, under_way: &Mutex<HashMap<i64, i64>>, bell: Arc<Notify>) {
     if let Ok(mut open) = under_way.lock() {
         open.remove(&ended.outcome.attempt_id);
     }
+    ended.bell = Some(bell);
     ctx.recorder.record(ended);
-    ctx.bells.mail.notify_one();
 }
 
 /// Directly before the dot: the intent is young by the boot-time clock, the clocks agree, the lease stands,
@@ -131,11 +159,12 @@ fn finish(ctx: &Context, ended: Ended, under_way: &Mutex<HashMap<i64, i64>>) {
 fn last_question(
     ctx: &Arc<Context>,
     segment: Option<Arc<Segment>>,
-    wants_journal: bool,
     attempt: i64,
-    intent_at: i64,
+    (worker, intent_at): (i64, i64),
+    asked: Arc<AtomicBool>,
 ) -> impl FnMut() -> Result<(), Refusal> + Send + 'static {
     let life = ctx.life.clone();
+    let wants_journal = ctx.settings.journal.is_some();
     let drift = wall_millis() - boot_millis();
     let mut noted = false;
     move || {
@@ -146,7 +175,7 @@ fn last_question(
         if ((wall_millis() - boot_millis()) - drift).abs() > 1_000 {
             return Err(Refusal::ClockStepped);
         }
-        if !life.holds() {
+        if !life.holds(worker) {
             return Err(Refusal::LeaseLost);
         }
         if wants_journal && !noted {
@@ -154,6 +183,7 @@ fn last_question(
             segment.write(&Line::Dot { attempt }).map_err(|_| Refusal::JournalFailed)?;
             noted = true;
         }
+        asked.store(true, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -167,13 +197,15 @@ fn note(segment: Option<&Segment>, attempt: i64, said: &Said) {
             text: reply.clone(),
             permanent: false,
             stage: "answer".into(),
+            enhanced: None,
         },
-        Said::Refused { stage, code, reply, permanent, .. } => Line::Reply {
+        Said::Refused { stage, code, reply, permanent, enhanced } => Line::Reply {
             attempt,
             code: *code,
             text: reply.clone(),
             permanent: *permanent,
             stage: stage.to_string(),
+            enhanced: enhanced.clone(),
         },
         _ => return,
     };
@@ -212,11 +244,12 @@ pub async fn ended(
         reply,
         detail,
         at: now,
+        crashed: false,
         suppression: None,
         mail: None,
         event_id: 0,
     };
-    Ended { outcome, permit: None, segment: None }
+    Ended { outcome, permit: None, segment: None, bell: None }
 }
 
 async fn not_begun(ctx: &Context, message: &Claimed, attempt: i64, subject: &str, now: Millis) -> Ended {
@@ -275,7 +308,7 @@ fn judge(message: &Claimed, said: Said, now: Millis) -> End {
     match said {
         Said::Accepted { .. } => End::Accepted,
         Said::NotStarted { .. } => End::Retry { at: message.planned_at, reason: Reason::NotStarted },
-        Said::Unknown { .. } if message.policy.on_uncertain == OnUncertain::Resend => {
+        Said::Unknown { .. } if message.policy.on_uncertain == OnUncertain::Resend && !too_old => {
             retry(backoff::trouble(attempts, random_unit()), Reason::Uncertain)
         }
         Said::Unknown { .. } => End::Unknown,
@@ -302,13 +335,32 @@ fn is_bad_address(stage: Stage, code: u16, enhanced: &Option<String>) -> bool {
     }
 }
 
+/// Whether a refusal for now speaks of how much we have sent, and so of every further message: 452 but for a
+/// full mailbox (RFC 3463 4.2.x), or 4.7.28, a rate limit.
+fn is_provider_limit(code: u16, enhanced: Option<&str>) -> bool {
+    enhanced == Some("4.7.28") || (code == 452 && !enhanced.is_some_and(|e| e.starts_with("4.2.")))
+}
+
+/// The provider takes no more for now: the profile rests, and its queue is kept.
+async fn pause(ctx: &Context, profile: i64, why: &str, now: Millis) {
+    let until = now + backoff::PROVIDER;
+    tracing::warn!(profile, "the provider's limit is reached: the profile is paused");
+    let paused = async {
+        let mut tx = ctx.store.begin().await?;
+        sending_profiles::mark(&mut tx, profile, "paused", Some(until), Some(why), now).await?;
+        tx.commit().await
+    };
+    if let Err(error) = paused.await {
+        tracing::warn!(%error, profile, "the pause is not recorded; the next refusal tries again");
+    }
+}
+
 /// Where the enrolment goes: on from this slot, or to its end.
 async fn then(ctx: &Context, message: &Claimed, end: &End) -> Option<sendwright_store::planning::Advance> {
     if message.kind != "step" {
         return None;
     }
-    let (account, campaign) = (message.account_id, message.campaign_id);
-    let script = ctx.scripts.get(&ctx.store, account, campaign, message.version).await.ok()?;
+    let script = script(ctx, message).await?;
     let base = slot_millis(message.slot);
     let mut next = plan::after(ctx, &script, message.enrolment_id, message.step_number, base, message.zone);
     let failed = |bounced: &bool| if *bounced { "stopped" } else { "failed" };
@@ -324,4 +376,21 @@ async fn then(ctx: &Context, message: &Claimed, end: &End) -> Option<sendwright_
         }
     }
     Some(next)
+}
+
+/// The steps the message was planned with, however long the database is away: without them the outcome would be
+/// recorded and its enrolment forgotten.
+async fn script(ctx: &Context, message: &Claimed) -> Option<Arc<Script>> {
+    let (account, campaign) = (message.account_id, message.campaign_id);
+    loop {
+        match ctx.scripts.get(&ctx.store, account, campaign, message.version).await {
+            Ok(script) => return Some(script),
+            Err(error) if error.passes() => tracing::warn!(%error, "an outcome waits for the database"),
+            Err(error) => {
+                tracing::error!(%error, campaign, "an enrolment cannot go on");
+                return None;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
 }

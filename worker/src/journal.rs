@@ -4,16 +4,20 @@
 //! DATA/journal/<name>/ belongs to one process, which holds a lock on it. Segments are written and not synced:
 //! they outlive the process, not the machine. A segment goes when every attempt in it is recorded.
 
+use sendwright_store::clock::boot_millis;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A segment is closed for new attempts at this size, bytes.
 const SEGMENT: u64 = 8 << 20;
+
+/// How long a disk that takes nothing is left alone, milliseconds.
+const PAUSE: i64 = 1_000;
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +29,15 @@ pub enum Line {
     /// The dot of this attempt is about to be written.
     Dot { attempt: i64 },
     /// The provider's answer to this attempt.
-    Reply { attempt: i64, code: u16, text: String, permanent: bool, stage: String },
+    Reply {
+        attempt: i64,
+        code: u16,
+        text: String,
+        permanent: bool,
+        stage: String,
+        #[serde(default)]
+        enhanced: Option<String>,
+    },
 }
 
 /// A process's own journal.
@@ -35,6 +47,8 @@ pub struct Journal {
     header: Line,
     current: Mutex<Arc<Segment>>,
     count: AtomicU64,
+    /// The boot instant at which the disk last took nothing; 0 while it does.
+    failed_at: AtomicI64,
 }
 
 /// A file of lines. Dropped by its last holder once it is retired, it is deleted.
@@ -43,6 +57,8 @@ pub struct Segment {
     file: Mutex<File>,
     size: AtomicU64,
     retired: AtomicBool,
+    /// A line was not taken, or only in part: nothing more is written here.
+    broken: AtomicBool,
 }
 
 impl Drop for Segment {
@@ -58,7 +74,10 @@ impl Segment {
     pub fn write(&self, line: &Line) -> io::Result<()> {
         let text = encode(line);
         let mut file = self.file.lock().map_err(|_| io::Error::other("the journal's lock is poisoned"))?;
-        file.write_all(text.as_bytes())?;
+        if self.broken.load(Ordering::Relaxed) {
+            return Err(io::Error::other("a line before this one was not taken"));
+        }
+        file.write_all(text.as_bytes()).inspect_err(|_| self.broken.store(true, Ordering::Relaxed))?;
         self.size.fetch_add(text.len() as u64, Ordering::Relaxed);
         Ok(())
     }
@@ -73,19 +92,34 @@ impl Journal {
         lock.try_lock().map_err(io::Error::other)?;
         let header = Line::Open { worker, epoch: epoch.to_owned(), boot: boot_id() };
         let first = segment(&directory, 0, &header)?;
-        Ok(Self { directory, _lock: lock, header, current: Mutex::new(first), count: AtomicU64::new(1) })
+        let (current, count, failed_at) = (Mutex::new(first), AtomicU64::new(1), AtomicI64::new(0));
+        Ok(Self { directory, _lock: lock, header, current, count, failed_at })
     }
 
-    /// The segment that a new attempt writes to. Hold it until the attempt's outcome is committed.
+    /// The segment that a new attempt writes to. Hold it until the attempt's outcome is committed. An error
+    /// says that nothing may be handed over: the disk takes no lines, which is tried again every second.
     pub fn segment(&self) -> io::Result<Arc<Segment>> {
         let mut current =
             self.current.lock().map_err(|_| io::Error::other("the journal's lock is poisoned"))?;
-        if current.size.load(Ordering::Relaxed) > SEGMENT {
-            let next = segment(&self.directory, self.count.fetch_add(1, Ordering::Relaxed), &self.header)?;
+        let broken = current.broken.load(Ordering::Relaxed);
+        if broken && boot_millis() - self.last_failure() < PAUSE {
+            return Err(io::Error::other("the journal takes no lines"));
+        }
+        if broken || current.size.load(Ordering::Relaxed) > SEGMENT {
+            let number = self.count.fetch_add(1, Ordering::Relaxed);
+            let next = segment(&self.directory, number, &self.header)
+                .inspect_err(|_| self.failed_at.store(boot_millis(), Ordering::Relaxed))?;
             current.retired.store(true, Ordering::Relaxed);
+            self.failed_at.store(0, Ordering::Relaxed);
             *current = next;
         }
         Ok(current.clone())
+    }
+
+    /// When the disk last took nothing: now, where that is just being noticed.
+    fn last_failure(&self) -> i64 {
+        let noticed = self.failed_at.compare_exchange(0, boot_millis(), Ordering::Relaxed, Ordering::Relaxed);
+        noticed.map_or_else(|before| before, |_| boot_millis())
     }
 
     /// Ends an orderly life: everything is recorded, nothing is left to replay.
@@ -97,9 +131,9 @@ impl Journal {
 fn segment(directory: &Path, number: u64, header: &Line) -> io::Result<Arc<Segment>> {
     let path = directory.join(format!("{number}.log"));
     let file = OpenOptions::new().create_new(true).append(true).open(&path)?;
-    let (size, retired) = (AtomicU64::new(0), AtomicBool::new(false));
-    let segment = Segment { path, file: Mutex::new(file), size, retired };
-    segment.write(header)?;
+    let (size, retired, broken) = (AtomicU64::new(0), AtomicBool::new(false), AtomicBool::new(false));
+    let segment = Segment { path, file: Mutex::new(file), size, retired, broken };
+    segment.write(header).inspect_err(|_| segment.retired.store(true, Ordering::Relaxed))?;
     Ok(Arc::new(segment))
 }
 
@@ -140,8 +174,10 @@ fn orphan(directory: PathBuf) -> Option<Found> {
     segments.retain(|p| p.extension().is_some_and(|e| e == "log"));
     segments.sort();
     for path in segments {
-        let text = fs::read(&path).map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default();
-        found.read(&text);
+        match fs::read(&path) {
+            Ok(bytes) => found.read(&String::from_utf8_lossy(&bytes)),
+            Err(_) => found.whole = false,
+        }
     }
     Some(found)
 }
@@ -153,7 +189,7 @@ impl Found {
                 Some(Line::Open { worker, epoch, boot }) => {
                     self.worker = worker;
                     self.epoch = epoch;
-                    self.whole &= boot == boot_id();
+                    self.whole &= !boot.is_empty() && boot == boot_id();
                 }
                 Some(line) => self.lines.push(line),
                 None => self.whole = false,

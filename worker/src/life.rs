@@ -3,7 +3,8 @@
 use crate::context::Context;
 use crate::journal::Journal;
 use sendwright_store::clock::boot_millis;
-use sendwright_store::{Result, workers};
+use sendwright_store::{Result, recovery, workers};
+use sendwright_workflows::clock::Millis;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -34,15 +35,36 @@ impl Life {
         self.id.load(Ordering::Relaxed)
     }
 
-    /// Whether a hand-over may still go past its dot: others wait a whole lease before they give a worker up,
-    /// so half of it is a safe bound for the worker itself.
-    pub fn holds(&self) -> bool {
-        boot_millis() - self.beaten.load(Ordering::Relaxed) < self.lease.as_millis() as i64 / 2
+    /// Whether a hand-over of `worker` may still go past its dot: others wait a whole lease before they give a
+    /// worker up, so half of it is a safe bound for the worker itself. A life that began anew does not carry
+    /// what was begun in the one before.
+    pub fn holds(&self, worker: i64) -> bool {
+        self.id() == worker
+            && boot_millis() - self.beaten.load(Ordering::Relaxed) < self.lease.as_millis() as i64 / 2
     }
 
     /// The journal, where there is a directory for one.
     pub fn journal(&self) -> Option<Arc<Journal>> {
         self.journal.read().ok().and_then(|j| j.clone())
+    }
+
+    /// Whether hand-overs may begin: the journal, where there is to be one, takes lines.
+    pub fn is_ready(&self, ctx: &Context) -> bool {
+        let works = |journal: Arc<Journal>| journal.segment().is_ok();
+        ctx.settings.journal.is_none() || self.journal().map_or_else(|| self.open_journal(ctx), works)
+    }
+
+    fn open_journal(&self, ctx: &Context) -> bool {
+        let Some(root) = &ctx.settings.journal else { return true };
+        let name = format!("{}-{}", self.id(), ctx.random_word());
+        let journal = Journal::open(root, &name, self.id(), ctx.store.epoch())
+            .inspect_err(|error| tracing::error!(%error, "the journal cannot be opened: no hand-over begins"))
+            .ok();
+        let opened = journal.is_some();
+        if let Ok(mut slot) = self.journal.write() {
+            *slot = journal.map(Arc::new);
+        }
+        opened
     }
 
     /// Enters the process under a fresh id, with a journal of its own.
@@ -53,18 +75,8 @@ impl Life {
         let now = ctx.clock.now().unwrap_or_default();
         workers::register(&mut tx, id, &ctx.settings.name, ctx.settings.open_limit as i64, now).await?;
         tx.commit().await?;
-        let journal = ctx.settings.journal.as_ref().and_then(|root| {
-            let name = format!("{id}-{}", ctx.random_word());
-            Journal::open(root, &name, id, ctx.store.epoch())
-                .inspect_err(
-                    |error| tracing::error!(%error, "the journal cannot be opened: no hand-over begins"),
-                )
-                .ok()
-        });
-        if let Ok(mut slot) = self.journal.write() {
-            *slot = journal.map(Arc::new);
-        }
         self.id.store(id, Ordering::Relaxed);
+        self.open_journal(ctx);
         self.beaten.store(sent, Ordering::Relaxed);
         tracing::info!(worker = id, "worker begins");
         Ok(())
@@ -97,6 +109,8 @@ impl Life {
     /// Ends in good order: nothing is in hand any more.
     pub async fn end(&self, ctx: &Context) -> Result<()> {
         let mut tx = ctx.store.begin().await?;
+        let now = ctx.clock.now().unwrap_or_default();
+        recovery::release(&mut tx, self.id(), Millis::MAX, Millis::MAX, now).await?;
         workers::end(&mut tx, self.id()).await?;
         tx.commit().await?;
         let journal = self.journal.write().ok().and_then(|mut j| j.take());

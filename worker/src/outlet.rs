@@ -5,6 +5,7 @@ use crate::channels::mime::Party;
 use crate::channels::smtp::Profile as Server;
 use crate::context::{Context, Outlet, Settings};
 use sendwright_store::{Result, Tx, accounts, sending_profiles};
+use sendwright_workflows::campaign::{OnUncertain, Policy};
 use sendwright_workflows::rate_limit::Rates;
 use std::str::FromStr;
 
@@ -105,5 +106,16 @@ impl Route {
     /// The domain of Message-IDs.
     pub fn domain(&self) -> &str {
         self.from.address.rsplit_once('@').map_or("localhost", |(_, domain)| domain)
+    }
+}
+
+/// A sending profile's `on_uncertain` stands where the campaign leaves it at its default.
+pub fn when_uncertain(policy: &mut Policy, profile: Option<&str>) {
+    if policy.on_uncertain == OnUncertain::Verify {
+        policy.on_uncertain = match profile {
+            Some("resend") => OnUncertain::Resend,
+            Some("park") => OnUncertain::Park,
+            _ => OnUncertain::Verify,
+        };
     }
 }

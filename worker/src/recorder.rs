@@ -7,10 +7,12 @@ use sendwright_store::{Error, Result};
 use sendwright_workflows::address::Email;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 /// Most outcomes of one transaction.
 const GROUP: usize = 256;
+/// Most such transactions at once.
+const AT_ONCE: u32 = 3;
 
 /// The end of one hand-over. Dropping it releases the permit and the journal's segment: only after the commit.
 pub struct Ended {
@@ -20,6 +22,8 @@ pub struct Ended {
     pub permit: Option<OwnedSemaphorePermit>,
     /// Where its dot and reply were noted.
     pub segment: Option<Arc<Segment>>,
+    /// Its sender's bell: a permit is free again.
+    pub bell: Option<Arc<Notify>>,
 }
 
 enum Order {
@@ -59,6 +63,9 @@ impl Recorder {
 }
 
 async fn run(ctx: Arc<Context>, mut orders: mpsc::UnboundedReceiver<Order>) {
+    // SQLite has one writer: there a second transaction would only make the groups smaller.
+    let most = if ctx.store.db.is_postgres() { AT_ONCE } else { 1 };
+    let places = Arc::new(Semaphore::new(most as usize));
     let mut waiting = Vec::with_capacity(GROUP);
     while orders.recv_many(&mut waiting, GROUP).await > 0 {
         let (mut ended, mut flushes) = (Vec::new(), Vec::new());
@@ -68,22 +75,36 @@ async fn run(ctx: Arc<Context>, mut orders: mpsc::UnboundedReceiver<Order>) {
                 Order::Flush(done) => flushes.push(done),
             }
         }
-        if !ended.is_empty() {
-            let mut outcomes: Vec<Outcome> = ended.iter().map(|e| e.outcome.clone()).collect();
-            settle(&ctx, &mut outcomes).await;
-            ring(&ctx, &outcomes);
+        if !ended.is_empty()
+            && let Ok(place) = places.clone().acquire_owned().await
+        {
+            tokio::spawn(record(ctx.clone(), ended, place));
         }
-        drop(ended);
+        if !flushes.is_empty() {
+            drop(places.acquire_many(most).await);
+        }
         for done in flushes {
             let _ = done.send(());
         }
     }
 }
 
+async fn record(ctx: Arc<Context>, mut ended: Vec<Ended>, place: OwnedSemaphorePermit) {
+    let mut outcomes: Vec<Outcome> = ended.iter().map(|e| e.outcome.clone()).collect();
+    settle(&ctx, &mut outcomes).await;
+    ring(&ctx, &outcomes);
+    let bells: Vec<_> = ended.iter_mut().filter_map(|e| e.bell.take()).collect();
+    // Only now are permits free and segments let go: their outcomes are committed.
+    drop(ended);
+    bells.iter().for_each(|bell| bell.notify_one());
+    drop(place);
+}
+
 /// Commits outcomes, however long the database is away: the truth is never discarded. A group that fails for
 /// another cause is halved until the row that is to blame stands alone (SEND_PROTOCOL 14).
 pub async fn settle(ctx: &Context, outcomes: &mut [Outcome]) {
     let mut wait = Duration::from_millis(50);
+    let mut tries = 0;
     loop {
         let error = match commit(ctx, outcomes).await {
             Ok(()) => return,
@@ -91,6 +112,11 @@ pub async fn settle(ctx: &Context, outcomes: &mut [Outcome]) {
         };
         if !error.passes() {
             if let [single] = outcomes {
+                tries += 1;
+                if tries > 2 {
+                    tracing::error!(attempt = single.attempt_id, %error, "an outcome cannot be recorded");
+                    return; // It stays `sending`, and is uncertain in time; the others go on.
+                }
                 bare(single, &error);
             } else {
                 let (left, right) = outcomes.split_at_mut(outcomes.len() / 2);

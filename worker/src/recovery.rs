@@ -4,13 +4,21 @@ use crate::channels::{Outcome as Said, Refusal, Stage};
 use crate::context::Context;
 use crate::hand_over::ended;
 use crate::journal::{self, Found, Line};
+use crate::outlet;
 use crate::recorder::settle;
 use sendwright_store::claims::Claimed;
 use sendwright_store::clock::boot_millis;
 use sendwright_store::recovery::{self, OpenAttempt};
-use sendwright_store::{Result, heads, workers};
-use sendwright_workflows::clock::Millis;
+use sendwright_store::{Result, heads, sending_profiles, workers};
+use sendwright_workflows::clock::{HOUR, MINUTE, Millis, SECOND};
 use std::collections::HashMap;
+
+/// A claim becomes an intent within two seconds or goes back: one older than this is forgotten.
+const CLAIM: Millis = 30 * SECOND;
+/// Longer than a model takes for a text, with its repetitions.
+const WRITING: Millis = 10 * MINUTE;
+/// Longer than all phases of a hand-over together.
+const HAND_OVER: Millis = HOUR;
 
 /// Replays every journal whose owner is gone and settles that owner's rows at once: its death is proven.
 pub async fn replay(ctx: &Context) -> Result<()> {
@@ -36,11 +44,14 @@ async fn replay_one(ctx: &Context, found: &Found) -> Result<()> {
         }
     }
     let mut tx = ctx.store.begin().await?;
-    workers::end(&mut tx, found.worker).await?;
+    if workers::end(&mut tx, found.worker).await? {
+        recovery::suspect(&mut tx, found.worker).await?;
+    }
     let replied: Vec<i64> = known.iter().filter(|(_, reply)| reply.is_some()).map(|(id, _)| *id).collect();
     let mut attempts = recovery::attempts(&mut tx, &replied).await?;
     attempts.retain(|a| matches!(a.attempt_state.as_str(), "sending" | "uncertain"));
-    let open = recovery::open_attempts(&mut tx, found.worker).await?;
+    let mut open = recovery::open_attempts(&mut tx, found.worker).await?;
+    open.extend(recovery::uncertain_attempts(&mut tx, found.worker).await?);
     tx.commit().await?;
     attempts.extend(open.into_iter().filter(|a| !replied.contains(&a.attempt_id)));
     tracing::info!(worker = found.worker, attempts = attempts.len(), "a journal is replayed");
@@ -58,7 +69,7 @@ async fn replay_one(ctx: &Context, found: &Found) -> Result<()> {
 }
 
 fn answer(line: &Line) -> Said {
-    let Line::Reply { code, text, permanent, stage, .. } = line else { return unknown() };
+    let Line::Reply { code, text, permanent, stage, enhanced, .. } = line else { return unknown() };
     match *code {
         200..300 => Said::Accepted { code: *code, reply: text.clone() },
         code => Said::Refused {
@@ -66,7 +77,7 @@ fn answer(line: &Line) -> Said {
             code,
             reply: text.clone(),
             permanent: *permanent,
-            enhanced: None,
+            enhanced: enhanced.clone(),
         },
     }
 }
@@ -88,7 +99,7 @@ pub async fn settle_dead(ctx: &Context, worker: i64) -> Result<()> {
 async fn release(ctx: &Context, worker: i64) -> Result<()> {
     let now = ctx.clock.now().unwrap_or_default();
     let mut tx = ctx.store.begin().await?;
-    let released = recovery::release_claims(&mut tx, worker, now).await?;
+    let released = recovery::release(&mut tx, worker, Millis::MAX, Millis::MAX, now).await?;
     tx.commit().await?;
     if released > 0 {
         tracing::info!(worker, released, "claimed rows are due again");
@@ -109,7 +120,9 @@ async fn record(
         let said = said(&attempt);
         let (id, subject) = (attempt.attempt_id, attempt.subject.clone().unwrap_or_default());
         let message = claimed(ctx, attempt).await?;
-        outcomes.push(ended(ctx, &message, id, &subject, said, now).await.outcome);
+        let mut outcome = ended(ctx, &message, id, &subject, said, now).await.outcome;
+        outcome.crashed = true;
+        outcomes.push(outcome);
     }
     for group in outcomes.chunks_mut(256) {
         settle(ctx, group).await;
@@ -120,7 +133,10 @@ async fn record(
 async fn claimed(ctx: &Context, attempt: OpenAttempt) -> Result<Claimed> {
     let mut tx = ctx.store.read().await?;
     let head = heads::head(&mut tx, attempt.campaign_id).await?;
+    let profile = sending_profiles::by_id(&mut tx, attempt.profile_id).await?;
     tx.commit().await?;
+    let mut policy = head.map(|h| h.policy).unwrap_or_default();
+    outlet::when_uncertain(&mut policy, profile.and_then(|p| p.on_uncertain).as_deref());
     Ok(Claimed {
         id: attempt.message_id,
         account_id: attempt.account_id,
@@ -129,7 +145,7 @@ async fn claimed(ctx: &Context, attempt: OpenAttempt) -> Result<Claimed> {
         round: 0,
         enrolment_id: attempt.enrolment_id,
         contact_id: attempt.contact_id,
-        profile_id: 0,
+        profile_id: attempt.profile_id,
         step_number: attempt.step_number as u32,
         version: attempt.version,
         address: attempt.address,
@@ -142,8 +158,31 @@ async fn claimed(ctx: &Context, attempt: OpenAttempt) -> Result<Claimed> {
         slot: attempt.slot,
         subject: attempt.subject.unwrap_or_default(),
         body: String::new(),
-        policy: head.map(|h| h.policy).unwrap_or_default(),
+        policy,
     })
+}
+
+/// Puts back what this process has claimed and lost sight of: a transaction whose COMMIT had no answer, a pass
+/// that an error ended. Whoever holds such a row after all finds its claim lost.
+async fn own(ctx: &Context) -> Result<()> {
+    let Some(now) = ctx.clock.now() else { return Ok(()) };
+    let worker = ctx.life.id();
+    let mut tx = ctx.store.read().await?;
+    let forgotten = recovery::forgotten_attempts(&mut tx, worker, now - HAND_OVER).await?;
+    tx.commit().await?;
+    if !forgotten.is_empty() {
+        tracing::error!(forgotten = forgotten.len(), "hand-overs ended without a word; they are uncertain");
+        record(ctx, forgotten, |_| unknown()).await?;
+    }
+    let mut tx = ctx.store.begin().await?;
+    let released = recovery::release(&mut tx, worker, now - CLAIM, now - WRITING, now).await?;
+    tx.commit().await?;
+    if released > 0 {
+        tracing::warn!(released, "forgotten claims are due again");
+        ctx.bells.mail.notify_one();
+        ctx.bells.write.notify_one();
+    }
+    Ok(())
 }
 
 /// Watches other workers' beats by this process's boot-time clock.
@@ -166,6 +205,9 @@ impl Watch {
             } else if now - seen.1 > ctx.settings.lease.as_millis() as Millis && worker.id != ctx.life.id() {
                 let mut tx = ctx.store.begin().await?;
                 let given_up = workers::bury(&mut tx, worker.id, worker.beat).await?;
+                if given_up {
+                    recovery::suspect(&mut tx, worker.id).await?;
+                }
                 tx.commit().await?;
                 if given_up {
                     settle_dead(ctx, worker.id).await?;
@@ -175,6 +217,6 @@ impl Watch {
         for worker in unfinished {
             settle_dead(ctx, worker).await?;
         }
-        Ok(())
+        own(ctx).await
     }
 }

@@ -12,15 +12,18 @@ use sendwright_store::writing::{self, Earlier};
 use sendwright_store::{Result, heads, sending_profiles};
 use sendwright_workflows::clock::{MINUTE, Millis, SECOND};
 use sendwright_workflows::rate_limit::slot_millis;
-use sendwright_workflows::reason::Reason;
+use sendwright_workflows::reason::{Cause, Reason};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// How long the intent's transaction may take before its outcome counts as unknown.
 const INTENT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a look waits for connections.
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
+/// The same, while there is something to hand over.
+const CONNECT_BESIDE: Duration = Duration::from_millis(20);
 /// A profile with a hand-over older than this has a slow server: it gets one permit.
 const SLOW: i64 = 30_000;
 
@@ -49,13 +52,14 @@ pub struct Sender {
     seated: Vec<Seated>,
     /// Hand-overs under way: attempt id and the boot instant of its intent.
     under_way: Arc<Mutex<HashMap<i64, i64>>>,
+    bell: Arc<Notify>,
     /// Other profiles have work too: this one takes a quarter of D instead of three.
     pub shares: bool,
 }
 
 impl Sender {
     /// A sender that has not looked yet.
-    pub fn new(ctx: Arc<Context>, profile: i64) -> Self {
+    pub fn new(ctx: Arc<Context>, profile: i64, bell: Arc<Notify>) -> Self {
         let under_way = Arc::default();
         Self {
             ctx,
@@ -65,6 +69,7 @@ impl Sender {
             pool: None,
             seated: Vec::new(),
             under_way,
+            bell,
             shares: false,
         }
     }
@@ -107,7 +112,11 @@ impl Sender {
             return Ok(());
         }
         let route = self.route(now).await?;
-        if route.profile.state != "active" {
+        if route.profile.state == "paused" && route.profile.paused_until.is_some_and(|until| until <= now) {
+            turn.did = true;
+            return self.mark("active", None, None, now).await;
+        }
+        if route.profile.state != "active" || !self.ctx.life.is_ready(&self.ctx) {
             turn.next = Some(now + SECOND);
             return Ok(());
         }
@@ -124,8 +133,9 @@ impl Sender {
         tx.commit().await?;
         turn.did |= !claimed.claimed.is_empty() || claimed.moved > 0;
         turn.next = [turn.next, claimed.next.map(|at| at - SECOND)].into_iter().flatten().min();
-        for message in claimed.claimed {
+        for mut message in claimed.claimed {
             let Some(carrier) = carriers.pop() else { break };
+            outlet::when_uncertain(&mut message.policy, route.profile.on_uncertain.as_deref());
             self.seated.push(Seated { message, carrier });
         }
         Ok(())
@@ -175,7 +185,10 @@ impl Sender {
             To::Mailbox => Ok(permits.into_iter().map(|permit| Carrier::mailbox(permit)).collect()),
             To::Smtp(server) => {
                 let pool = self.pool(&route.to, server).await;
-                let ready = pool.ready(permits.len(), CONNECT_WITHIN).await;
+                // What is ready goes, and what is seated keeps its slot: only an empty hand waits.
+                let idle = self.seated.is_empty() && pool.idle() == 0;
+                let within = if idle { CONNECT_WITHIN } else { CONNECT_BESIDE };
+                let ready = pool.ready(permits.len(), within).await;
                 let carriers: Vec<Carrier> = ready
                     .sessions
                     .into_iter()
@@ -198,7 +211,7 @@ impl Sender {
             Some((_, old)) => old.close().await,
             None => {}
         }
-        let limits = PoolLimits { connections: self.ctx.settings.open_limit, ..PoolLimits::default() };
+        let limits = PoolLimits { connections: self.ctx.settings.connections, ..PoolLimits::default() };
         let pool =
             Pool::new(Dialer::new(server.clone(), self.ctx.settings.timeouts.clone()), limits, random_unit);
         self.pool = Some((to.clone(), pool.clone()));
@@ -240,6 +253,11 @@ impl Sender {
     /// T2 for the rows whose slot has come, then their hand-overs, detached.
     async fn begin(&mut self, ripe: Vec<Seated>, now: Millis) -> Result<()> {
         let route = self.route(now).await?;
+        if !self.ctx.life.is_ready(&self.ctx) {
+            let outage = Reason::Late { cause: Cause::Outage };
+            let refused = ripe.into_iter().map(|seated| (seated, "drafted", outage.clone())).collect();
+            return self.put_back(&route, refused, now).await;
+        }
         let (mut departing, mut refused) = (Vec::new(), Vec::new());
         let earlier = self.earlier(&ripe).await?;
         for seated in ripe {
@@ -256,9 +274,9 @@ impl Sender {
         let attempts = self.ctx.store.ids.take("attempts", departing.len()).await?;
         let rows: Vec<_> =
             departing.iter().zip(attempts.clone()).map(|((s, _), id)| (&s.message, id)).collect();
-        let intent_at = boot_millis();
-        let verdicts = match tokio::time::timeout(INTENT_TIMEOUT, self.intend(&rows, now)).await {
-            Ok(Ok(verdicts)) => verdicts,
+        let (intent_at, worker) = (boot_millis(), self.ctx.life.id());
+        let (at, verdicts) = match tokio::time::timeout(INTENT_TIMEOUT, self.intend(&rows, worker)).await {
+            Ok(Ok(intents)) => intents,
             // Nothing was sent for certain; whether the intent stands is not known. Both are put right by a
             // `not_started`, which finds the attempt if it is there (SEND_PROTOCOL 8).
             failed => {
@@ -280,7 +298,10 @@ impl Sender {
         };
         for (((seated, sealed), attempt), verdict) in departing.into_iter().zip(attempts).zip(verdicts) {
             match verdict {
-                Verdict::Lost => tracing::info!(message = seated.message.id, "the claim was lost"),
+                Verdict::Lost => {
+                    tracing::info!(message = seated.message.id, "the claim was lost");
+                    drop(seated.carrier.into_permit());
+                }
                 Verdict::Back { state, reason } => refused.push((seated, state, reason)),
                 Verdict::Go => {
                     let departing = Departing {
@@ -289,9 +310,11 @@ impl Sender {
                         attempt,
                         sealed,
                         sender: route.from.address.clone(),
+                        worker,
                         intent_at,
-                        at: now,
+                        at,
                         under_way: self.under_way.clone(),
+                        bell: self.bell.clone(),
                     };
                     hand_over::start(self.ctx.clone(), departing);
                 }
@@ -300,16 +323,17 @@ impl Sender {
         self.put_back(&route, refused, now).await
     }
 
-    async fn intend(&self, rows: &[(&Claimed, i64)], now: Millis) -> Result<Vec<Verdict>> {
-        let Some((first, _)) = rows.first() else { return Ok(Vec::new()) };
+    async fn intend(&self, rows: &[(&Claimed, i64)], worker: i64) -> Result<(Millis, Vec<Verdict>)> {
+        let Some((first, _)) = rows.first() else { return Ok((0, Vec::new())) };
         let mut tx = self.ctx.store.begin().await?;
-        let verdicts = intents::intend(&mut tx, first.account_id, self.ctx.life.id(), rows, now).await?;
+        let intents =
+            intents::intend(&mut tx, first.account_id, worker, rows, self.ctx.clock.as_ref()).await?;
         tx.commit().await?;
-        Ok(verdicts)
+        Ok(intents)
     }
 
     async fn put_back(
-        &self,
+        &mut self,
         route: &Route,
         refused: Vec<(Seated, &'static str, Reason)>,
         now: Millis,
@@ -321,7 +345,10 @@ impl Sender {
             refused.iter().map(|(s, state, reason)| (&s.message, *state, reason.clone())).collect();
         let mut tx = self.ctx.store.begin().await?;
         intents::put_back(&mut tx, self.profile, &route.rates, &rows, now).await?;
-        tx.commit().await
+        tx.commit().await?;
+        refused.into_iter().for_each(|(seated, ..)| drop(seated.carrier.into_permit()));
+        self.route = None; // It may be the profile that changed.
+        Ok(())
     }
 
     /// The accepted messages of those enrolments whose step quotes them.
@@ -363,7 +390,7 @@ impl Sender {
         let seated = std::mem::take(&mut self.seated);
         if !seated.is_empty() {
             let route = self.route(now).await?;
-            let reason = Reason::Late { cause: sendwright_workflows::reason::Cause::Outage };
+            let reason = Reason::Late { cause: Cause::Outage };
             let rows = seated.into_iter().map(|s| (s, "drafted", reason.clone())).collect();
             self.put_back(&route, rows, now).await?;
         }

@@ -9,6 +9,9 @@ const TROUBLE: [Millis; 5] = [2 * SECOND, 10 * SECOND, MINUTE, 5 * MINUTE, 15 * 
 /// A message that was refused for this long is given up.
 pub const GIVE_UP: Millis = 48 * HOUR;
 
+/// A sending profile whose provider takes no more for now rests this long.
+pub const PROVIDER: Millis = 15 * MINUTE;
+
 /// The wait after attempt `attempts` (from 1) that a server refused for now. Jitter only lengthens it, by up
 /// to a fifth; `random` lies in 0..1.
 ///
