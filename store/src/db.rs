@@ -42,7 +42,16 @@ impl Db {
                     Error::Schema("DATABASE_URL does not read as postgres://user:password@host/name".into())
                 })?
                 .application_name("sendwright")
-                .options([("synchronous_commit", "on"), ("statement_timeout", "30s"), ("lock_timeout", "5s")])
+                .options([
+                    ("synchronous_commit", "on"),
+                    ("statement_timeout", "30s"),
+                    ("lock_timeout", "5s"),
+                    // Every statement is made for an index. A plan that was cached while a table was small would scan
+                    // it for ever after, and compiling plans costs more than running them.
+                    ("enable_seqscan", "off"),
+                    ("random_page_cost", "1.1"),
+                    ("jit", "off"),
+                ])
                 .statement_cache_capacity(300);
             let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE);
             return Ok(Db::Postgres(pool.connect_with(options).await?));

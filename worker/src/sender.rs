@@ -117,25 +117,11 @@ impl Sender {
             turn.next = Some(now + SECOND);
             return Ok(());
         }
-        let mut carriers = self.carriers(&route, due.min(room), now, turn).await?;
+        let carriers = self.carriers(&route, due.min(room), now, turn).await?;
         if carriers.is_empty() {
             return Ok(());
         }
-        // A connection may have taken its time: the claim is made at the present instant.
-        let now = self.ctx.clock.now().unwrap_or(now);
-        let mut tx = self.ctx.store.begin().await?;
-        let most = carriers.len();
-        let claimed =
-            claims::claim(&mut tx, self.profile, &route.rates, self.ctx.life.id(), most, now).await?;
-        tx.commit().await?;
-        turn.did |= !claimed.claimed.is_empty() || claimed.moved > 0;
-        turn.next = [turn.next, claimed.next.map(|at| at - SECOND)].into_iter().flatten().min();
-        for mut message in claimed.claimed {
-            let Some(carrier) = carriers.pop() else { break };
-            outlet::when_uncertain(&mut message.policy, route.profile.on_uncertain.as_deref());
-            self.seated.push(Seated { message, carrier });
-        }
-        Ok(())
+        self.claim_and_begin(&route, carriers, turn).await
     }
 
     /// How many more hand-overs this profile may have (SEND_PROTOCOL, words: D).
