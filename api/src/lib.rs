@@ -6,10 +6,12 @@
 
 pub mod answer;
 mod auth;
+pub mod console;
 mod dialects;
 mod health;
 mod intake;
 mod json;
+mod metrics;
 pub mod operations;
 mod peer;
 pub mod refusal;
@@ -20,6 +22,8 @@ mod unsubscribe;
 pub mod work;
 
 pub use answer::Answer;
+pub use console::Console;
+pub use metrics::{Render, metrics_router};
 pub use refusal::Refusal;
 pub use router::router;
 pub use state::{ApiState, Core};

@@ -165,6 +165,18 @@ async fn without_a_worker_a_due_message_says_that_none_runs() {
 }
 
 #[tokio::test]
+async fn a_message_that_nothing_stands_before_and_that_does_not_go_is_not_said_to_go() {
+    for on in BOTH {
+        let desk = Desk::new(on).await;
+        begun(&desk, Rates::default(), Policy::default(), &[step(1, Delay::default())], 1).await;
+        plan::pass(&desk.world.ctx, desk.now()).await.unwrap();
+        desk.world.clock.set(START + MINUTE);
+        let told = explained(&desk, 1).await;
+        assert_eq!((codes(&told), told.next_look_at), (vec!["late".to_owned()], Some(START + MINUTE)));
+    }
+}
+
+#[tokio::test]
 async fn what_went_out_tells_the_servers_answer_and_a_skipped_step_its_reason() {
     for on in BOTH {
         let mut desk = Desk::new(on).await;
