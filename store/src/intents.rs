@@ -133,10 +133,10 @@ fn judge(view: &View, claimed: &Claimed, worker: i64, now: Millis) -> Result<Ver
     if view.profile_state != "active" {
         return back("drafted", Reason::ProfilePaused { until: view.paused_until });
     }
-    if view.kind == "step" {
-        if let Some(verdict) = judge_step(view, claimed, now)? {
-            return Ok(verdict);
-        }
+    if view.kind == "step"
+        && let Some(verdict) = judge_step(view, claimed, now)?
+    {
+        return Ok(verdict);
     }
     let slot = slot_millis(claimed.slot);
     if now < slot || now >= slot + W {

@@ -1,10 +1,12 @@
 //! `up` and its demo, as somebody has them who has just downloaded the program.
 
+use std::collections::HashSet;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::Value;
 use sqlx::{Connection, SqliteConnection};
 
 use crate::program::{Place, Ran};
@@ -44,8 +46,14 @@ async fn the_demo_sends_every_sample_message_once_and_finds_its_data_at_the_seco
     first.says("messages sent, each once", Duration::from_secs(60)).await;
     let told = first.log();
     assert!(told.contains(&key) && told.contains("curl") && told.contains("of 36"), "{told}");
-    assert_eq!(count(place.path(), "SELECT COUNT(*) FROM mailbox").await, 36);
-    assert_eq!(count(place.path(), "SELECT COUNT(DISTINCT message_id) FROM mailbox").await, 36);
+    let (status, mailbox) = get(address, "/mailbox/messages?limit=100", "").await;
+    let mailbox: Value = serde_json::from_str(&mailbox).unwrap();
+    let mails = mailbox["messages"].as_array().unwrap();
+    let once: HashSet<_> = mails.iter().map(|mail| (&mail["to"], &mail["subject"])).collect();
+    assert_eq!((status, mails.len(), once.len()), (200, 36, 36), "{mailbox}");
+    assert!(
+        mails.iter().all(|mail| mail["text"].as_str().unwrap().contains(&format!("http://{address}/u/")))
+    );
     let states = "SELECT COUNT(*) FROM messages WHERE state = 'accepted'";
     assert_eq!(count(place.path(), states).await, 36);
     first.stop("INT").await;
@@ -75,7 +83,9 @@ async fn a_taken_port_and_a_held_directory_are_each_told_in_one_line() {
     assert!(!place.path().join("data").exists(), "a refused start leaves nothing behind");
 
     let mut first = up(&place, &[], "log");
-    first.ready().await;
+    let address = first.ready().await;
+    let (status, page) = get(address, "/", "").await;
+    assert_eq!(status, 200, "the first start makes the account that the page shows: {page}");
     for other in [&["up", "--bind", "127.0.0.1:0"][..], &["worker"], &["scheduler"], &["migrate"]] {
         let told = place.run(other).failed(1);
         assert!(told.contains("already runs the") && told.contains("--data"), "{other:?}: {told}");

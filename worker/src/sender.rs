@@ -165,7 +165,7 @@ impl Sender {
                 turn.next = Some(now + MINUTE);
                 Ok(Vec::new())
             }
-            To::Mailbox => Ok(permits.into_iter().map(|permit| Carrier::mailbox(permit)).collect()),
+            To::Mailbox => Ok(permits.into_iter().map(Carrier::mailbox).collect()),
             To::Smtp(server) => {
                 let pool = self.pool(&route.to, server).await;
                 // What is ready goes, and what is seated keeps its slot: only an empty hand waits.
