@@ -33,7 +33,7 @@ pub async fn list(
 ) -> Result<(Vec<Mail>, i64), Refusal> {
     let mut tx = core.store.read().await?;
     let found = mailbox::list(&mut tx, account, to, before, limit).await?;
-    let total = mailbox::count(&mut tx, account, MOST_COUNTED).await?;
+    let total = mailbox::count(&mut tx, account, to, MOST_COUNTED).await?;
     tx.rollback().await?;
     Ok((found.into_iter().map(read).collect(), total))
 }

@@ -5,6 +5,7 @@ use axum::http::Request;
 use sendwright_api::operations::keys::{self, KeyBody};
 use sendwright_api::{Actor, ApiState, Core, Refusal, Work, router};
 use sendwright_queue::Limiter;
+use sendwright_store::Db;
 use sendwright_store::messages::Message;
 use sendwright_workflows::clock::Millis;
 use sendwright_workflows::signing::Secret;
@@ -92,9 +93,11 @@ impl Desk {
     /// A hand in the database.
     pub async fn run(&self, sql: &'static str) {
         match &self.world.ctx.store.db {
-            sendwright_store::Db::Postgres(pool) => drop(sqlx::query(sql).execute(pool).await.unwrap()),
-            sendwright_store::Db::Sqlite { write, .. } => {
-                drop(sqlx::query(sql).execute(write).await.unwrap())
+            Db::Postgres(pool) => {
+                sqlx::query(sql).execute(pool).await.unwrap();
+            }
+            Db::Sqlite { write, .. } => {
+                sqlx::query(sql).execute(write).await.unwrap();
             }
         }
     }
