@@ -42,7 +42,13 @@ impl Db {
                     Error::Schema("DATABASE_URL does not read as postgres://user:password@host/name".into())
                 })?
                 .application_name("sendwright")
-                .options([("synchronous_commit", "on"), ("statement_timeout", "30s"), ("lock_timeout", "5s")])
+                .options([
+                    ("synchronous_commit", "on"),
+                    ("statement_timeout", "30s"),
+                    ("lock_timeout", "5s"),
+                    // A process that is stopped within a transaction keeps nobody else waiting for its locks.
+                    ("idle_in_transaction_session_timeout", "4s"),
+                ])
                 .statement_cache_capacity(300);
             let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE);
             return Ok(Db::Postgres(pool.connect_with(options).await?));
