@@ -51,6 +51,8 @@ impl Db {
                     ("enable_seqscan", "off"),
                     ("random_page_cost", "1.1"),
                     ("jit", "off"),
+                    // A process that is stopped within a transaction keeps nobody else waiting for its locks.
+                    ("idle_in_transaction_session_timeout", "4s"),
                 ])
                 .statement_cache_capacity(300);
             let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE);
