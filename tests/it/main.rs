@@ -13,6 +13,7 @@ mod external;
 mod hand_over;
 mod house;
 mod journal;
+mod live_edit;
 mod messages;
 mod native;
 mod program;
