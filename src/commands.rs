@@ -5,8 +5,10 @@ mod api;
 mod backup;
 mod campaign;
 mod doctor;
+mod explain;
 pub mod key;
 mod leads;
+mod messages;
 mod migrate;
 mod open;
 mod preview;
@@ -54,7 +56,9 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Profile(command) => profile::run(&load(&sources, Role::Command, over)?, command),
         Command::Suppress(command) => suppress::run(&load(&sources, Role::Command, over)?, command),
         Command::Backup { file } => backup::run(&load(&sources, Role::Command, over)?, &file),
-        _ => Err(Failure::new("this build does not have this command")),
+        Command::Messages(command) => messages::run(&load(&sources, Role::Command, over)?, command),
+        Command::Explain(args) => explain::run(&load(&sources, Role::Command, over)?, &args),
+        Command::Doctor(_) => Err(Failure::new("this build does not have this command")),
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod campaigns;
 pub mod keys;
 pub mod leads;
+pub mod mailbox;
 pub mod messages;
 pub mod sending_profiles;
 pub mod simulation;

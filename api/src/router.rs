@@ -4,7 +4,7 @@ use crate::auth;
 use crate::dialects::{Dialect, Door, external, shape, v1};
 use crate::refusal::Refusal;
 use crate::state::ApiState;
-use crate::{health, request, unsubscribe};
+use crate::{console, health, request, unsubscribe};
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -23,6 +23,7 @@ pub fn router(state: ApiState) -> Router {
         .nest("/api/external", behind(external(), Dialect::External, &state))
         .nest("/api/v1", native())
         .nest("/v1", native())
+        .merge(console::routes(&state))
         .merge(open)
         .fallback(nothing)
         .layer(CatchPanicLayer::custom(panicked))

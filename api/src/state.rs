@@ -9,7 +9,7 @@ use sendwright_workflows::signing::Secret;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::Refusal;
+use crate::{Console, Refusal};
 
 /// What an operation needs, whoever asks for it: the API, the page, the command line.
 #[derive(Clone)]
@@ -44,6 +44,8 @@ pub struct ApiState {
     pub notes: Arc<[(String, String)]>,
     /// What the workers have, as far as this process knows: for what lies ahead.
     pub means: Means,
+    /// Who may see the console.
+    pub console: Console,
     closing: Arc<AtomicBool>,
 }
 
@@ -56,6 +58,7 @@ impl ApiState {
             secrets: secrets.into(),
             notes: notes.into(),
             means: Means { model: true, transport: true },
+            console: Console::keyed(false),
             closing: Arc::default(),
         }
     }
@@ -63,6 +66,11 @@ impl ApiState {
     /// The same, with what the workers have: both are taken to be there otherwise.
     pub fn with_means(self, means: Means) -> Self {
         Self { means, ..self }
+    }
+
+    /// The same, with the console guarded so; by a key otherwise.
+    pub fn with_console(self, console: Console) -> Self {
+        Self { console, ..self }
     }
 
     /// From now on `/readyz` says 503, so that a balancer sends nobody new; requests are still served.

@@ -15,6 +15,7 @@ pub mod enrolments;
 pub mod error;
 pub mod events;
 pub mod gates;
+pub mod gauges;
 pub mod heads;
 pub mod idempotency;
 pub mod ids;

@@ -56,8 +56,9 @@ pub async fn get(tx: &mut Tx, account: i64, id: i64) -> Result<Option<Captured>>
     )
 }
 
-/// How many the account has, counted up to `most`.
-pub async fn count(tx: &mut Tx, account: i64, most: i64) -> Result<i64> {
-    let sql = "SELECT COUNT(*) FROM (SELECT 1 AS one FROM mailbox WHERE account_id = $1 LIMIT $2) AS found";
-    Ok(row!(tx, (i64,), sql, account, most)?.map_or(0, |r| r.0))
+/// How many such messages the account has, counted up to `most`.
+pub async fn count(tx: &mut Tx, account: i64, to: Option<&str>, most: i64) -> Result<i64> {
+    let sql = "SELECT COUNT(*) FROM (SELECT 1 AS one FROM mailbox WHERE account_id = $1
+         AND (CAST($2 AS TEXT) IS NULL OR LOWER(recipient) = LOWER($2)) LIMIT $3) AS found";
+    Ok(row!(tx, (i64,), sql, account, to, most)?.map_or(0, |r| r.0))
 }

@@ -261,7 +261,7 @@ pub async fn pass_over(tx: &mut Tx, message: &Message, base: Millis, now: Millis
     Ok(done == 1)
 }
 
-/// A test send: outside the counts, the enrolments and the unique index.
+/// A test send: outside the counts and the enrolments, a round of its own, so that none is one too many.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "columns of messages by their own names")]
 pub struct Test {

@@ -85,7 +85,7 @@ pub struct Released {
 }
 
 /// The campaign's released messages that nobody waits for.
-pub async fn released(tx: &mut Tx, campaign: i64, limit: i64) -> Result<Vec<Released>> {
+pub async fn released(tx: &mut Tx, account: i64, campaign: i64, limit: i64) -> Result<Vec<Released>> {
     rows!(
         tx,
         Released,
@@ -97,7 +97,8 @@ pub async fn released(tx: &mut Tx, campaign: i64, limit: i64) -> Result<Vec<Rele
                AND e.state = 'active' AND e.settled < m.step_number)
          ORDER BY m.planned_at, m.enrolment_id LIMIT $2",
         campaign,
-        limit
+        limit,
+        account
     )
 }
 

@@ -4,13 +4,20 @@
 
 mod bad_input;
 mod cli;
+mod commands;
 mod config;
+mod console;
 mod crash;
+mod explain;
 mod external;
 mod hand_over;
 mod house;
+mod messages;
 mod native;
 mod program;
+mod protocol;
+mod roles;
+mod running;
 mod samples;
 mod scale;
 mod servers;
@@ -18,3 +25,4 @@ mod simulate;
 mod simulation;
 mod support;
 mod unsubscribe;
+mod up;

@@ -17,3 +17,4 @@ pub mod scripts;
 pub mod sender;
 pub mod sweep;
 pub mod text;
+pub mod verdict;

@@ -7,12 +7,10 @@ use sendwright_store::{Error, Result};
 use sendwright_workflows::address::Email;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
 
 /// Most outcomes of one transaction.
 const GROUP: usize = 256;
-/// Most such transactions at once.
-const AT_ONCE: u32 = 3;
 
 /// The end of one hand-over. Dropping it releases the permit and the journal's segment: only after the commit.
 pub struct Ended {
@@ -63,9 +61,6 @@ impl Recorder {
 }
 
 async fn run(ctx: Arc<Context>, mut orders: mpsc::UnboundedReceiver<Order>) {
-    // SQLite has one writer: there a second transaction would only make the groups smaller.
-    let most = if ctx.store.db.is_postgres() { AT_ONCE } else { 1 };
-    let places = Arc::new(Semaphore::new(most as usize));
     let mut waiting = Vec::with_capacity(GROUP);
     while orders.recv_many(&mut waiting, GROUP).await > 0 {
         let (mut ended, mut flushes) = (Vec::new(), Vec::new());
@@ -75,13 +70,8 @@ async fn run(ctx: Arc<Context>, mut orders: mpsc::UnboundedReceiver<Order>) {
                 Order::Flush(done) => flushes.push(done),
             }
         }
-        if !ended.is_empty()
-            && let Ok(place) = places.clone().acquire_owned().await
-        {
-            tokio::spawn(record(ctx.clone(), ended, place));
-        }
-        if !flushes.is_empty() {
-            drop(places.acquire_many(most).await);
+        if !ended.is_empty() {
+            record(&ctx, ended).await;
         }
         for done in flushes {
             let _ = done.send(());
@@ -89,15 +79,15 @@ async fn run(ctx: Arc<Context>, mut orders: mpsc::UnboundedReceiver<Order>) {
     }
 }
 
-async fn record(ctx: Arc<Context>, mut ended: Vec<Ended>, place: OwnedSemaphorePermit) {
+/// One group at a time: what ends meanwhile makes the next one larger.
+async fn record(ctx: &Context, mut ended: Vec<Ended>) {
     let mut outcomes: Vec<Outcome> = ended.iter().map(|e| e.outcome.clone()).collect();
-    settle(&ctx, &mut outcomes).await;
-    ring(&ctx, &outcomes);
+    settle(ctx, &mut outcomes).await;
+    ring(ctx, &outcomes);
     let bells: Vec<_> = ended.iter_mut().filter_map(|e| e.bell.take()).collect();
     // Only now are permits free and segments let go: their outcomes are committed.
     drop(ended);
     bells.iter().for_each(|bell| bell.notify_one());
-    drop(place);
 }
 
 /// Commits outcomes, however long the database is away: the truth is never discarded. A group that fails for

@@ -2,10 +2,10 @@
 
 use crate::channels::{Outcome as Said, Refusal, Stage};
 use crate::context::Context;
-use crate::hand_over::ended;
 use crate::journal::{self, Found, Line};
 use crate::outlet;
 use crate::recorder::settle;
+use crate::verdict::ended;
 use sendwright_store::claims::Claimed;
 use sendwright_store::clock::boot_millis;
 use sendwright_store::recovery::{self, OpenAttempt};
@@ -86,6 +86,20 @@ fn unknown() -> Said {
     Said::Unknown { detail: "the worker died during the hand-over".into() }
 }
 
+/// Declares a worker dead whose beat still reads as `seen`, and settles its rows. `false`: it moved.
+pub async fn give_up(ctx: &Context, worker: i64, seen: i64) -> Result<bool> {
+    let mut tx = ctx.store.begin().await?;
+    let given_up = workers::bury(&mut tx, worker, seen).await?;
+    if given_up {
+        recovery::suspect(&mut tx, worker).await?;
+    }
+    tx.commit().await?;
+    if given_up {
+        settle_dead(ctx, worker).await?;
+    }
+    Ok(given_up)
+}
+
 /// Settles what a worker that is given up had in hand: hand-overs that had begun are uncertain, the rest is due.
 pub async fn settle_dead(ctx: &Context, worker: i64) -> Result<()> {
     let mut tx = ctx.store.read().await?;
@@ -158,6 +172,7 @@ async fn claimed(ctx: &Context, attempt: OpenAttempt) -> Result<Claimed> {
         slot: attempt.slot,
         subject: attempt.subject.unwrap_or_default(),
         body: String::new(),
+        reasons: "[]".into(),
         policy,
     })
 }
@@ -203,15 +218,7 @@ impl Watch {
             if seen.0 != worker.beat {
                 *seen = (worker.beat, now);
             } else if now - seen.1 > ctx.settings.lease.as_millis() as Millis && worker.id != ctx.life.id() {
-                let mut tx = ctx.store.begin().await?;
-                let given_up = workers::bury(&mut tx, worker.id, worker.beat).await?;
-                if given_up {
-                    recovery::suspect(&mut tx, worker.id).await?;
-                }
-                tx.commit().await?;
-                if given_up {
-                    settle_dead(ctx, worker.id).await?;
-                }
+                give_up(ctx, worker.id, worker.beat).await?;
             }
         }
         for worker in unfinished {

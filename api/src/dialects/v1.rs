@@ -6,7 +6,7 @@ pub mod messages;
 pub mod profiles;
 pub mod simulation;
 pub mod suppressions;
-mod told;
+pub mod told;
 mod view;
 
 use crate::dialects::shape::Told;

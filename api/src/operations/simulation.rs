@@ -186,7 +186,9 @@ impl Run {
             }
         }
         self.alone_from = self.whom.len();
-        for message in simulation::released(tx, self.campaign.id, MOST as i64).await? {
+        for message in
+            simulation::released(tx, self.campaign.account_id, self.campaign.id, MOST as i64).await?
+        {
             self.follow_alone(&message);
         }
         Ok(truncated)

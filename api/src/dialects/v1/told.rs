@@ -20,7 +20,7 @@ pub fn message(m: &Message) -> Value {
         "lead_id": row(Kind::Contact, m.contact_id),
         "sending_profile_id": row(Kind::Profile, m.profile_id),
         "step_number": m.step_number,
-        "round": m.round,
+        "round": m.is_step().then_some(m.round),
         "version": m.version,
         "channel": m.channel,
         "to": m.address,

@@ -3,13 +3,16 @@
 use super::{Facts, holds};
 use crate::operations::sending_profiles::rates;
 use sendwright_workflows::campaign::{Policy, State as CampaignState};
-use sendwright_workflows::clock::{MINUTE, Millis};
+use sendwright_workflows::clock::{MINUTE, Millis, SECOND};
 use sendwright_workflows::message::State;
 use sendwright_workflows::rate_limit::{Due, Gate, Rates, Seat, TOLERANCE, seat, slot_millis};
 use sendwright_workflows::reason::{Cause, Reason};
 
 /// Texts are written up to this long ahead of their planned instant.
 const WRITE_AHEAD: Millis = 10 * MINUTE;
+
+/// A due message that nothing stands before goes out within seconds; after this long something is wrong.
+const PATIENCE: Millis = 10 * SECOND;
 
 /// Reasons that hold now, and the next look; none where nobody looks until something is done.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -168,7 +171,10 @@ fn turn(facts: &Facts) -> Outlook {
         Seat::Beyond { at } => at,
     };
     let in_trouble = facts.profile.as_ref().is_some_and(|p| p.state == "active" && p.why.is_some());
-    if in_trouble && next <= facts.now {
+    // Whatever holds it up is known to the workers alone: that it is held up is told here.
+    let row = &facts.message;
+    let is_stuck = facts.now - row.planned_at.max(row.updated_at) > PATIENCE;
+    if (in_trouble || is_stuck) && next <= facts.now {
         reasons.push(Reason::Late { cause: Cause::Capacity });
     }
     Outlook { reasons, next: Some(next) }

@@ -1,0 +1,237 @@
+//! T1 and T2 of a sender's rows, and what becomes of those that may not go (SEND_PROTOCOL 3, 4, 8).
+
+use super::{Seated, Sender, Turn};
+use crate::hand_over::{self, Carrier, Departing};
+use crate::letter::{self, Sealed};
+use crate::outlet::{self, Route};
+use sendwright_store::claims::{self, Claimed};
+use sendwright_store::clock::boot_millis;
+use sendwright_store::intents::{self, Verdict};
+use sendwright_store::writing::{self, Earlier};
+use sendwright_store::{Result, Tx, heads};
+use sendwright_workflows::clock::{Millis, SECOND};
+use sendwright_workflows::reason::{Cause, Reason};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// How long the intent's commit may take before its outcome counts as unknown.
+const INTENT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Rows that go back, with their next state and why.
+type Refused = Vec<(Seated, &'static str, Reason)>;
+
+/// Rows whose intent is about to be committed, or is.
+struct Intended {
+    departing: Vec<(Seated, Sealed)>,
+    /// The attempt each will have.
+    attempts: Vec<i64>,
+    /// The worker under whose id it is.
+    worker: i64,
+    /// The boot instant before the transaction.
+    intent_at: i64,
+    /// The intent's business instant.
+    at: Millis,
+}
+
+impl Sender {
+    /// T1 and T2 in one transaction for rows whose slot has come, T1 alone for those whose slot is to come. The
+    /// barrier is its first statement, as of any intent.
+    pub(super) async fn claim_and_begin(
+        &mut self,
+        route: &Route,
+        mut carriers: Vec<Carrier>,
+        turn: &mut Turn,
+    ) -> Result<()> {
+        let attempts = self.ctx.store.ids.take("attempts", carriers.len()).await?.collect();
+        let (intent_at, worker) = (boot_millis(), self.ctx.life.id());
+        let mut tx = self.ctx.store.begin().await?;
+        tx.barrier(route.profile.account_id, false).await?;
+        let Some(now) = self.ctx.clock.now() else { return Ok(()) };
+        let most = carriers.len();
+        let claim = claims::claim_at_once(&mut tx, self.profile, &route.rates, worker, most, now).await?;
+        turn.did |= !claim.claimed.is_empty() || !claim.ready.is_empty() || claim.moved > 0;
+        turn.next = [turn.next, claim.next.map(|at| at - SECOND)].into_iter().flatten().min();
+        let mut seat = |mut message: Claimed| {
+            outlet::when_uncertain(&mut message.policy, route.profile.on_uncertain.as_deref());
+            carriers.pop().map(|carrier| Seated { message, carrier })
+        };
+        let later: Vec<Seated> = claim.claimed.into_iter().filter_map(&mut seat).collect();
+        let ready: Vec<Seated> = claim.ready.into_iter().filter_map(&mut seat).collect();
+        carriers.into_iter().for_each(|carrier| drop(carrier.into_permit()));
+        let (departing, refused) = self.seal(route, ready, now).await?;
+        let mut intended = Intended { departing, attempts, worker, intent_at, at: now };
+        let refused = self.intend(&mut tx, &mut intended, refused).await?;
+        self.write_back(&mut tx, route, &refused, now).await?;
+        if self.commit(tx, intended, route, now).await {
+            self.seated.extend(later);
+        }
+        refused.into_iter().for_each(|(seated, ..)| drop(seated.carrier.into_permit()));
+        Ok(())
+    }
+
+    /// T2 for rows that were claimed before and whose slot has come, then their hand-overs, detached.
+    pub(super) async fn begin(&mut self, ripe: Vec<Seated>, now: Millis) -> Result<()> {
+        let route = self.route(now).await?;
+        if !self.ctx.life.is_ready(&self.ctx) {
+            let outage = Reason::Late { cause: Cause::Outage };
+            let refused = ripe.into_iter().map(|seated| (seated, "drafted", outage.clone())).collect();
+            return self.put_back(&route, refused, now).await;
+        }
+        let (departing, refused) = self.seal(&route, ripe, now).await?;
+        let attempts = self.ctx.store.ids.take("attempts", departing.len()).await?.collect();
+        let (intent_at, worker) = (boot_millis(), self.ctx.life.id());
+        let mut intended = Intended { departing, attempts, worker, intent_at, at: now };
+        let mut tx = self.ctx.store.begin().await?;
+        tx.barrier(route.profile.account_id, false).await?;
+        let refused = self.intend(&mut tx, &mut intended, refused).await?;
+        self.commit(tx, intended, &route, now).await;
+        self.put_back(&route, refused, now).await
+    }
+
+    /// Writes the intent of what may go; what may not joins `refused`, what is not ours any more is let go.
+    async fn intend(&self, tx: &mut Tx, intended: &mut Intended, mut refused: Refused) -> Result<Refused> {
+        let Some((first, _)) = intended.departing.first() else { return Ok(refused) };
+        let account = first.message.account_id;
+        let rows: Vec<_> = intended
+            .departing
+            .iter()
+            .zip(intended.attempts.iter().copied())
+            .map(|((s, _), id)| (&s.message, id))
+            .collect();
+        let clock = self.ctx.clock.as_ref();
+        let (at, verdicts) = intents::intend(tx, account, intended.worker, &rows, clock).await?;
+        intended.at = at;
+        let (mut going, mut attempts) = (Vec::new(), Vec::new());
+        let all =
+            std::mem::take(&mut intended.departing).into_iter().zip(std::mem::take(&mut intended.attempts));
+        for (((seated, sealed), attempt), verdict) in all.zip(verdicts) {
+            match verdict {
+                Verdict::Go => {
+                    going.push((seated, sealed));
+                    attempts.push(attempt);
+                }
+                Verdict::Back { state, reason } => refused.push((seated, state, reason)),
+                Verdict::Lost => {
+                    tracing::info!(message = seated.message.id, "the claim was lost");
+                    drop(seated.carrier.into_permit());
+                }
+            }
+        }
+        intended.departing = going;
+        intended.attempts = attempts;
+        Ok(refused)
+    }
+
+    /// Commits, and starts the hand-overs. `false`: how the commit ended is not known. Then nothing was sent for
+    /// certain and whether the intent stands is not known; a `not_started` puts both right: it finds the attempt
+    /// if it is there (SEND_PROTOCOL 8).
+    async fn commit(&self, tx: Tx, intended: Intended, route: &Route, now: Millis) -> bool {
+        let committed = match tokio::time::timeout(INTENT_TIMEOUT, tx.commit()).await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "an intent's commit failed");
+                false
+            }
+            Err(_) => false,
+        };
+        let Intended { departing, attempts, worker, intent_at, at } = intended;
+        for ((Seated { message, carrier }, sealed), attempt) in departing.into_iter().zip(attempts) {
+            if !committed {
+                hand_over::not_started(&self.ctx, message, carrier, attempt, sealed.subject, now);
+                continue;
+            }
+            let departing = Departing {
+                message,
+                carrier,
+                attempt,
+                sealed,
+                sender: route.from.address.clone(),
+                worker,
+                intent_at,
+                at,
+                under_way: self.under_way.clone(),
+                bell: self.bell.clone(),
+            };
+            hand_over::start(self.ctx.clone(), departing);
+        }
+        committed
+    }
+
+    /// The bytes of each row; one that cannot be built is held.
+    async fn seal(
+        &self,
+        route: &Route,
+        seated: Vec<Seated>,
+        now: Millis,
+    ) -> Result<(Vec<(Seated, Sealed)>, Refused)> {
+        let (mut departing, mut refused) = (Vec::new(), Vec::new());
+        let earlier = self.earlier(&seated).await?;
+        for seated in seated {
+            let thread = earlier.get(&seated.message.enrolment_id).map_or(&[][..], Vec::as_slice);
+            let campaign = self.campaign_name(&seated.message).await?;
+            match letter::seal(&self.ctx, route, &seated.message, &campaign, thread, now) {
+                Ok(sealed) => departing.push((seated, sealed)),
+                Err(error) => {
+                    let reason = Reason::WritingFailed { detail: error.to_string() };
+                    refused.push((seated, "held", reason));
+                }
+            }
+        }
+        Ok((departing, refused))
+    }
+
+    async fn write_back(&self, tx: &mut Tx, route: &Route, refused: &Refused, now: Millis) -> Result<()> {
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<_> =
+            refused.iter().map(|(s, state, reason)| (&s.message, *state, reason.clone())).collect();
+        intents::put_back(tx, self.profile, &route.rates, &rows, now).await
+    }
+
+    pub(super) async fn put_back(&mut self, route: &Route, refused: Refused, now: Millis) -> Result<()> {
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.ctx.store.begin().await?;
+        self.write_back(&mut tx, route, &refused, now).await?;
+        tx.commit().await?;
+        refused.into_iter().for_each(|(seated, ..)| drop(seated.carrier.into_permit()));
+        self.route = None; // It may be the profile that changed.
+        Ok(())
+    }
+
+    /// The accepted messages of those enrolments whose step quotes them.
+    async fn earlier(&self, seated: &[Seated]) -> Result<HashMap<i64, Vec<Earlier>>> {
+        let mut wanted = Vec::new();
+        for Seated { message, .. } in
+            seated.iter().filter(|s| s.message.step_number > 1 && s.message.kind == "step")
+        {
+            let (account, campaign) = (message.account_id, message.campaign_id);
+            let script = self.ctx.scripts.get(&self.ctx.store, account, campaign, message.version).await?;
+            if script.sequence.step(message.step_number).is_some_and(|step| step.include_previous_emails) {
+                wanted.push(message.enrolment_id);
+            }
+        }
+        let mut found: HashMap<i64, Vec<Earlier>> = HashMap::new();
+        if !wanted.is_empty() {
+            let mut tx = self.ctx.store.read().await?;
+            for email in writing::earlier(&mut tx, &wanted).await? {
+                found.entry(email.enrolment_id).or_default().push(email);
+            }
+            tx.commit().await?;
+        }
+        Ok(found)
+    }
+
+    /// Only a message without a subject needs its campaign's name.
+    async fn campaign_name(&self, message: &Claimed) -> Result<String> {
+        if !message.subject.is_empty() {
+            return Ok(String::new());
+        }
+        let mut tx = self.ctx.store.read().await?;
+        let head = heads::head(&mut tx, message.campaign_id).await?;
+        tx.commit().await?;
+        Ok(head.map(|h| h.name).unwrap_or_default())
+    }
+}
