@@ -46,13 +46,13 @@ impl Db {
                     ("synchronous_commit", "on"),
                     ("statement_timeout", "30s"),
                     ("lock_timeout", "5s"),
+                    // A process that is stopped within a transaction keeps nobody else waiting for its locks.
+                    ("idle_in_transaction_session_timeout", "4s"),
                     // Every statement is made for an index. A plan that was cached while a table was small would scan
                     // it for ever after, and compiling plans costs more than running them.
                     ("enable_seqscan", "off"),
                     ("random_page_cost", "1.1"),
                     ("jit", "off"),
-                    // A process that is stopped within a transaction keeps nobody else waiting for its locks.
-                    ("idle_in_transaction_session_timeout", "4s"),
                 ])
                 .statement_cache_capacity(300);
             let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE);
