@@ -73,6 +73,11 @@ pub enum Command {
     Simulate(SimulateArgs),
     /// Why a message went, waits or was held, and when it is looked at next
     Explain(ExplainArgs),
+    /// Copy the database into a new file, beside a running `up` (SQLite; Postgres has pg_dump)
+    Backup {
+        /// The file; it must not be there yet
+        file: PathBuf,
+    },
 }
 
 /// Where to listen.
@@ -344,8 +349,8 @@ pub enum SuppressCommand {
     Add {
         /// The address
         email: String,
-        /// Why, for people
-        #[arg(long, value_name = "WHY", default_value = "by hand")]
+        /// Why: manual, opt_out or complained
+        #[arg(long, value_name = "WHY", default_value = "manual", value_parser = ["manual", "opt_out", "complained"])]
         why: String,
         /// The account
         #[command(flatten)]

@@ -2,14 +2,21 @@
 
 mod account;
 mod api;
+mod backup;
+mod campaign;
 mod doctor;
+mod explain;
 pub mod key;
+mod leads;
+mod messages;
 mod migrate;
 mod open;
 mod preview;
+mod profile;
 mod read;
 mod scheduler;
 mod simulate;
+mod suppress;
 mod up;
 mod worker;
 
@@ -44,7 +51,14 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Account(command) => account::account(&load(&sources, Role::Command, over)?, command),
         Command::User(command) => account::user(&load(&sources, Role::Command, over)?, command),
         Command::Key(command) => key::run(&load(&sources, Role::Command, over)?, command),
-        _ => Err(Failure::new("this build does not have this command")),
+        Command::Campaign(command) => campaign::run(&load(&sources, Role::Command, over)?, command),
+        Command::Leads(command) => leads::run(&load(&sources, Role::Command, over)?, command),
+        Command::Profile(command) => profile::run(&load(&sources, Role::Command, over)?, command),
+        Command::Suppress(command) => suppress::run(&load(&sources, Role::Command, over)?, command),
+        Command::Backup { file } => backup::run(&load(&sources, Role::Command, over)?, &file),
+        Command::Messages(command) => messages::run(&load(&sources, Role::Command, over)?, command),
+        Command::Explain(args) => explain::run(&load(&sources, Role::Command, over)?, &args),
+        Command::Doctor(_) => Err(Failure::new("this build does not have this command")),
     }
 }
 

@@ -6,12 +6,13 @@ pub mod metrics;
 
 use crate::config::{Config, Role, secret};
 use crate::failure::Failure;
-use sendwright_api::{ApiState, Core};
+use sendwright_api::{ApiState, Console, Core};
 use sendwright_queue::{Limiter, Queue, Receiver};
 use sendwright_store::clock::DatabaseClock;
 use sendwright_store::secrets::Seals;
 use sendwright_store::{Db, Store, migrate};
 use sendwright_worker::context::Context;
+use sendwright_workflows::enrolment::Means;
 use sendwright_workflows::signing::Secret;
 use std::error::Error;
 use std::future::Future;
@@ -69,8 +70,8 @@ impl Parts {
         Ok(Some(Self { core, receiver, limiter, secrets }))
     }
 
-    /// The state of the API's routes.
-    pub fn api(&self, config: &Config, role: Role) -> ApiState {
+    /// The state of the API's routes; `bound` is where this process listens.
+    pub fn api(&self, config: &Config, role: Role, bound: Option<SocketAddr>) -> ApiState {
         let is_up = matches!(role, Role::Up { .. });
         let model = match (&config.model, is_up) {
             (Some(model), _) => model.name.as_str(),
@@ -84,7 +85,11 @@ impl Parts {
         };
         let notes = [("model", model), ("transport", transport)];
         let notes = notes.map(|(name, how)| (name.to_owned(), how.to_owned())).to_vec();
+        // Of workers that run elsewhere nothing is known here: they are taken to have what they need.
+        let has_model = !is_up || config.model.is_some() || config.smtp.is_none();
         ApiState::new(self.core.clone(), self.limiter.clone(), &self.secrets, notes)
+            .with_means(Means { model: has_model, transport: true })
+            .with_console(console(config, bound.filter(|_| is_up)))
     }
 
     /// What a worker's handlers and the scheduler hold; `bound` is where `up` listens.
@@ -103,6 +108,16 @@ impl Parts {
     /// Closes the database in good order; what does not close in time is left to its server.
     pub async fn close(self) {
         let _ = tokio::time::timeout(CLOSE, self.core.store.db.close()).await;
+    }
+}
+
+/// Who may see the console: whoever sits at this machine where `up` listens on loopback, else whoever has a key. A
+/// public address means that a proxy may stand in front, through which everybody comes from loopback.
+fn console(config: &Config, up: Option<SocketAddr>) -> Console {
+    let public = config.http.public_url.as_ref();
+    match up.filter(|bound| bound.ip().is_loopback() && public.is_none()) {
+        Some(bound) => Console::loopback(bound.port()),
+        None => Console::keyed(public.is_some_and(|url| url.scheme() == "https")),
     }
 }
 
@@ -137,7 +152,8 @@ async fn open_store(config: &Config, migrates: bool) -> sendwright_store::Result
     Ok((store, clock))
 }
 
-async fn keep_time(clock: DatabaseClock) {
+/// Asks the database for its time every few seconds.
+pub async fn keep_time(clock: DatabaseClock) {
     loop {
         tokio::time::sleep(SAMPLE).await;
         if let Err(error) = clock.sample().await {

@@ -350,7 +350,7 @@ fn read_worker(r: &mut Reader, lanes: Vec<Lane>, concurrency: Option<u32>) -> Wo
         lease: Duration::from_secs(u64::from(r.number(
             "worker.lease_seconds",
             "SENDWRIGHT_LEASE_SECONDS",
-            10..=3_600,
+            5..=3_600,
         ))),
     }
 }

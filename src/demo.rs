@@ -7,7 +7,7 @@ use crate::cli::{AccountArgs, KeyCreateArgs};
 use crate::commands::key;
 use crate::config::Config;
 use crate::failure::Failure;
-use sendwright_api::{Core, Refusal};
+use sendwright_api::Core;
 use sendwright_store::accounts::{self, Account};
 use sendwright_store::keys;
 use sendwright_workflows::signing::ApiKey;
@@ -85,7 +85,7 @@ Sendwright runs at http://{bound}/   (nothing leaves this machine: every message
 async fn stored_key(core: &Core, file: &Path) -> Result<Option<(i64, ApiKey)>, Failure> {
     let Ok(text) = fs::read_to_string(file) else { return Ok(None) };
     let Some(key) = ApiKey::parse(text.trim()) else { return Ok(None) };
-    let now = core.now().map_err(Failure::from)?;
+    let now = core.now()?;
     let mut tx = core.store.read().await?;
     let holder = keys::find(&mut tx, key.prefix()).await?;
     tx.rollback().await?;
@@ -94,7 +94,7 @@ async fn stored_key(core: &Core, file: &Path) -> Result<Option<(i64, ApiKey)>, F
 }
 
 async fn new_key(core: &Core, file: &Path) -> Result<(i64, ApiKey), Failure> {
-    let now = core.now().map_err(Failure::from)?;
+    let now = core.now()?;
     let account = first_account(core, now).await?;
     let args = KeyCreateArgs {
         name: "demo".to_owned(),
@@ -127,19 +127,4 @@ fn write_secretly(file: &Path, text: &str) -> io::Result<()> {
     writeln!(out, "{text}")?;
     out.sync_all()?;
     fs::rename(&draft, file)
-}
-
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        match &refusal {
-            Refusal::Invalid(errors) => Failure::input(errors.iter().map(ToString::to_string).collect()),
-            Refusal::Malformed(..) | Refusal::Duplicate(_) | Refusal::Conflict(..) => {
-                Failure::input(vec![refusal.to_string()])
-            }
-            Refusal::Unavailable => {
-                Failure::unavailable("the database is not available; nothing was done, try again")
-            }
-            _ => Failure::new(refusal.to_string()),
-        }
-    }
 }

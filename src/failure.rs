@@ -1,5 +1,6 @@
 //! How a command ends when it does not succeed: a sentence for people, a code for scripts.
 
+use sendwright_api::Refusal;
 use sendwright_workflows::spec::FieldError;
 use std::io;
 use std::process::ExitCode;
@@ -73,6 +74,21 @@ impl From<sendwright_store::Error> for Failure {
             Error::Unavailable(cause) => Self::unavailable(format!("{error}: {cause}")),
             Error::Again(cause) | Error::Defect(cause) => Self::new(format!("{error}: {cause}")),
             _ => Self::new(error.to_string()),
+        }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        match &refusal {
+            Refusal::Invalid(errors) => Self::input(errors.iter().map(ToString::to_string).collect()),
+            Refusal::Malformed(..) | Refusal::Duplicate(_) | Refusal::Conflict(..) => {
+                Self::input(vec![refusal.to_string()])
+            }
+            Refusal::Unavailable => {
+                Self::unavailable("the database is not available; nothing was done, try again")
+            }
+            _ => Self::new(refusal.to_string()),
         }
     }
 }

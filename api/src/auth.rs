@@ -67,7 +67,7 @@ pub async fn guard(State(door): State<Door>, mut request: Request, next: Next) -
 }
 
 /// The key's holder. Every key that does not open is refused alike; an inactive user only where the key is right.
-async fn admit(
+pub(crate) async fn admit(
     state: &ApiState,
     headers: &HeaderMap,
     method: &Method,
@@ -111,7 +111,7 @@ fn given(headers: &HeaderMap) -> Option<String> {
 }
 
 /// A key without scopes may do what its user may; `read` and `write` narrow it.
-fn check_scope(holder: &Holder, method: &Method) -> Result<(), Refusal> {
+pub(crate) fn check_scope(holder: &Holder, method: &Method) -> Result<(), Refusal> {
     let scopes: Vec<String> = serde_json::from_str(&holder.scopes).unwrap_or_default();
     let needed = if method.is_safe() { "read" } else { "write" };
     let may = scopes.is_empty() || scopes.iter().any(|scope| scope == needed);

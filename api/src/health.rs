@@ -16,6 +16,13 @@ pub async fn live() -> Answer {
 /// `GET /readyz`: 503 only where the database, its schema or a shutdown forbid work; the rest is named, and
 /// what runs goes on without it.
 pub async fn ready(State(state): State<ApiState>) -> Answer {
+    let (status, checks) = checks(&state).await;
+    let body = json!({ "status": status, "checks": checks }).to_string();
+    Answer { status: if status == "ready" { 200 } else { 503 }, body }
+}
+
+/// How everything is that this process stands on: in a word, and each by its name.
+pub async fn checks(state: &ApiState) -> (&'static str, Map<String, Value>) {
     let check = tokio::time::timeout(Duration::from_secs(2), migrate::check(&state.core.store.db)).await;
     let (database, schema) = match &check {
         Ok(Ok(())) => ("ok", "ok"),
@@ -40,6 +47,5 @@ pub async fn ready(State(state): State<ApiState>) -> Answer {
         (Ok(Ok(())), false) => "ready",
         _ => "not ready",
     };
-    let body = json!({ "status": status, "checks": checks }).to_string();
-    Answer { status: if status == "ready" { 200 } else { 503 }, body }
+    (status, checks)
 }

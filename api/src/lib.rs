@@ -6,10 +6,12 @@
 
 pub mod answer;
 mod auth;
+pub mod console;
 mod dialects;
 mod health;
 mod intake;
 mod json;
+mod metrics;
 pub mod operations;
 mod peer;
 pub mod refusal;
@@ -20,7 +22,14 @@ mod unsubscribe;
 pub mod work;
 
 pub use answer::Answer;
+pub use console::Console;
+pub use metrics::{Render, metrics_router};
 pub use refusal::Refusal;
 pub use router::router;
 pub use state::{ApiState, Core};
 pub use work::{Actor, Once, Work};
+
+/// What the native face shows, for the command line's `--json`.
+pub mod shown {
+    pub use crate::dialects::v1::told::{explanation, lead_explained};
+}

@@ -3,5 +3,8 @@
 pub mod campaigns;
 pub mod keys;
 pub mod leads;
+pub mod mailbox;
+pub mod messages;
 pub mod sending_profiles;
+pub mod simulation;
 pub mod suppressions;

@@ -4,7 +4,7 @@ use crate::auth;
 use crate::dialects::{Dialect, Door, external, shape, v1};
 use crate::refusal::Refusal;
 use crate::state::ApiState;
-use crate::{health, request, unsubscribe};
+use crate::{console, health, request, unsubscribe};
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -23,6 +23,7 @@ pub fn router(state: ApiState) -> Router {
         .nest("/api/external", behind(external(), Dialect::External, &state))
         .nest("/api/v1", native())
         .nest("/v1", native())
+        .merge(console::routes(&state))
         .merge(open)
         .fallback(nothing)
         .layer(CatchPanicLayer::custom(panicked))
@@ -48,7 +49,7 @@ fn external() -> Router<ApiState> {
 
 /// The native surface.
 fn native() -> Router<ApiState> {
-    use v1::{campaigns, leads, profiles, suppressions};
+    use v1::{campaigns, leads, messages, profiles, simulation, suppressions};
     Router::new()
         .route("/campaigns", get(campaigns::list).post(campaigns::create))
         .route("/campaigns/{id}", get(campaigns::get).put(campaigns::replace).delete(campaigns::archive))
@@ -56,9 +57,17 @@ fn native() -> Router<ApiState> {
         .route("/campaigns/{id}/resume", post(campaigns::start))
         .route("/campaigns/{id}/pause", post(campaigns::pause))
         .route("/campaigns/{id}/leads", post(campaigns::enrol))
+        .route("/campaigns/{id}/simulation", get(simulation::get))
+        .route("/campaigns/{id}/test", post(messages::test))
         .route("/leads", get(leads::list).post(leads::create))
         .route("/leads/bulk", post(leads::create_many))
         .route("/leads/{id}", get(leads::get).delete(leads::delete))
+        .route("/leads/{id}/explain", get(messages::explain_lead))
+        .route("/messages", get(messages::list))
+        .route("/messages/{id}", get(messages::get))
+        .route("/messages/{id}/explain", get(messages::explain))
+        .route("/messages/{id}/release", post(messages::release))
+        .route("/messages/{id}/cancel", post(messages::cancel))
         .route("/sending-profiles", get(profiles::list).post(profiles::create))
         .route("/sending-profiles/{id}", get(profiles::get))
         .route("/suppressions", get(suppressions::list).post(suppressions::create))

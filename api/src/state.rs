@@ -4,11 +4,12 @@ use sendwright_queue::{Limiter, Queue};
 use sendwright_store::Store;
 use sendwright_store::secrets::Seals;
 use sendwright_workflows::clock::{Clock, Millis};
+use sendwright_workflows::enrolment::Means;
 use sendwright_workflows::signing::Secret;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::Refusal;
+use crate::{Console, Refusal};
 
 /// What an operation needs, whoever asks for it: the API, the page, the command line.
 #[derive(Clone)]
@@ -41,13 +42,35 @@ pub struct ApiState {
     pub secrets: Arc<[Secret]>,
     /// Named in `/readyz` beside what the API itself can see: `model`, `transport`.
     pub notes: Arc<[(String, String)]>,
+    /// What the workers have, as far as this process knows: for what lies ahead.
+    pub means: Means,
+    /// Who may see the console.
+    pub console: Console,
     closing: Arc<AtomicBool>,
 }
 
 impl ApiState {
     /// The state of a serving process.
     pub fn new(core: Core, limiter: Limiter, secrets: &[Secret], notes: Vec<(String, String)>) -> Self {
-        Self { core, limiter, secrets: secrets.into(), notes: notes.into(), closing: Arc::default() }
+        Self {
+            core,
+            limiter,
+            secrets: secrets.into(),
+            notes: notes.into(),
+            means: Means { model: true, transport: true },
+            console: Console::keyed(false),
+            closing: Arc::default(),
+        }
+    }
+
+    /// The same, with what the workers have: both are taken to be there otherwise.
+    pub fn with_means(self, means: Means) -> Self {
+        Self { means, ..self }
+    }
+
+    /// The same, with the console guarded so; by a key otherwise.
+    pub fn with_console(self, console: Console) -> Self {
+        Self { console, ..self }
     }
 
     /// From now on `/readyz` says 503, so that a balancer sends nobody new; requests are still served.

@@ -20,14 +20,16 @@ const LINGER: Duration = Duration::from_secs(2);
 pub fn run(config: &Config) -> Result<(), Failure> {
     compose::run(async {
         let stop = shutdown::listen()?;
-        Metrics::start(config, &stop).await?;
+        let metrics = Metrics::start(config, &stop).await?;
         let listener = http::bind(config.http.bind, "--bind, SENDWRIGHT_BIND or PORT").await?;
-        tracing::info!(address = %listener.local_addr()?, "the API listens");
+        let bound = listener.local_addr()?;
+        tracing::info!(address = %bound, "the API listens");
         let (front, end) = (Front::default(), CancellationToken::new());
         let server = tokio::spawn(http::serve(listener, front.clone(), end.clone()));
         let opened = Parts::open(config, false, &stop).await?;
         if let Some(parts) = opened {
-            let state = parts.api(config, Role::Part);
+            let state = parts.api(config, Role::Part, Some(bound));
+            metrics.open(&state);
             front.open(sendwright_api::router(state.clone()));
             tracing::info!("ready");
             stop.cancelled().await;

@@ -1,14 +1,19 @@
 //! Opening the database for a command.
 
 use crate::cli::AccountArgs;
-use crate::config::Config;
+use crate::compose;
+use crate::config::{Config, secret};
 use crate::failure::Failure;
+use sendwright_api::Core;
+use sendwright_queue::Queue;
 use sendwright_store::accounts::{self, Account};
 use sendwright_store::audits::{self, Audit};
 use sendwright_store::clock::DatabaseClock;
+use sendwright_store::secrets::Seals;
 use sendwright_store::{Db, Store, Tx, migrate};
 use sendwright_workflows::clock::{Clock, Millis};
 use std::future::Future;
+use std::sync::Arc;
 
 /// Runs one command's future to its end.
 ///
@@ -42,6 +47,32 @@ pub async fn store(config: &Config) -> Result<Store, Failure> {
         migrate::migrate(&db).await?;
     }
     Ok(Store::open(db).await?)
+}
+
+/// What operations need, beside a running `up` or alone. Hints go nowhere: the workers ask the database themselves
+/// within a second.
+///
+/// # Errors
+/// As [`store`]; or the secret cannot be read.
+pub async fn core(config: &Config) -> Result<Core, Failure> {
+    let store = store(config).await?;
+    let clock = DatabaseClock::new(store.db.clone());
+    clock.sample().await?;
+    tokio::spawn(compose::keep_time(clock.clone()));
+    // On Postgres most commands need none; what seals something asks for it.
+    let may = config.secret.is_some() || config.database.is_embedded();
+    let secrets = if may { secret::load(config)? } else { Vec::new() };
+    Ok(Core { store, queue: Queue::embedded().0, clock: Arc::new(clock), seals: Seals::new(&secrets) })
+}
+
+/// [`core`], and the account the command works in.
+///
+/// # Errors
+/// As [`core`] and [`account`].
+pub async fn core_in(config: &Config, args: &AccountArgs) -> Result<(Core, Account), Failure> {
+    let core = core(config).await?;
+    let account = account(&core.store, args, core.now()?).await?;
+    Ok((core, account))
 }
 
 /// The present business instant by the database's clock.

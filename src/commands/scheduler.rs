@@ -16,8 +16,9 @@ pub fn run(config: &Config) -> Result<(), Failure> {
     compose::run(async {
         let stop = shutdown::listen()?;
         let _lock = RoleLock::of(config, "scheduler")?;
-        Metrics::start(config, &stop).await?;
+        let metrics = Metrics::start(config, &stop).await?;
         let Some(parts) = Parts::open(config, false, &stop).await? else { return Ok(()) };
+        metrics.open(&parts.api(config, Role::Part, None));
         let ctx = parts.context(config, Role::Part, None)?;
         tracing::info!("the scheduler ticks");
         scheduler::run(ctx, stop).await;

@@ -8,6 +8,7 @@ use crate::demo::{self, Demo};
 use crate::failure::Failure;
 use crate::lock::RoleLock;
 use crate::shutdown;
+use sendwright_store::accounts;
 use sendwright_worker::{engine, scheduler};
 use std::net::SocketAddr;
 use tokio_util::sync::CancellationToken;
@@ -52,12 +53,15 @@ async fn work(
 ) -> Result<(), Failure> {
     let role = Role::Up { demo: is_demo };
     let ctx = parts.context(config, role, Some(bound))?;
+    // The first start makes the account that the console shows.
+    accounts::first_or_only(&parts.core.store, parts.core.now()?).await?;
     let demo = if is_demo { Some(Demo::prepare(&parts.core, config).await?) } else { None };
-    let state = parts.api(config, role);
+    let state = parts.api(config, role, Some(bound));
     let api = sendwright_api::router(state.clone());
-    front.open(match bound.ip().is_loopback() && config.http.metrics_bind.is_none() {
-        true => metrics.routes().fallback_service(api),
-        false => api,
+    metrics.open(&state);
+    front.open(match metrics.beside(&state).filter(|_| bound.ip().is_loopback()) {
+        Some(beside) => beside.fallback_service(api),
+        None => api,
     });
     tokio::spawn(scheduler::run(ctx.clone(), stop.clone()));
     if let Some(demo) = demo {

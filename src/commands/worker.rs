@@ -16,8 +16,9 @@ pub fn run(config: &Config) -> Result<(), Failure> {
     compose::run(async {
         let stop = shutdown::listen()?;
         let _lock = RoleLock::of(config, "worker")?;
-        Metrics::start(config, &stop).await?;
+        let metrics = Metrics::start(config, &stop).await?;
         let Some(parts) = Parts::open(config, false, &stop).await? else { return Ok(()) };
+        metrics.open(&parts.api(config, Role::Part, None));
         let ctx = parts.context(config, Role::Part, None)?;
         let (lanes, concurrency) = (&config.worker.lanes, config.worker.concurrency as usize);
         engine::run(ctx, lanes, parts.receiver.clone(), concurrency, stop).await?;

@@ -51,13 +51,6 @@ pub async fn bind(at: SocketAddr, setting: &str) -> Result<TcpListener, Failure>
 pub struct Front(Arc<OnceLock<Router>>);
 
 impl Front {
-    /// A front that answers at once.
-    pub fn of(routes: Router) -> Self {
-        let front = Self::default();
-        front.open(routes);
-        front
-    }
-
     /// From now on these routes answer.
     pub fn open(&self, routes: Router) {
         let _ = self.0.set(routes);
@@ -144,6 +137,12 @@ mod tests {
     use std::net::Ipv4Addr;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+    fn opened(routes: Router) -> Front {
+        let front = Front::default();
+        front.open(routes);
+        front
+    }
+
     async fn started(front: Front) -> (SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
         let listener = bind((Ipv4Addr::LOCALHOST, 0).into(), "--bind").await.unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
@@ -179,7 +178,7 @@ mod tests {
             waits.notified().await;
             "done"
         });
-        let (address, stop, ended) = started(Front::of(Router::new().route("/slow", slow))).await;
+        let (address, stop, ended) = started(opened(Router::new().route("/slow", slow))).await;
         let idle = TcpStream::connect(address).await.unwrap();
         let asked = tokio::spawn(ask(address, "/slow"));
         begun.notified().await;
@@ -201,7 +200,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_head_that_does_not_arrive_ends_its_connection() {
-        let (address, ..) = started(Front::of(Router::new())).await;
+        let (address, ..) = started(opened(Router::new())).await;
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(b"GET / HTTP/1.1\r\nHost: x").await.unwrap();
         let began = tokio::time::Instant::now();

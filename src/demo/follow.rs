@@ -86,12 +86,20 @@ pub async fn to_the_end(core: &Core, account: i64, campaign: i64) -> Result<(), 
         tally = look().await?;
     }
     display.end(&tally);
-    eprintln!("Done: {} messages sent, each once; {} held.", tally.sent, tally.held);
+    eprintln!("Done: {} messages sent, each once.", tally.sent);
+    if tally.held > 0 {
+        eprintln!("{} wait for a person: `sendwright messages list --state held` says why.", tally.held);
+    }
     Ok(())
 }
 
+/// A bar and the number it shows.
+type Bar = (ProgressBar, fn(&Tally) -> u64);
+
 enum Display {
-    Bars([(ProgressBar, fn(&Tally) -> u64); 3], ProgressBar),
+    /// The three that fill up, and the count of what is held.
+    Bars([Bar; 3], ProgressBar),
+    /// The last line that was told, and the looks since the beginning.
     Lines { told: Option<Tally>, looks: u32 },
 }
 

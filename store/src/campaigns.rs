@@ -403,3 +403,19 @@ pub async fn counts(tx: &mut Tx, account: i64, campaign: i64) -> Result<Vec<(Str
         campaign
     )
 }
+
+/// When something of the campaign is looked at next: a message that waits for its instant, or an enrolment that
+/// waits for its next step.
+pub async fn next_due(tx: &mut Tx, account: i64, campaign: i64) -> Result<Option<Millis>> {
+    let found = row!(
+        tx,
+        (Option<i64>, Option<i64>),
+        "SELECT (SELECT MIN(planned_at) FROM messages
+                  WHERE account_id = $1 AND campaign_id = $2 AND kind = 'step'
+                    AND state IN ('scheduled', 'drafted')),
+                (SELECT MIN(next_run_at) FROM enrolments WHERE campaign_id = $2 AND next_run_at IS NOT NULL)",
+        account,
+        campaign
+    )?;
+    Ok(found.and_then(|(message, enrolment)| message.into_iter().chain(enrolment).min()))
+}

@@ -36,6 +36,8 @@ pub struct Claimed {
     pub slot: Micros,
     pub subject: String,
     pub body: String,
+    /// Every reason so far, JSON.
+    pub reasons: String,
     /// The campaign's settings when it was claimed.
     pub policy: Policy,
 }
@@ -75,8 +77,10 @@ struct Line {
 /// What one slot transaction did.
 #[derive(Debug, Default)]
 pub struct Claim {
-    /// Rows with a slot.
+    /// Rows with a slot that is to come.
     pub claimed: Vec<Claimed>,
+    /// Rows whose slot has come, from [`claim_at_once`]: locked, and not yet written.
+    pub ready: Vec<Claimed>,
     /// Rows planned anew or held: there may be more to claim at once.
     pub moved: usize,
     /// When the next slot is free, where rows wait for one.
@@ -103,17 +107,43 @@ pub async fn claim(
     most: usize,
     now: Millis,
 ) -> Result<Claim> {
+    let mut claim = take_slots(tx, (profile, rates), worker, most, now, false).await?;
+    claim.claimed.append(&mut claim.ready);
+    Ok(claim)
+}
+
+/// The same, for a caller that commits the intent of those whose slot has come in this very transaction: they
+/// come back as `ready` and are written once, by [`crate::intents::intend`] or [`crate::intents::put_back`].
+pub async fn claim_at_once(
+    tx: &mut Tx,
+    profile: i64,
+    rates: &Rates,
+    worker: i64,
+    most: usize,
+    now: Millis,
+) -> Result<Claim> {
+    take_slots(tx, (profile, rates), worker, most, now, true).await
+}
+
+async fn take_slots(
+    tx: &mut Tx,
+    (profile, rates): (i64, &Rates),
+    worker: i64,
+    most: usize,
+    now: Millis,
+    at_once: bool,
+) -> Result<Claim> {
     let mut profile_gate = gates::lock(tx, Owner::Profile, profile).await?;
     let before = profile_gate;
     let (mut lines, next) = lines(tx, profile, most, now).await?;
-    let mut done = Seating { claim: Claim { next, ..Claim::default() }, changes: Vec::new() };
-    while done.claim.claimed.len() < most {
+    let mut done = Seating { claim: Claim { next, ..Claim::default() }, changes: Vec::new(), now, at_once };
+    while done.given() < most {
         let Some(best) = first(&lines, &profile_gate) else { break };
         let line = &mut lines[best];
         let Some(row) = line.rows.pop_front() else { break };
         // A row that may have killed a worker goes alone: one such row in a worker's hands (SEND_PROTOCOL 15).
         let alone = row.crashes > 0;
-        if alone && (!done.claim.claimed.is_empty() || has_suspect(tx, worker).await?) {
+        if alone && (done.given() > 0 || has_suspect(tx, worker).await?) {
             continue;
         }
         let due = Due { planned: row.planned_at, zone: zone_of(&row.zone), quiet: line.policy.quiet_hours };
@@ -227,13 +257,23 @@ struct Seating {
     claim: Claim,
     /// id, state, planned_at, slot, reasons, fence added
     changes: Vec<Value>,
+    now: Millis,
+    at_once: bool,
 }
 
 impl Seating {
+    fn given(&self) -> usize {
+        self.claim.claimed.len() + self.claim.ready.len()
+    }
+
     fn give(&mut self, profile: i64, line: &Line, row: DueMessage, slot: Micros, late: Vec<Reason>) {
         let reasons = with_reasons(&row.reasons, late);
-        self.changes.push(json!([row.id, "claimed", row.planned_at, slot, reasons, 1]));
-        self.claim.claimed.push(Claimed {
+        let is_ready = slot_millis(slot) <= self.now;
+        if !(is_ready && self.at_once) {
+            self.changes.push(json!([row.id, "claimed", row.planned_at, slot, reasons, 1]));
+        }
+        let line_of = if is_ready { &mut self.claim.ready } else { &mut self.claim.claimed };
+        line_of.push(Claimed {
             id: row.id,
             account_id: row.account_id,
             campaign_id: line.id,
@@ -253,6 +293,7 @@ impl Seating {
             slot,
             subject: row.subject,
             body: row.body,
+            reasons,
             policy: line.policy.clone(),
         });
     }

@@ -42,7 +42,18 @@ impl Db {
                     Error::Schema("DATABASE_URL does not read as postgres://user:password@host/name".into())
                 })?
                 .application_name("sendwright")
-                .options([("synchronous_commit", "on"), ("statement_timeout", "30s"), ("lock_timeout", "5s")])
+                .options([
+                    ("synchronous_commit", "on"),
+                    ("statement_timeout", "30s"),
+                    ("lock_timeout", "5s"),
+                    // A process that is stopped within a transaction keeps nobody else waiting for its locks.
+                    ("idle_in_transaction_session_timeout", "4s"),
+                    // Every statement is made for an index. A plan that was cached while a table was small would scan
+                    // it for ever after, and compiling plans costs more than running them.
+                    ("enable_seqscan", "off"),
+                    ("random_page_cost", "1.1"),
+                    ("jit", "off"),
+                ])
                 .statement_cache_capacity(300);
             let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE);
             return Ok(Db::Postgres(pool.connect_with(options).await?));
@@ -85,6 +96,16 @@ impl Db {
             Db::Postgres(pool) => Tx::Postgres(pool.begin().await?),
             Db::Sqlite { read, .. } => Tx::Sqlite(read.begin().await?),
         })
+    }
+
+    /// Copies an SQLite database into a new file, as it was at one instant, while others write. Postgres has its own
+    /// ways: [`Error::Schema`].
+    pub async fn copy_to(&self, file: &Path) -> Result<()> {
+        let Db::Sqlite { read, .. } = self else {
+            return Err(Error::Schema("Postgres is copied by pg_dump".into()));
+        };
+        sqlx::query("VACUUM INTO $1").bind(file.to_string_lossy().into_owned()).execute(read).await?;
+        Ok(())
     }
 
     /// Whether this is Postgres: several processes, advisory locks, row locks.

@@ -49,11 +49,12 @@ impl From<sqlx::Error> for Error {
             return match code.as_str() {
                 // Serialization failure, deadlock, lock timeout; SQLITE_BUSY and its kin.
                 "40001" | "40P01" | "55P03" | "5" | "6" | "261" | "517" => Error::Again(error),
-                // Connection, resources, operator intervention; SQLITE_FULL, IOERR, CANTOPEN.
+                // Connection, resources, operator intervention; SQLITE_FULL, IOERR, CANTOPEN; a read-only server, and
+                // a transaction that stood idle for too long.
                 code if code.starts_with("08") || code.starts_with("53") || code.starts_with("57") => {
                     Error::Unavailable(error)
                 }
-                "13" | "10" | "14" | "25006" => Error::Unavailable(error),
+                "13" | "10" | "14" | "25006" | "25P03" => Error::Unavailable(error),
                 _ => Error::Defect(error),
             };
         }

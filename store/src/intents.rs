@@ -70,7 +70,7 @@ pub async fn intend(
         let back = Verdict::Back { state: "drafted", reason: Reason::Late { cause: Cause::Outage } };
         return Ok((0, vec![back; rows.len()]));
     };
-    let views = views(tx, rows).await?;
+    let views = views(tx, worker, rows).await?;
     let mut verdicts = Vec::with_capacity(rows.len());
     for (claimed, _) in rows {
         let view = views.iter().find(|v| v.id == claimed.id);
@@ -81,7 +81,7 @@ pub async fn intend(
         .iter()
         .zip(&verdicts)
         .filter(|(_, verdict)| **verdict == Verdict::Go)
-        .map(|((c, attempt), _)| json!([attempt, c.id, c.fence, c.slot]))
+        .map(|((c, attempt), _)| json!([attempt, c.id, c.fence, c.slot, c.reasons]))
         .collect();
     if !going.is_empty() {
         let marked = mark(tx, account, worker, going, now).await?;
@@ -94,7 +94,7 @@ pub async fn intend(
     Ok((now, verdicts))
 }
 
-async fn views(tx: &mut Tx, claimed: &[(&Claimed, i64)]) -> Result<Vec<View>> {
+async fn views(tx: &mut Tx, worker: i64, claimed: &[(&Claimed, i64)]) -> Result<Vec<View>> {
     let ids = Value::from(claimed.iter().map(|(c, _)| json!([c.id])).collect::<Vec<_>>()).to_string();
     rows!(
         tx,
@@ -107,13 +107,14 @@ async fn views(tx: &mut Tx, claimed: &[(&Claimed, i64)]) -> Result<Vec<View>> {
          JOIN messages m ON m.id = CAST(e.value ->> 0 AS BIGINT)
          JOIN accounts a ON a.id = m.account_id
          JOIN sending_profiles p ON p.id = m.profile_id
-         LEFT JOIN workers w ON w.id = m.worker_id
+         LEFT JOIN workers w ON w.id = $2
          LEFT JOIN campaigns c ON c.id = m.campaign_id
          LEFT JOIN enrolments n ON n.id = m.enrolment_id
          LEFT JOIN contacts k ON k.id = m.contact_id
          LEFT JOIN suppressions s ON s.account_id = m.account_id AND s.channel = m.channel
               AND s.address_hash = m.address_hash",
-        ids
+        ids,
+        worker
     )
 }
 
@@ -128,7 +129,12 @@ fn in_its_slot(claimed: &Claimed, now: Millis) -> Verdict {
 
 /// What stands against a hand-over at `now`, beside its slot.
 fn forbidden(view: &View, claimed: &Claimed, worker: i64, now: Millis) -> Result<Option<Verdict>> {
-    let ours = view.state == "claimed" && view.fence == claimed.fence && view.worker_id == Some(worker);
+    // Claimed before, or given its slot in this very transaction and not yet written.
+    let ours = match view.state.as_str() {
+        "claimed" => view.fence == claimed.fence && view.worker_id == Some(worker),
+        "drafted" => view.fence == claimed.fence - 1,
+        _ => false,
+    };
     if !ours || view.worker_state.as_deref() != Some("alive") {
         return Ok(Some(Verdict::Lost));
     }
@@ -184,13 +190,16 @@ async fn mark(tx: &mut Tx, account: i64, worker: i64, mut rows: Vec<Value>, now:
     let marked = rows!(
         &mut *tx,
         (i64,),
-        "UPDATE messages SET state = 'sending', attempts = attempts + 1, updated_at = $2
+        "UPDATE messages SET state = 'sending', attempts = attempts + 1, worker_id = $3, updated_at = $2,
+             fence = CAST(e.value ->> 2 AS BIGINT), slot = CAST(e.value ->> 3 AS BIGINT), reasons = e.value ->> 4
          FROM json_each($1) AS e
-         WHERE messages.id = CAST(e.value ->> 1 AS BIGINT) AND messages.state = 'claimed'
-           AND messages.fence = CAST(e.value ->> 2 AS BIGINT)
+         WHERE messages.id = CAST(e.value ->> 1 AS BIGINT)
+           AND ((messages.state = 'claimed' AND messages.fence = CAST(e.value ->> 2 AS BIGINT))
+                OR (messages.state = 'drafted' AND messages.fence = CAST(e.value ->> 2 AS BIGINT) - 1))
          RETURNING messages.id",
         Value::from(rows.clone()).to_string(),
-        now
+        now,
+        worker
     )?;
     let marked: Vec<i64> = marked.into_iter().map(|r| r.0).collect();
     rows.retain(|row| row[1].as_i64().is_some_and(|id| marked.contains(&id)));
@@ -224,18 +233,16 @@ pub async fn put_back(
             Reason::QuietHours { until } => *until,
             _ => claimed.planned_at,
         };
-        let stored = rows!(&mut *tx, (String,), "SELECT reasons FROM messages WHERE id = $1", claimed.id)?;
-        let stored = stored.into_iter().next().map(|r| r.0).unwrap_or_default();
         let done = execute!(
             &mut *tx,
             "UPDATE messages SET state = $3, planned_at = $4, reasons = $5, slot = NULL, worker_id = NULL,
                  updated_at = $6
-             WHERE id = $1 AND fence = $2 AND state = 'claimed'",
+             WHERE id = $1 AND ((fence = $2 AND state = 'claimed') OR (fence = $2 - 1 AND state = 'drafted'))",
             claimed.id,
             claimed.fence,
             *state,
             planned,
-            with_reasons(&stored, vec![reason.clone()]),
+            with_reasons(&claimed.reasons, vec![reason.clone()]),
             now
         )?;
         if done == 1 {

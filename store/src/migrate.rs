@@ -6,8 +6,10 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 
 /// (version, name, text); a version is used once over all folders.
-const SHARED: &[(i64, &str, &str)] =
-    &[(1, "create core", include_str!("../../migrations/0001_create_core.sql"))];
+const SHARED: &[(i64, &str, &str)] = &[
+    (1, "create core", include_str!("../../migrations/0001_create_core.sql")),
+    (3, "index told events", include_str!("../../migrations/0003_index_told_events.sql")),
+];
 const POSTGRES: &[(i64, &str, &str)] =
     &[(2, "create json_each", include_str!("../../migrations/postgres/0002_create_json_each.sql"))];
 

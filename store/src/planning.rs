@@ -110,16 +110,16 @@ pub async fn contact(tx: &mut Tx, account: i64, id: i64) -> Result<Option<DueEnr
 }
 
 /// Steps a person got in this round under an older version, as (contact, message, step id).
-pub async fn got(tx: &mut Tx, head: &Head, contacts: &[i64]) -> Result<Vec<(i64, i64, i64)>> {
+pub async fn got(tx: &mut Tx, head: &Head, enrolments: &[i64]) -> Result<Vec<(i64, i64, i64)>> {
     rows!(
         tx,
         (i64, i64, i64),
         "SELECT m.contact_id, m.id, m.step_id
          FROM json_each($1) AS e
-         JOIN messages m ON m.contact_id = CAST(e.value ->> 0 AS BIGINT)
+         JOIN messages m ON m.enrolment_id = CAST(e.value ->> 0 AS BIGINT)
          WHERE m.campaign_id = $2 AND m.round = $3 AND m.version < $4 AND m.kind = 'step'
            AND m.state IN ('accepted', 'delivered', 'bounced', 'complained', 'uncertain')",
-        Value::from(contacts.iter().map(|c| json!([c])).collect::<Vec<_>>()).to_string(),
+        Value::from(enrolments.iter().map(|id| json!([id])).collect::<Vec<_>>()).to_string(),
         head.id,
         head.round,
         head.version

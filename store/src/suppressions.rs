@@ -125,7 +125,7 @@ pub async fn address_of_message(tx: &mut Tx, account: i64, message: i64) -> Resu
 
 /// How many hand-overs to an address are open whose intent is not older than `since` (SEND_PROTOCOL 4).
 pub async fn open_hand_overs(tx: &mut Tx, account: i64, address_hash: &str, since: Millis) -> Result<i64> {
-    let sql = "SELECT COUNT(*) FROM messages m JOIN attempts a ON a.message_id = m.id
-                WHERE m.account_id = $1 AND m.address_hash = $2 AND a.state = 'sending' AND a.intent_at >= $3";
+    let sql = "SELECT COUNT(*) FROM attempts a JOIN messages m ON m.id = a.message_id
+                WHERE a.state = 'sending' AND a.account_id = $1 AND m.address_hash = $2 AND a.intent_at >= $3";
     Ok(row!(tx, (i64,), sql, account, address_hash, since)?.map_or(0, |r| r.0))
 }

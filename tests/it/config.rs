@@ -18,7 +18,7 @@ fn every_bad_variable_is_named_at_once_and_no_value_is_shown() {
         ("SENDWRIGHT_CONCURRENCY", "0"),
         ("SENDWRIGHT_OPEN_HANDOVERS", "-1"),
         ("SENDWRIGHT_MODEL_CONCURRENCY", "1.5"),
-        ("SENDWRIGHT_LEASE_SECONDS", "9"),
+        ("SENDWRIGHT_LEASE_SECONDS", "4"),
         ("SENDWRIGHT_DATABASE_CONNECTIONS", "1"),
         ("SENDWRIGHT_SECRET", "hunter2"),
         ("SENDWRIGHT_LOG_FORMAT", "hunter2"),

@@ -8,7 +8,6 @@ use crate::support::engine::{BOTH, Lead, World, context, fresh_db, step};
 use crate::support::smtp_server::{Script, SmtpServer};
 use sendwright_queue::{Lane, Queue};
 use sendwright_store::clock::{DatabaseClock, wall_millis};
-
 use sendwright_worker::channels::mime::Party;
 use sendwright_worker::context::Outlet;
 use sendwright_worker::engine;

@@ -43,8 +43,8 @@ pub fn start(ctx: Arc<Context>, departing: Departing, rates: Rates) {
 }
 
 async fn run(ctx: Arc<Context>, departing: Departing, rates: Rates) {
-    let Departing { mut message, mut carrier, attempt, sealed, sender, worker, at, under_way, .. } =
-        departing;
+    let Departing { mut message, mut carrier, attempt, sealed, sender, worker, at, .. } = departing;
+    let (under_way, bell) = (departing.under_way, departing.bell);
     let segment = ctx.life.journal().and_then(|journal| journal.segment().ok());
     let intent = Arc::new(Intent::default());
     let said = match carrier.line.as_mut() {
@@ -70,14 +70,14 @@ async fn run(ctx: Arc<Context>, departing: Departing, rates: Rates) {
             open.remove(&attempt);
         }
         drop(carrier.into_permit());
-        return ctx.bells.mail.notify_one();
+        return bell.notify_one();
     }
     match intent.slot.load(Ordering::Relaxed) {
         0 => give_count_back(&ctx, &message, &rates).await,
         slot => message.slot = slot,
     }
     let ending = Ending { message, carrier, attempt, sealed, segment, said, now };
-    hand_over::settle(&ctx, ending, &under_way).await;
+    hand_over::settle(&ctx, ending, &under_way, bell).await;
 }
 
 /// With the body written: asks for the intent until there is a slot, or a reason against it.

@@ -39,6 +39,8 @@ pub struct Settings {
     pub name: String,
     /// D: most hand-overs open at once.
     pub open_limit: usize,
+    /// Most connections to one profile's server.
+    pub connections: usize,
     /// How long a silent worker's claims stand.
     pub lease: Duration,
     /// Where journals lie, if there is a directory that outlives the process.
@@ -68,7 +70,8 @@ impl Settings {
     pub fn new(name: String, outlet: Outlet, secrets: Vec<Secret>) -> Self {
         Self {
             name,
-            open_limit: 64,
+            open_limit: 256,
+            connections: 64,
             lease: Duration::from_secs(60),
             journal: None,
             outlet,

@@ -207,7 +207,7 @@ struct Task {
 
 impl Task {
     async fn run(self, profile: i64) {
-        let mut sender = Sender::new(self.ctx.clone(), profile);
+        let mut sender = Sender::new(self.ctx.clone(), profile, self.bell.clone());
         self.busy.fetch_add(1, Ordering::Relaxed);
         let mut quiet = tokio::time::Instant::now();
         while !self.stop.is_cancelled() && quiet.elapsed() < IDLE {

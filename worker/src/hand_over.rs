@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 /// A server on which an intent grew too old counts as slow for so long, boot-time milliseconds.
 const SLOW_FOR: i64 = 15 * 60_000;
@@ -70,6 +70,8 @@ pub struct Departing {
     pub at: Millis,
     /// The sender's list of open hand-overs.
     pub under_way: Arc<Mutex<HashMap<i64, i64>>>,
+    /// The sender's bell.
+    pub bell: Arc<Notify>,
     /// The boot instant until which the sender's server counts as slow.
     pub slow_until: Arc<AtomicI64>,
 }
@@ -88,7 +90,7 @@ pub fn start(ctx: Arc<Context>, departing: Departing) {
 /// The mailbox is a table of ours: the message and its acceptance are one transaction, and nothing can be
 /// uncertain.
 fn into_mailbox(ctx: &Arc<Context>, departing: Departing) {
-    let Departing { message, carrier, attempt, sealed, sender, at, under_way, .. } = departing;
+    let Departing { message, carrier, attempt, sealed, sender, at, under_way, bell, .. } = departing;
     let ctx = ctx.clone();
     ctx.clone().under_way.spawn(async move {
         let said = Said::Accepted { code: 250, reply: "captured in the mailbox".into() };
@@ -104,23 +106,13 @@ fn into_mailbox(ctx: &Arc<Context>, departing: Departing) {
             }
         }
         ended.permit = Some(carrier.into_permit());
-        finish(&ctx, ended, &under_way);
+        finish(&ctx, ended, &under_way, bell);
     });
 }
 
 async fn by_smtp(ctx: Arc<Context>, departing: Departing) {
-    let Departing {
-        message,
-        mut carrier,
-        attempt,
-        sealed,
-        sender,
-        worker,
-        intent_at,
-        at,
-        under_way,
-        slow_until,
-    } = departing;
+    let Departing { message, mut carrier, attempt, sealed, sender, worker, intent_at, at, .. } = departing;
+    let (under_way, bell, slow_until) = (departing.under_way, departing.bell, departing.slow_until);
     let segment = ctx.life.journal().and_then(|journal| journal.segment().ok());
     let said = match carrier.line.as_mut() {
         Some((session, _)) => {
@@ -136,7 +128,7 @@ async fn by_smtp(ctx: Arc<Context>, departing: Departing) {
         slow_until.store(boot_millis() + SLOW_FOR, Ordering::Relaxed);
     }
     let now = ctx.clock.now().unwrap_or(at + (boot_millis() - intent_at));
-    settle(&ctx, Ending { message, carrier, attempt, sealed, segment, said, now }, &under_way).await;
+    settle(&ctx, Ending { message, carrier, attempt, sealed, segment, said, now }, &under_way, bell).await;
 }
 
 /// A hand-over that is over: what was said, and what is to be freed once that is recorded.
@@ -151,7 +143,12 @@ pub(crate) struct Ending {
 }
 
 /// Notes the answer and hands its meaning to the recorder.
-pub(crate) async fn settle(ctx: &Arc<Context>, ending: Ending, under_way: &Mutex<HashMap<i64, i64>>) {
+pub(crate) async fn settle(
+    ctx: &Arc<Context>,
+    ending: Ending,
+    under_way: &Mutex<HashMap<i64, i64>>,
+    bell: Arc<Notify>,
+) {
     let Ending { message, carrier, attempt, sealed, segment, said, now } = ending;
     note(segment.as_deref(), attempt, &said);
     if let Said::Refused { code, reply, permanent: false, enhanced, .. } = &said
@@ -162,7 +159,7 @@ pub(crate) async fn settle(ctx: &Arc<Context>, ending: Ending, under_way: &Mutex
     let mut ended = ended(ctx, &message, attempt, &sealed.subject, said, now).await;
     ended.permit = Some(carrier.into_permit());
     ended.segment = segment;
-    finish(ctx, ended, under_way);
+    finish(ctx, ended, under_way, bell);
 }
 
 /// A defect of ours ended the hand-over: one message's trouble and nobody else's.
@@ -175,12 +172,12 @@ pub(crate) fn broke_off(asked: &AtomicBool) -> Said {
     }
 }
 
-fn finish(ctx: &Context, ended: Ended, under_way: &Mutex<HashMap<i64, i64>>) {
+fn finish(ctx: &Context, mut ended: Ended, under_way: &Mutex<HashMap<i64, i64>>, bell: Arc<Notify>) {
     if let Ok(mut open) = under_way.lock() {
         open.remove(&ended.outcome.attempt_id);
     }
+    ended.bell = Some(bell);
     ctx.recorder.record(ended);
-    ctx.bells.mail.notify_one();
 }
 
 /// Directly before the dot: the intent is young by the boot-time clock, the clocks agree, the lease stands,

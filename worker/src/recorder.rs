@@ -7,7 +7,7 @@ use sendwright_store::{Error, Result};
 use sendwright_workflows::address::Email;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
 
 /// Most outcomes of one transaction.
 const GROUP: usize = 256;
@@ -20,6 +20,8 @@ pub struct Ended {
     pub permit: Option<OwnedSemaphorePermit>,
     /// Where its dot and reply were noted.
     pub segment: Option<Arc<Segment>>,
+    /// Its sender's bell: a permit is free again.
+    pub bell: Option<Arc<Notify>>,
 }
 
 enum Order {
@@ -69,15 +71,23 @@ async fn run(ctx: Arc<Context>, mut orders: mpsc::UnboundedReceiver<Order>) {
             }
         }
         if !ended.is_empty() {
-            let mut outcomes: Vec<Outcome> = ended.iter().map(|e| e.outcome.clone()).collect();
-            settle(&ctx, &mut outcomes).await;
-            ring(&ctx, &outcomes);
+            record(&ctx, ended).await;
         }
-        drop(ended);
         for done in flushes {
             let _ = done.send(());
         }
     }
+}
+
+/// One group at a time: what ends meanwhile makes the next one larger.
+async fn record(ctx: &Context, mut ended: Vec<Ended>) {
+    let mut outcomes: Vec<Outcome> = ended.iter().map(|e| e.outcome.clone()).collect();
+    settle(ctx, &mut outcomes).await;
+    ring(ctx, &outcomes);
+    let bells: Vec<_> = ended.iter_mut().filter_map(|e| e.bell.take()).collect();
+    // Only now are permits free and segments let go: their outcomes are committed.
+    drop(ended);
+    bells.iter().for_each(|bell| bell.notify_one());
 }
 
 /// Commits outcomes, however long the database is away: the truth is never discarded. A group that fails for

@@ -173,6 +173,7 @@ async fn claimed(ctx: &Context, attempt: OpenAttempt) -> Result<Claimed> {
         slot: attempt.slot,
         subject: attempt.subject.unwrap_or_default(),
         body: String::new(),
+        reasons: "[]".into(),
         policy,
     })
 }

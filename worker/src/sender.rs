@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 mod departure;
 
@@ -52,6 +53,7 @@ pub struct Sender {
     written: HashMap<u64, Sealed>,
     /// Hand-overs under way: attempt id and the boot instant of its intent.
     under_way: Arc<Mutex<HashMap<i64, i64>>>,
+    bell: Arc<Notify>,
     /// The boot instant until which the server counts as slow: intents are committed at the dot.
     slow_until: Arc<AtomicI64>,
     /// Other profiles have work too: this one takes a quarter of D instead of three.
@@ -60,7 +62,7 @@ pub struct Sender {
 
 impl Sender {
     /// A sender that has not looked yet.
-    pub fn new(ctx: Arc<Context>, profile: i64) -> Self {
+    pub fn new(ctx: Arc<Context>, profile: i64, bell: Arc<Notify>) -> Self {
         let under_way = Arc::default();
         Self {
             ctx,
@@ -71,6 +73,7 @@ impl Sender {
             seated: Vec::new(),
             written: HashMap::new(),
             under_way,
+            bell,
             slow_until: Arc::default(),
             shares: false,
         }
@@ -128,28 +131,14 @@ impl Sender {
             turn.next = Some(now + SECOND);
             return Ok(());
         }
-        let mut carriers = self.carriers(&route, due.min(room), now, turn).await?;
+        let carriers = self.carriers(&route, due.min(room), now, turn).await?;
         if carriers.is_empty() {
             return Ok(());
         }
-        // A connection may have taken its time: the claim is made at the present instant.
-        let now = self.ctx.clock.now().unwrap_or(now);
-        let mut tx = self.ctx.store.begin().await?;
-        let most = carriers.len();
-        let claimed =
-            claims::claim(&mut tx, self.profile, &route.rates, self.ctx.life.id(), most, now).await?;
-        tx.commit().await?;
-        turn.did |= !claimed.claimed.is_empty() || claimed.moved > 0;
-        turn.next = [turn.next, claimed.next.map(|at| at - SECOND)].into_iter().flatten().min();
-        for mut message in claimed.claimed {
-            let Some(carrier) = carriers.pop() else { break };
-            outlet::when_uncertain(&mut message.policy, route.profile.on_uncertain.as_deref());
-            self.seated.push(Seated { message, carrier });
+        match matches!(route.to, To::Smtp(_)) && boot_millis() < self.slow_until.load(Ordering::Relaxed) {
+            true => self.claim_for_the_dot(&route, carriers, turn).await,
+            false => self.claim_and_begin(&route, carriers, turn).await,
         }
-        if matches!(route.to, To::Smtp(_)) && boot_millis() < self.slow_until.load(Ordering::Relaxed) {
-            self.begin_at_the_dot(&route, now).await?;
-        }
-        Ok(())
     }
 
     /// How many more hand-overs this profile may have (SEND_PROTOCOL, words: D).
@@ -222,7 +211,7 @@ impl Sender {
             Some((_, old)) => old.close().await,
             None => {}
         }
-        let limits = PoolLimits { connections: self.ctx.settings.open_limit, ..PoolLimits::default() };
+        let limits = PoolLimits { connections: self.ctx.settings.connections, ..PoolLimits::default() };
         let pool =
             Pool::new(Dialer::new(server.clone(), self.ctx.settings.timeouts.clone()), limits, random_unit);
         self.pool = Some((to.clone(), pool.clone()));

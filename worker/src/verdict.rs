@@ -51,7 +51,7 @@ pub async fn ended(
         mail: None,
         event_id: 0,
     };
-    Ended { outcome, permit: None, segment: None }
+    Ended { outcome, permit: None, segment: None, bell: None }
 }
 
 fn words(said: &Said) -> (Option<&'static str>, Option<u16>, Option<String>) {

@@ -87,7 +87,7 @@ impl QuietHours {
     fn end_after(&self, quiet: Millis, zone: Tz) -> Millis {
         let mut at = (quiet.div_euclid(MINUTE) + 1) * MINUTE;
         while self.holds_instant(at, zone) {
-            let hop = self.minutes_left(at, zone).min(60).max(1);
+            let hop = self.minutes_left(at, zone).clamp(1, 60);
             let next = at + i64::from(hop) * MINUTE;
             // Within a hop the offset must not change, or the window's end could be jumped over.
             at = if offset(at, zone) == offset(next, zone) { next } else { at + MINUTE };

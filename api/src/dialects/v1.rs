@@ -2,8 +2,11 @@
 
 pub mod campaigns;
 pub mod leads;
+pub mod messages;
 pub mod profiles;
+pub mod simulation;
 pub mod suppressions;
+pub mod told;
 mod view;
 
 use crate::dialects::shape::Told;

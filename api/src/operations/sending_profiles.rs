@@ -6,6 +6,7 @@ use crate::work::{Barrier, Work};
 use sendwright_store::sending_profiles::{self, NewProfile, Profile, TABLE};
 use sendwright_store::{Error, Page};
 use sendwright_workflows::campaign::OnUncertain;
+use sendwright_workflows::rate_limit::Rates;
 use sendwright_workflows::spec::ProfileBody;
 use serde_json::json;
 
@@ -82,6 +83,16 @@ pub async fn default_of(work: &mut Work<'_>) -> Result<i64, Refusal> {
         let text = "the account has no default sending profile; name one with sending_profile_id";
         Refusal::field("sending_profile_id", "required", text)
     })
+}
+
+/// A profile's limits.
+pub fn rates(profile: &Profile) -> Rates {
+    Rates {
+        per_second: profile.per_second,
+        per_minute: profile.per_minute.map(|n| n as u32),
+        per_day: profile.per_day.map(|n| n as u32),
+        zone: profile.timezone.parse().unwrap_or_default(),
+    }
 }
 
 /// The words for a profile that is not there, or another tenant's.

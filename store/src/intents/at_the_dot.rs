@@ -2,7 +2,7 @@
 
 use super::{Verdict, forbidden, mark, views};
 use crate::claims::Claimed;
-use crate::db::{Tx, execute};
+use crate::db::Tx;
 use crate::error::Result;
 use crate::gates;
 use sendwright_workflows::clock::{Clock, Micros, Millis};
@@ -47,7 +47,7 @@ pub async fn intend_at_the_dot(
     let Some(now) = clock.now() else {
         return Ok(AtTheDot::Back { state: "drafted", reason: Reason::Late { cause: Cause::Outage } });
     };
-    let views = views(tx, &[(claimed, attempt)]).await?;
+    let views = views(tx, worker, &[(claimed, attempt)]).await?;
     let Some(view) = views.first() else { return Ok(AtTheDot::Lost) };
     match forbidden(view, claimed, worker, now)? {
         Some(Verdict::Back { state, reason }) => return Ok(AtTheDot::Back { state, reason }),
@@ -74,12 +74,11 @@ pub async fn intend_at_the_dot(
     if claimed.campaign_id > 0 {
         gates::save(tx, Owner::Campaign, claimed.campaign_id, &campaign).await?;
     }
-    let row = json!([attempt, claimed.id, claimed.fence, slot]);
-    if mark(tx, claimed.account_id, worker, vec![row], now).await?.is_empty() {
-        return Ok(AtTheDot::Lost);
+    let row = json!([attempt, claimed.id, claimed.fence, slot, claimed.reasons]);
+    match mark(tx, claimed.account_id, worker, vec![row], now).await?.is_empty() {
+        true => Ok(AtTheDot::Lost),
+        false => Ok(AtTheDot::Go { slot }),
     }
-    execute!(tx, "UPDATE messages SET slot = $2 WHERE id = $1", claimed.id, slot)?;
-    Ok(AtTheDot::Go { slot })
 }
 
 /// Returns the count of a claim's slot where the hand-over ended before its intent.

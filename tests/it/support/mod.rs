@@ -1,10 +1,14 @@
 //! What several tests stand on: real servers of their own, started at first use, gone with the process.
 
 pub mod api;
+pub mod desk;
 pub mod engine;
 pub mod loops;
 pub mod postgres;
+pub mod process;
 pub mod protocol;
 pub mod redis;
 mod server;
+pub mod site;
 pub mod smtp_server;
+pub mod witness;

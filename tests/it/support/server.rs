@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -34,11 +34,20 @@ impl Server {
     /// Makes an empty directory below the system's temporary one; nothing runs yet. Where the tests run as root it
     /// belongs to another user, as whom the server will run: PostgreSQL refuses to run as root.
     pub fn create() -> Result<Server, Error> {
-        let path = tempfile::Builder::new().prefix("sendwright-it-").tempdir()?.keep();
+        let path = directory()?;
         let user = if fs::metadata(&path)?.uid() == 0 { Some(unprivileged_user()?) } else { None };
         if let Some((uid, gid)) = user {
             chown(&path, Some(uid), Some(gid))?;
         }
+        Server::watched(path, user)
+    }
+
+    /// The same for a program that runs as whoever runs the tests.
+    pub fn create_own() -> Result<Server, Error> {
+        Server::watched(directory()?, None)
+    }
+
+    fn watched(path: PathBuf, user: Option<(u32, u32)>) -> Result<Server, Error> {
         let watchdog = as_user(&mut Command::new("sh"), user)
             .args(["-c", WATCHDOG, "watchdog"])
             .arg(&path)
@@ -74,9 +83,9 @@ impl Server {
 
     /// Starts the server and waits until `ready` says of its process id that it serves.
     ///
-    /// An error carries the server's log.
+    /// An error carries the server's log, to which every start adds.
     pub fn start(&mut self, mut command: Command, ready: impl Fn(u32) -> bool) -> Result<(), Error> {
-        let log = File::create(self.path.join("log"))?;
+        let log = File::options().create(true).append(true).open(self.path.join("log"))?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
         let mut child = command.spawn()?;
         let pid = child.id();
@@ -102,13 +111,19 @@ impl Server {
         assert!(sent.is_ok_and(|status| status.success()), "kill -s {name} of our own server failed");
     }
 
-    /// Ends the running server with a signal that it does not survive; the directory stays for another start.
-    pub fn end(&mut self, signal: &str) {
+    /// Ends the running server with a signal that it does not survive, and tells how it ended; the directory stays
+    /// for another start.
+    pub fn end(&mut self, signal: &str) -> ExitStatus {
         self.signal(signal);
-        if let Some(mut child) = self.child.take() {
-            child.wait().expect("our own server can be waited for");
-        }
+        let mut child = self.child.take().expect("the server runs");
+        let status = child.wait().expect("our own server can be waited for");
         self.tell_watchdog("");
+        status
+    }
+
+    /// Whether it runs, as far as this side has heard.
+    pub fn runs(&self) -> bool {
+        self.child.is_some()
     }
 
     fn tell_watchdog(&mut self, pid: &str) {
@@ -123,6 +138,10 @@ impl Drop for Server {
         let _ = self.child.take().map(|mut child| child.wait());
         let _ = self.watchdog.wait();
     }
+}
+
+fn directory() -> Result<PathBuf, Error> {
+    Ok(tempfile::Builder::new().prefix("sendwright-it-").tempdir()?.keep())
 }
 
 fn as_user(command: &mut Command, user: Option<(u32, u32)>) -> &mut Command {

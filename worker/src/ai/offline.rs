@@ -6,6 +6,7 @@ use super::{
     Brief, Draft, Tokens, WriteError, WrittenBy,
     brief::{SUBJECT_CHARS, line},
     contract,
+    prompt::reference,
 };
 
 const FOOTER: &str = include_str!("../../../templates/prompts/offline_footer.txt");
@@ -77,22 +78,20 @@ fn field<'a>(brief: &'a Brief, names: &[&str]) -> Option<&'a str> {
         .filter(|value| !value.is_empty())
 }
 
-/// The task with each `{{field}}` as its value, read once: a value is never read again.
+/// The task with each `{{field}}` as its value or its default, read once: a value is never read again.
 fn with_values(task: &str, brief: &Brief) -> String {
     let mut out = String::with_capacity(task.len());
     let mut rest = task;
     while let Some((before, after)) = rest.split_once("{{") {
         out.push_str(before);
-        match after.split_once("}}").map(|(name, beyond)| (brief.contact.get(name.trim()), beyond)) {
-            Some((Some(value), beyond)) => {
-                out.push_str(value);
-                rest = beyond;
-            }
-            _ => {
-                out.push_str("{{");
-                rest = after;
-            }
-        }
+        let found = after.split_once("}}").and_then(|(inside, beyond)| {
+            let (name, without) = reference(inside)?;
+            let value = brief.contact.get(name).map(String::as_str).filter(|value| !value.is_empty());
+            Some((value.or(without)?, beyond))
+        });
+        let (value, beyond) = found.unwrap_or(("{{", after));
+        out.push_str(value);
+        rest = beyond;
     }
     out + rest
 }
@@ -104,7 +103,9 @@ mod tests {
     fn brief() -> Brief {
         let fields = [("first_name", "Anna"), ("company_name", "{{first_name}} GmbH\r\nBcc: x")];
         Brief {
-            ai_prompt: "Ask {{ first_name }} of {{company_name}} about {{unknown}}.".into(),
+            ai_prompt:
+                "Ask {{ first_name }} of {{company_name}} about {{unknown}} as {{default title \"one\"}}."
+                    .into(),
             contact: fields.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
             sender: super::super::Sender { name: "Ben".into(), company: "Acme".into() },
             ..Brief::default()
@@ -126,7 +127,7 @@ mod tests {
         let draft = OfflineWriter.write(&brief()).unwrap();
         assert_eq!(draft, OfflineWriter.write(&brief()).unwrap());
         assert!(draft.text.starts_with("Hello Anna,\n\nI am writing to you at {{first_name}} GmbH Bcc: x. "));
-        assert!(draft.text.contains("Ask Anna of {{first_name}} GmbH Bcc: x about {{unknown}}."));
+        assert!(draft.text.contains("Ask Anna of {{first_name}} GmbH Bcc: x about {{unknown}} as one."));
         assert!(draft.text.contains("\n\nBen\nAcme\n\n--"));
         assert_eq!(draft.subject, "{{first_name}} GmbH Bcc: x and Acme");
     }

@@ -100,6 +100,20 @@ fn data(brief: &Brief) -> String {
     format!("<data>\n{data}\n</data>\n\n{TASK_AGAIN}{task}\n\n{NOW}")
 }
 
+/// What stands between `{{` and `}}`: `field`, or `default field "text"` with what is said where there is none.
+pub(super) fn reference(inside: &str) -> Option<(&str, Option<&str>)> {
+    let inside = inside.trim_matches(|c: char| matches!(c, '{' | '}' | '~') || c.is_whitespace());
+    let with_default = inside.strip_prefix("default ").and_then(|rest| {
+        let (name, text) = rest.trim_start().split_once(char::is_whitespace)?;
+        let text = text.trim();
+        let quoted = |quote| text.strip_prefix(quote)?.strip_suffix(quote);
+        Some((name, Some(quoted('"').or_else(|| quoted('\''))?)))
+    });
+    let (name, text) = with_default.unwrap_or((inside, None));
+    let is_name = name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-'));
+    (is_name && !name.is_empty()).then_some((name, text))
+}
+
 /// The instruction with each `{{field}}` turned into a reference to the data.
 fn with_references(instruction: &str) -> String {
     let mut out = String::with_capacity(instruction.len());
@@ -111,14 +125,17 @@ fn with_references(instruction: &str) -> String {
             rest = after;
             continue;
         };
-        let name = inside.trim_matches(|c: char| matches!(c, '{' | '}' | '~') || c.is_whitespace());
-        if !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-')) {
-            out.push_str(&format!("the recipient's \"{name}\" (see the data)"));
-            rest = beyond.strip_prefix('}').unwrap_or(beyond);
-        } else {
+        let Some((name, without)) = reference(inside) else {
             out.push_str("{{");
             rest = after;
+            continue;
+        };
+        out.push_str(&format!("the recipient's \"{name}\" (see the data"));
+        if let Some(text) = without {
+            out.push_str(&format!("; where it is missing: {text}"));
         }
+        out.push(')');
+        rest = beyond.strip_prefix('}').unwrap_or(beyond);
     }
     out + rest
 }
@@ -156,6 +173,15 @@ mod tests {
     #[test]
     fn an_odd_brace_in_an_instruction_is_left_alone() {
         assert_eq!(with_references("a {{ b {{#if x}} {{/if}} }} {{"), "a {{ b {{#if x}} {{/if}} }} {{");
+    }
+
+    #[test]
+    fn a_default_is_told_beside_its_reference() {
+        let told =
+            with_references("Ask {{default first_name \"the reader\"}} at {{ default company 'work' }}.");
+        let first = "the recipient's \"first_name\" (see the data; where it is missing: the reader)";
+        let second = "the recipient's \"company\" (see the data; where it is missing: work)";
+        assert_eq!(told, format!("Ask {first} at {second}."));
     }
 
     #[test]

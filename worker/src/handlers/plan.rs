@@ -89,13 +89,13 @@ async fn got(
     if head.version == 1 || due.is_empty() {
         return Ok(found);
     }
-    let contacts: Vec<i64> = due.iter().map(|d| d.contact_id).collect();
+    let enrolments: Vec<i64> = due.iter().map(|d| d.id).collect();
     let mut prints: HashMap<i64, String> = HashMap::new();
     for version in 1..script.sequence.version {
         let old = campaigns::sequence(tx, head.account_id, head.id, version).await?;
         prints.extend(old.steps.iter().map(|step| (step.id, step.fingerprint())));
     }
-    for (contact, message, step) in planning::got(tx, head, &contacts).await? {
+    for (contact, message, step) in planning::got(tx, head, &enrolments).await? {
         if let Some(print) = prints.get(&step) {
             found.entry(contact).or_default().push((print.clone(), message));
         }

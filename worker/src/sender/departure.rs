@@ -1,33 +1,42 @@
-//! T2 of a sender's claimed rows, and what becomes of those that may not go (SEND_PROTOCOL 3, 4, 8).
+//! T1 and T2 of a sender's rows, and what becomes of those that may not go (SEND_PROTOCOL 3, 4, 8).
 
-use super::{Seated, Sender};
+use super::{Seated, Sender, Turn};
 use crate::at_the_dot;
-use crate::hand_over::{self, Departing};
+use crate::hand_over::{self, Carrier, Departing};
 use crate::letter::{self, Sealed};
-use crate::outlet::Route;
-use sendwright_store::claims::Claimed;
+use crate::outlet::{self, Route};
+use sendwright_store::claims::{self, Claimed};
 use sendwright_store::clock::boot_millis;
 use sendwright_store::intents::{self, Verdict};
 use sendwright_store::writing::{self, Earlier};
-use sendwright_store::{Result, heads};
-use sendwright_workflows::clock::Millis;
+use sendwright_store::{Result, Tx, heads};
+use sendwright_workflows::clock::{Millis, SECOND};
 use sendwright_workflows::reason::{Cause, Reason};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-/// How long the intent's transaction may take before its outcome counts as unknown.
+/// How long the intent's commit may take before its outcome counts as unknown.
 const INTENT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Rows that go back, with their next state and why.
+type Refused = Vec<(Seated, &'static str, Reason)>;
+
+/// Rows whose intent is about to be committed, or is.
+struct Intended {
+    departing: Vec<(Seated, Sealed)>,
+    /// The attempt each will have.
+    attempts: Vec<i64>,
+    /// The worker under whose id it is.
+    worker: i64,
+    /// The boot instant before the transaction.
+    intent_at: i64,
+    /// The intent's business instant.
+    at: Millis,
+}
 
 /// Letters kept at most for rows whose slot was void.
 const MOST_WRITTEN: usize = 64;
-
-/// A claimed message with its letter.
-struct Ready {
-    seated: Seated,
-    sealed: Sealed,
-    print: u64,
-}
 
 /// What a letter is made of, beside the profile.
 fn fingerprint(message: &Claimed, thread: &[Earlier]) -> u64 {
@@ -38,7 +47,71 @@ fn fingerprint(message: &Claimed, thread: &[Earlier]) -> u64 {
 }
 
 impl Sender {
-    /// T2 for the rows whose slot has come, then their hand-overs, detached.
+    /// T1 and T2 in one transaction for rows whose slot has come, T1 alone for those whose slot is to come. The
+    /// barrier is its first statement, as of any intent.
+    pub(super) async fn claim_and_begin(
+        &mut self,
+        route: &Route,
+        mut carriers: Vec<Carrier>,
+        turn: &mut Turn,
+    ) -> Result<()> {
+        let attempts = self.ctx.store.ids.take("attempts", carriers.len()).await?.collect();
+        let (intent_at, worker) = (boot_millis(), self.ctx.life.id());
+        let mut tx = self.ctx.store.begin().await?;
+        tx.barrier(route.profile.account_id, false).await?;
+        let Some(now) = self.ctx.clock.now() else { return Ok(()) };
+        let most = carriers.len();
+        let claim = claims::claim_at_once(&mut tx, self.profile, &route.rates, worker, most, now).await?;
+        turn.did |= !claim.claimed.is_empty() || !claim.ready.is_empty() || claim.moved > 0;
+        turn.next = [turn.next, claim.next.map(|at| at - SECOND)].into_iter().flatten().min();
+        let mut seat = |mut message: Claimed| {
+            outlet::when_uncertain(&mut message.policy, route.profile.on_uncertain.as_deref());
+            carriers.pop().map(|carrier| Seated { message, carrier })
+        };
+        let later: Vec<Seated> = claim.claimed.into_iter().filter_map(&mut seat).collect();
+        let ready: Vec<Seated> = claim.ready.into_iter().filter_map(&mut seat).collect();
+        carriers.into_iter().for_each(|carrier| drop(carrier.into_permit()));
+        let (departing, refused) = self.seal(route, ready, now).await?;
+        let mut intended = Intended { departing, attempts, worker, intent_at, at: now };
+        let refused = self.intend(&mut tx, &mut intended, refused).await?;
+        self.write_back(&mut tx, route, &refused, now).await?;
+        if self.commit(tx, intended, route, now).await {
+            self.seated.extend(later);
+        }
+        refused.into_iter().for_each(|(seated, ..)| drop(seated.carrier.into_permit()));
+        Ok(())
+    }
+
+    /// T1 alone, for a slow server: hand-overs begin under the claim, and each commits its intent at its dot.
+    pub(super) async fn claim_for_the_dot(
+        &mut self,
+        route: &Route,
+        mut carriers: Vec<Carrier>,
+        turn: &mut Turn,
+    ) -> Result<()> {
+        let attempts = self.ctx.store.ids.take("attempts", carriers.len()).await?;
+        let (began, worker, most) = (boot_millis(), self.ctx.life.id(), carriers.len());
+        let mut tx = self.ctx.store.begin().await?;
+        let Some(now) = self.ctx.clock.now() else { return Ok(()) };
+        let claim = claims::claim(&mut tx, self.profile, &route.rates, worker, most, now).await?;
+        tx.commit().await?;
+        turn.did |= !claim.claimed.is_empty() || claim.moved > 0;
+        turn.next = [turn.next, claim.next.map(|at| at - SECOND)].into_iter().flatten().min();
+        let seated = claim.claimed.into_iter().filter_map(|mut message| {
+            outlet::when_uncertain(&mut message.policy, route.profile.on_uncertain.as_deref());
+            carriers.pop().map(|carrier| Seated { message, carrier })
+        });
+        let seated = seated.collect();
+        carriers.into_iter().for_each(|carrier| drop(carrier.into_permit()));
+        let (departing, refused) = self.seal(route, seated, now).await?;
+        for (ready, attempt) in departing.into_iter().zip(attempts) {
+            let departing = self.departing(route, ready, attempt, worker, (began, now));
+            at_the_dot::start(self.ctx.clone(), departing, route.rates);
+        }
+        self.put_back(route, refused, now).await
+    }
+
+    /// T2 for rows that were claimed before and whose slot has come, then their hand-overs, detached.
     pub(super) async fn begin(&mut self, ripe: Vec<Seated>, now: Millis) -> Result<()> {
         let route = self.route(now).await?;
         if !self.ctx.life.is_ready(&self.ctx) {
@@ -46,131 +119,152 @@ impl Sender {
             let refused = ripe.into_iter().map(|seated| (seated, "drafted", outage.clone())).collect();
             return self.put_back(&route, refused, now).await;
         }
-        let (departing, mut refused) = self.seal(&route, ripe, now).await?;
-        let attempts = self.ctx.store.ids.take("attempts", departing.len()).await?;
-        let rows: Vec<_> =
-            departing.iter().zip(attempts.clone()).map(|(ready, id)| (&ready.seated.message, id)).collect();
+        let (departing, refused) = self.seal(&route, ripe, now).await?;
+        let attempts = self.ctx.store.ids.take("attempts", departing.len()).await?.collect();
         let (intent_at, worker) = (boot_millis(), self.ctx.life.id());
-        let (at, verdicts) = match tokio::time::timeout(INTENT_TIMEOUT, self.intend(&rows, worker)).await {
-            Ok(Ok(intents)) => intents,
-            // Nothing was sent for certain; whether the intent stands is not known. Both are put right by a
-            // `not_started`, which finds the attempt if it is there (SEND_PROTOCOL 8).
-            failed => {
-                if let Ok(Err(error)) = &failed {
-                    tracing::warn!(%error, "an intent failed");
-                }
-                departing.into_iter().zip(attempts).for_each(|(Ready { seated, sealed, .. }, attempt)| {
-                    let Seated { message, carrier } = seated;
-                    hand_over::not_started(&self.ctx, message, carrier, attempt, sealed.subject, now);
-                });
-                return self.put_back(&route, refused, now).await;
-            }
-        };
-        for ((ready, attempt), verdict) in departing.into_iter().zip(attempts).zip(verdicts) {
-            match verdict {
-                Verdict::Lost => {
-                    tracing::info!(message = ready.seated.message.id, "the claim was lost");
-                    drop(ready.seated.carrier.into_permit());
-                }
-                Verdict::Back { state, reason } => {
-                    if matches!(reason, Reason::Late { .. }) && self.written.len() < MOST_WRITTEN {
-                        self.written.insert(ready.print, ready.sealed);
-                    }
-                    refused.push((ready.seated, state, reason));
-                }
-                Verdict::Go => {
-                    let departing = self.departing(&route, ready, attempt, worker, (intent_at, at));
-                    hand_over::start(self.ctx.clone(), departing);
-                }
-            }
-        }
+        let mut intended = Intended { departing, attempts, worker, intent_at, at: now };
+        let mut tx = self.ctx.store.begin().await?;
+        tx.barrier(route.profile.account_id, false).await?;
+        let refused = self.intend(&mut tx, &mut intended, refused).await?;
+        self.commit(tx, intended, &route, now).await;
         self.put_back(&route, refused, now).await
     }
 
-    /// On a slow server: hand-overs begin under the claim, and each commits its intent at its dot.
-    pub(super) async fn begin_at_the_dot(&mut self, route: &Route, now: Millis) -> Result<()> {
-        let (seated, worker) = (std::mem::take(&mut self.seated), self.ctx.life.id());
-        let (departing, refused) = self.seal(route, seated, now).await?;
-        let attempts = self.ctx.store.ids.take("attempts", departing.len()).await?;
-        for (ready, attempt) in departing.into_iter().zip(attempts) {
-            let departing = self.departing(route, ready, attempt, worker, (boot_millis(), now));
-            at_the_dot::start(self.ctx.clone(), departing, route.rates);
+    /// Writes the intent of what may go; what may not joins `refused`, what is not ours any more is let go.
+    async fn intend(
+        &mut self,
+        tx: &mut Tx,
+        intended: &mut Intended,
+        mut refused: Refused,
+    ) -> Result<Refused> {
+        let Some((first, _)) = intended.departing.first() else { return Ok(refused) };
+        let account = first.message.account_id;
+        let rows: Vec<_> = intended
+            .departing
+            .iter()
+            .zip(intended.attempts.iter().copied())
+            .map(|((s, _), id)| (&s.message, id))
+            .collect();
+        let clock = self.ctx.clock.as_ref();
+        let (at, verdicts) = intents::intend(tx, account, intended.worker, &rows, clock).await?;
+        intended.at = at;
+        let (mut going, mut attempts) = (Vec::new(), Vec::new());
+        let all =
+            std::mem::take(&mut intended.departing).into_iter().zip(std::mem::take(&mut intended.attempts));
+        for (((seated, sealed), attempt), verdict) in all.zip(verdicts) {
+            match verdict {
+                Verdict::Go => {
+                    going.push((seated, sealed));
+                    attempts.push(attempt);
+                }
+                Verdict::Back { state, reason } => {
+                    if matches!(reason, Reason::Late { .. }) && self.written.len() < MOST_WRITTEN {
+                        self.written.insert(sealed.made_of, sealed);
+                    }
+                    refused.push((seated, state, reason));
+                }
+                Verdict::Lost => {
+                    tracing::info!(message = seated.message.id, "the claim was lost");
+                    drop(seated.carrier.into_permit());
+                }
+            }
         }
-        self.put_back(route, refused, now).await
+        intended.departing = going;
+        intended.attempts = attempts;
+        Ok(refused)
     }
 
-    /// Writes the letters. One that cannot be written is held.
+    /// Commits, and starts the hand-overs. `false`: how the commit ended is not known. Then nothing was sent for
+    /// certain and whether the intent stands is not known; a `not_started` puts both right: it finds the attempt
+    /// if it is there (SEND_PROTOCOL 8).
+    async fn commit(&self, tx: Tx, intended: Intended, route: &Route, now: Millis) -> bool {
+        let committed = match tokio::time::timeout(INTENT_TIMEOUT, tx.commit()).await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "an intent's commit failed");
+                false
+            }
+            Err(_) => false,
+        };
+        let Intended { departing, attempts, worker, intent_at, at } = intended;
+        for ((seated, sealed), attempt) in departing.into_iter().zip(attempts) {
+            if !committed {
+                let Seated { message, carrier } = seated;
+                hand_over::not_started(&self.ctx, message, carrier, attempt, sealed.subject, now);
+                continue;
+            }
+            let departing = self.departing(route, (seated, sealed), attempt, worker, (intent_at, at));
+            hand_over::start(self.ctx.clone(), departing);
+        }
+        committed
+    }
+
+    fn departing(
+        &self,
+        route: &Route,
+        (seated, sealed): (Seated, Sealed),
+        attempt: i64,
+        worker: i64,
+        (intent_at, at): (i64, Millis),
+    ) -> Departing {
+        Departing {
+            message: seated.message,
+            carrier: seated.carrier,
+            attempt,
+            sealed,
+            sender: route.from.address.clone(),
+            worker,
+            intent_at,
+            at,
+            under_way: self.under_way.clone(),
+            bell: self.bell.clone(),
+            slow_until: self.slow_until.clone(),
+        }
+    }
+
+    /// The bytes of each row; one that cannot be built is held.
     async fn seal(
         &mut self,
         route: &Route,
         seated: Vec<Seated>,
         now: Millis,
-    ) -> Result<(Vec<Ready>, Vec<(Seated, &'static str, Reason)>)> {
-        let (mut written, mut refused) = (Vec::new(), Vec::new());
+    ) -> Result<(Vec<(Seated, Sealed)>, Refused)> {
+        let (mut departing, mut refused) = (Vec::new(), Vec::new());
         let earlier = self.earlier(&seated).await?;
         for seated in seated {
             let thread = earlier.get(&seated.message.enrolment_id).map_or(&[][..], Vec::as_slice);
             let campaign = self.campaign_name(&seated.message).await?;
-            let print = fingerprint(&seated.message, thread);
-            let sealed = match self.written.remove(&print) {
+            let made_of = fingerprint(&seated.message, thread);
+            let sealed = match self.written.remove(&made_of) {
                 Some(sealed) => Ok(sealed),
                 None => letter::seal(&self.ctx, route, &seated.message, &campaign, thread, now),
             };
-            match sealed {
-                Ok(sealed) => written.push(Ready { seated, sealed, print }),
+            match sealed.map(|sealed| Sealed { made_of, ..sealed }) {
+                Ok(sealed) => departing.push((seated, sealed)),
                 Err(error) => {
                     let reason = Reason::WritingFailed { detail: error.to_string() };
                     refused.push((seated, "held", reason));
                 }
             }
         }
-        Ok((written, refused))
+        Ok((departing, refused))
     }
 
-    fn departing(
-        &self,
-        route: &Route,
-        ready: Ready,
-        attempt: i64,
-        worker: i64,
-        (intent_at, at): (i64, Millis),
-    ) -> Departing {
-        Departing {
-            message: ready.seated.message,
-            carrier: ready.seated.carrier,
-            attempt,
-            sealed: ready.sealed,
-            sender: route.from.address.clone(),
-            worker,
-            intent_at,
-            at,
-            under_way: self.under_way.clone(),
-            slow_until: self.slow_until.clone(),
-        }
-    }
-
-    async fn intend(&self, rows: &[(&Claimed, i64)], worker: i64) -> Result<(Millis, Vec<Verdict>)> {
-        let Some((first, _)) = rows.first() else { return Ok((0, Vec::new())) };
-        let mut tx = self.ctx.store.begin().await?;
-        let intents =
-            intents::intend(&mut tx, first.account_id, worker, rows, self.ctx.clock.as_ref()).await?;
-        tx.commit().await?;
-        Ok(intents)
-    }
-
-    pub(super) async fn put_back(
-        &mut self,
-        route: &Route,
-        refused: Vec<(Seated, &'static str, Reason)>,
-        now: Millis,
-    ) -> Result<()> {
+    async fn write_back(&self, tx: &mut Tx, route: &Route, refused: &Refused, now: Millis) -> Result<()> {
         if refused.is_empty() {
             return Ok(());
         }
         let rows: Vec<_> =
             refused.iter().map(|(s, state, reason)| (&s.message, *state, reason.clone())).collect();
+        intents::put_back(tx, self.profile, &route.rates, &rows, now).await
+    }
+
+    pub(super) async fn put_back(&mut self, route: &Route, refused: Refused, now: Millis) -> Result<()> {
+        if refused.is_empty() {
+            return Ok(());
+        }
         let mut tx = self.ctx.store.begin().await?;
-        intents::put_back(&mut tx, self.profile, &route.rates, &rows, now).await?;
+        self.write_back(&mut tx, route, &refused, now).await?;
         tx.commit().await?;
         refused.into_iter().for_each(|(seated, ..)| drop(seated.carrier.into_permit()));
         self.route = None; // It may be the profile that changed.

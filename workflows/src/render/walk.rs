@@ -214,7 +214,7 @@ impl Walk {
         let is_new = self.variables.insert(names.join("."));
         if is_new && !variables::is_built_in(first) {
             let (line, column) = self.position;
-            let message = format!("{first} is not built in; every contact needs an attribute of this name");
+            let message = format!("{first} is not built in; it is taken from the contact's own attributes");
             self.warnings.push(Finding { line, column, code: "unknown_variable", message });
         }
     }

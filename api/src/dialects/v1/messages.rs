@@ -1,0 +1,159 @@
+//! Messages on the native face, and what explains them.
+
+use super::{Asked, told};
+use crate::answer::Answer;
+use crate::auth::Caller;
+use crate::intake::{Json, NoBody};
+use crate::operations::messages::{self, Filter, TestBody};
+use crate::refusal::Refusal;
+use crate::state::ApiState;
+use crate::work::Work;
+use axum::extract::{Path, Query, State};
+use sendwright_workflows::address::Email;
+use sendwright_workflows::ids::{self, Kind, uuid};
+use sendwright_workflows::message::State as MessageState;
+use sendwright_workflows::spec::FieldError;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+
+type Answered = Result<Answer, Refusal>;
+
+fn printable(face: &str) -> String {
+    face.chars().filter(|c| !c.is_control()).take(64).collect()
+}
+
+fn id(face: &str) -> Result<i64, Refusal> {
+    ids::parse(Kind::Message, face).ok_or_else(|| messages::missing(printable(face)))
+}
+
+fn campaign_id(face: &str) -> Result<i64, Refusal> {
+    ids::parse(Kind::Campaign, face).ok_or_else(|| Refusal::no_campaign(printable(face)))
+}
+
+/// `GET /messages?state=&campaign_id=`; `total` stops counting at 100,000.
+pub async fn list(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Query(query): Query<HashMap<String, String>>,
+) -> Answered {
+    let asked = Asked::read(&query)?;
+    let filter = filter(&query)?;
+    let (found, total) = messages::list(&state.core, caller.actor.account, filter, asked.page).await?;
+    let last = found.last().map(|message| (message.created_at, message.id));
+    let rows = found.iter().map(told::message).collect();
+    Ok(Answer::ok(&asked.envelope("messages", rows, total, last)))
+}
+
+fn filter(query: &HashMap<String, String>) -> Result<Filter, Refusal> {
+    let given = |name: &str| query.get(name).filter(|word| !word.is_empty());
+    let state = match given("state") {
+        None => None,
+        Some(word) => Some(MessageState::parse(&word.to_lowercase()).ok_or_else(|| {
+            let words = MessageState::ALL.map(MessageState::as_str).join(", ");
+            Refusal::field("state", "invalid_choice", format!("must be one of {words}"))
+        })?),
+    };
+    let campaign = given("campaign_id").map(|face| campaign_id(face)).transpose()?;
+    Ok(Filter { state, campaign })
+}
+
+/// `GET /messages/{id}`: with its text and its attempts.
+pub async fn get(State(state): State<ApiState>, caller: Caller, Path(face): Path<String>) -> Answered {
+    let full = messages::get(&state.core, caller.actor.account, id(&face)?).await?;
+    Ok(Answer::ok(&told::full_message(&full)))
+}
+
+/// `GET /messages/{id}/explain`.
+pub async fn explain(State(state): State<ApiState>, caller: Caller, Path(face): Path<String>) -> Answered {
+    let explained = messages::explain(&state.core, caller.actor.account, id(&face)?).await?;
+    Ok(Answer::ok(&told::explanation(&explained)))
+}
+
+/// `GET /leads/{id}/explain`.
+pub async fn explain_lead(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(face): Path<String>,
+) -> Answered {
+    let lead = ids::parse(Kind::Contact, &face);
+    let lead = lead.ok_or_else(|| Refusal::NotFound(format!("Lead {} not found", printable(&face))))?;
+    let explained = messages::explain_lead(&state.core, caller.actor.account, lead, state.means).await?;
+    Ok(Answer::ok(&told::lead_explained(&explained)))
+}
+
+/// `POST /messages/{id}/release`.
+pub async fn release(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(face): Path<String>,
+    NoBody(once): NoBody,
+) -> Answered {
+    let id = id(&face)?;
+    let mut work = Work::new(&state.core, caller.actor)?.once(once);
+    let message = messages::release(&mut work, id).await?;
+    work.answer(Answer::ok(&told::message(&message))).await
+}
+
+/// `POST /messages/{id}/cancel`.
+pub async fn cancel(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(face): Path<String>,
+    NoBody(once): NoBody,
+) -> Answered {
+    let id = id(&face)?;
+    let mut work = Work::new(&state.core, caller.actor)?.once(once);
+    let message = messages::cancel(&mut work, id).await?;
+    work.answer(Answer::ok(&told::message(&message))).await
+}
+
+/// `POST /campaigns/{id}/test` `{"to": …, "step"?: 2, "lead_id"?: …}`: 202, the messages go out by themselves.
+pub async fn test(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(face): Path<String>,
+    body: Json,
+) -> Answered {
+    let id = campaign_id(&face)?;
+    let test = read_test(&body.value)?;
+    let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
+    let sent = messages::test_send(&mut work, id, &test).await?;
+    let sent: Vec<String> = sent.into_iter().map(|id| uuid(Kind::Message, id)).collect();
+    let shown = json!({ "message_ids": sent, "status": "scheduled" });
+    work.answer(Answer { status: 202, body: shown.to_string() }).await
+}
+
+fn read_test(body: &Value) -> Result<TestBody, Refusal> {
+    let object =
+        body.as_object().ok_or_else(|| Refusal::field("body", "invalid_type", "must be an object"))?;
+    let given = |name: &str| body.get(name).filter(|value| !value.is_null());
+    let mut errors = Vec::new();
+    for name in object.keys().filter(|name| !["to", "step", "lead_id"].contains(&name.as_str())) {
+        errors.push(FieldError::new(printable(name), "unknown_field", "is not known"));
+    }
+    let step = given("step").map(|value| value.as_u64().and_then(|n| u32::try_from(n).ok()));
+    if step == Some(None) {
+        errors.push(FieldError::new("step", "invalid_type", "must be a step's number"));
+    }
+    let lead = given("lead_id").map(|value| {
+        let face = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        ids::parse(Kind::Contact, &face)
+    });
+    if lead == Some(None) {
+        errors.push(FieldError::new("lead_id", "reference_not_found", "is no lead's id"));
+    }
+    let to = match given("to").map(|value| value.as_str().map(Email::parse)) {
+        None => Err(FieldError::new("to", "required", "is required")),
+        Some(None) => Err(FieldError::new("to", "invalid_type", "must be a string")),
+        Some(Some(Err(why))) => Err(FieldError::new("to", "invalid_email", why.to_string())),
+        Some(Some(Ok(email))) => Ok(email),
+    };
+    match to {
+        Ok(to) if errors.is_empty() => Ok(TestBody { to, step: step.flatten(), lead: lead.flatten() }),
+        Ok(_) => Err(Refusal::Invalid(errors)),
+        Err(fault) => {
+            errors.insert(0, fault);
+            Err(Refusal::Invalid(errors))
+        }
+    }
+}

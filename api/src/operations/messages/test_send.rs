@@ -1,0 +1,92 @@
+//! A test send: a step's text as one lead would get it, to an address of the caller's. It is no enrolment and
+//! is in no count; suppression and the sending profile's limits bind.
+
+use crate::refusal::Refusal;
+use crate::work::{Barrier, Work};
+use sendwright_queue::Job;
+use sendwright_store::messages::{self, Test, Tests};
+use sendwright_store::{Tx, accounts, campaigns, contacts, suppressions};
+use sendwright_workflows::address::Email;
+use sendwright_workflows::campaign::State;
+use sendwright_workflows::enrolment::PLANNER;
+use sendwright_workflows::sequence::Channel;
+use serde_json::json;
+
+/// What to send, to whom.
+#[derive(Debug, Clone)]
+pub struct TestBody {
+    /// The address that gets it.
+    pub to: Email,
+    /// The step; none for every step that is switched on.
+    pub step: Option<u32>,
+    /// The lead whose text it is; none for the lead whose own address `to` is.
+    pub lead: Option<i64>,
+}
+
+/// Plans test sends of a campaign in whatever state, and answers their numbers, by step.
+pub async fn test_send(work: &mut Work<'_>, campaign: i64, body: &TestBody) -> Result<Vec<i64>, Refusal> {
+    let account = work.account();
+    let full = super::super::campaigns::get(work.core(), account, campaign).await?;
+    let most = full.sequence.steps.len().max(1);
+    let ids = work.ids("messages", most).await?;
+    work.begin(Barrier::None).await?;
+    let now = work.now();
+    let tx = work.tx()?;
+    let stored = campaigns::get(tx, account, campaign).await?.filter(|c| c.state != State::Archived);
+    let stored = stored.ok_or_else(|| Refusal::no_campaign(campaign))?;
+    if stored.version != full.campaign.version {
+        let text = "the campaign was edited in this very moment; send the test again";
+        return Err(Refusal::Conflict("campaign_edited", text.into()));
+    }
+    let wanted = full.sequence.steps.iter().filter(|step| match body.step {
+        Some(number) => step.number == number,
+        None => step.active,
+    });
+    let tests: Vec<Test> = wanted
+        .filter(|step| step.channel == Channel::Email)
+        .zip(ids)
+        .map(|(step, id)| Test { id, step_id: step.id, step_number: step.number })
+        .collect();
+    if tests.is_empty() {
+        let text = "must be the number of a step that is sent by e-mail";
+        return Err(Refusal::field("step", "reference_not_found", text));
+    }
+    let contact = contact(tx, account, body).await?;
+    let hash = body.to.hash(work.store().salt());
+    let tx = work.tx()?;
+    if let Some(found) = suppressions::find(tx, account, "email", &hash).await? {
+        let text = format!("nothing is sent to this address any more ({})", found.why);
+        return Err(Refusal::Conflict("suppressed", text));
+    }
+    let account_zone = accounts::get(tx, account).await?.and_then(|a| a.timezone.parse().ok());
+    let own_zone = contact.details.timezone.as_deref().and_then(|zone| zone.parse().ok());
+    let zone = stored.policy.zone(own_zone, account_zone.unwrap_or_default());
+    let decision = json!({ "planner": PLANNER, "test": true, "version": stored.version, "at": now });
+    let shared = Tests {
+        account_id: account,
+        profile_id: stored.profile_id,
+        contact_id: contact.id,
+        version: stored.version,
+        address: body.to.as_str(),
+        address_hash: &hash,
+        zone: zone.name(),
+        decision: &decision.to_string(),
+    };
+    messages::insert_tests(tx, &shared, &tests, now).await?;
+    work.audit("test", "campaign", Some(campaign), &json!({ "messages": tests.len() }));
+    work.hint(Job::Write { account });
+    Ok(tests.into_iter().map(|test| test.id).collect())
+}
+
+/// A text is always somebody's: the lead that is named, or the one that has the address itself.
+async fn contact(tx: &mut Tx, account: i64, body: &TestBody) -> Result<contacts::Contact, Refusal> {
+    match body.lead {
+        Some(id) => contacts::get(tx, account, id)
+            .await?
+            .ok_or_else(|| Refusal::field("lead_id", "reference_not_found", "is no lead's id")),
+        None => contacts::by_email(tx, account, &body.to.key()).await?.ok_or_else(|| {
+            let text = "no lead has this address; name the lead whose text shall be sent";
+            Refusal::field("lead_id", "required", text)
+        }),
+    }
+}

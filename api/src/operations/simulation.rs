@@ -1,0 +1,354 @@
+//! A stored campaign's future, from where its enrolments stand: the planner and the gates are asked, nothing
+//! changes.
+
+use super::sending_profiles::rates;
+use crate::refusal::Refusal;
+use crate::state::Core;
+use chrono_tz::Tz;
+use sendwright_store::campaigns::{self, Campaign};
+use sendwright_store::heads::Head;
+use sendwright_store::simulation::{self, Released, Standing as Row};
+use sendwright_store::{Tx, accounts, heads, planning, sending_profiles};
+use sendwright_workflows::campaign::{Policy, State};
+use sendwright_workflows::clock::{DAY, Millis};
+use sendwright_workflows::enrolment::{Action, Decision, Means, Person, Standing, plan};
+use sendwright_workflows::message;
+use sendwright_workflows::rate_limit::{Gate, Rates, slot_millis};
+use sendwright_workflows::reason::{Cause, Owner, Reason};
+use sendwright_workflows::sequence::Sequence;
+use sendwright_workflows::simulate::{Line, Setting, Subject, simulate};
+use std::collections::HashMap;
+
+/// Most leads that one run follows, and most lines that it gives.
+pub const MOST: usize = 100_000;
+/// Most messages that one run follows: a long sequence is followed for fewer leads.
+const MOST_MESSAGES: usize = 1_000_000;
+/// Rows read at once.
+const BATCH: i64 = 5_000;
+
+/// How far to look.
+#[derive(Debug, Clone, Copy)]
+pub struct Span {
+    /// From when; now where it is absent or past.
+    pub from: Option<Millis>,
+    /// How many days of 24 hours.
+    pub days: u32,
+}
+
+/// A campaign's future.
+#[derive(Debug, Clone)]
+pub struct Future {
+    /// The first instant looked at.
+    pub from: Millis,
+    /// The last one.
+    pub until: Millis,
+    /// How many leads were followed.
+    pub leads: usize,
+    /// There are more leads or more lines than [`MOST`]; what is shown is the beginning.
+    pub truncated: bool,
+    /// What was taken for granted: that a campaign is started, or resumed, now.
+    pub assumed: Option<&'static str>,
+    /// In the order of the hand-overs.
+    pub lines: Vec<Planned>,
+}
+
+/// One future message, or why there will be none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// The lead's address.
+    pub email: String,
+    /// The step.
+    pub step: u32,
+    /// The slot's instant; of a step that is not sent, its planned instant.
+    pub at: Millis,
+    /// The recipient's zone.
+    pub zone: Tz,
+    /// `Send`; or `Skip`, `Stop`, `Hold`.
+    pub action: Action,
+    /// Every reason that moved or forbade it.
+    pub reasons: Vec<Reason>,
+}
+
+/// Runs a stored campaign ahead. `means` are what the workers have, as far as the caller knows.
+pub async fn stored(
+    core: &Core,
+    account: i64,
+    campaign: i64,
+    span: Span,
+    means: Means,
+) -> Result<Future, Refusal> {
+    let now = core.now()?;
+    let from = span.from.unwrap_or(now).max(now);
+    let until = from + i64::from(span.days) * DAY;
+    let mut tx = core.store.read().await?;
+    let found = campaigns::get(&mut tx, account, campaign).await?.filter(|c| c.state != State::Archived);
+    let Some(campaign) = found else { return Err(Refusal::no_campaign(campaign)) };
+    let mut run = Run::read(&mut tx, campaign, means, from).await?;
+    let truncated = run.take_in(&mut tx).await?;
+    let gates = (
+        simulation::gate(&mut tx, Owner::Profile, run.campaign.profile_id).await?,
+        simulation::gate(&mut tx, Owner::Campaign, run.campaign.id).await?,
+    );
+    tx.rollback().await?;
+    // A big campaign takes its time: no other request shall wait for it.
+    let future = tokio::task::spawn_blocking(move || run.finish(gates, until, truncated));
+    future.await.map_err(|_| Refusal::Internal)
+}
+
+/// What the planner would do with one enrolment now, and the zone that it reckons in.
+pub(super) async fn ask(
+    tx: &mut Tx,
+    campaign: &Campaign,
+    enrolment: i64,
+    means: Means,
+    now: Millis,
+) -> Result<(Decision, Tz), Refusal> {
+    let mut run = Run::read(tx, campaign.clone(), means, now).await?;
+    let row = simulation::standing(tx, enrolment, campaign.version).await?.ok_or(Refusal::Internal)?;
+    run.learn(tx, std::slice::from_ref(&row)).await?;
+    let (standing, person) = (run.standing(&row), run.person(&row));
+    Ok((plan(standing, &run.sequence, &person, &run.policy, means, now), person.zone))
+}
+
+struct Run {
+    campaign: Campaign,
+    head: Option<Head>,
+    sequence: Sequence,
+    policy: Policy,
+    profile_rates: Rates,
+    account_zone: Tz,
+    means: Means,
+    from: Millis,
+    assumed: Option<&'static str>,
+    /// Fingerprints by step row, of older versions.
+    prints: HashMap<i64, String>,
+    got: HashMap<i64, Vec<(String, i64)>>,
+    subjects: Vec<Subject>,
+    whom: Vec<(String, Tz)>,
+    /// Subjects from here on are single messages: nothing follows them.
+    alone_from: usize,
+    lines: Vec<Line>,
+}
+
+impl Run {
+    async fn read(tx: &mut Tx, campaign: Campaign, means: Means, from: Millis) -> Result<Self, Refusal> {
+        let (account, id) = (campaign.account_id, campaign.id);
+        let sequence = campaigns::sequence(tx, account, id, campaign.version).await?;
+        let profile = sending_profiles::by_id(tx, campaign.profile_id).await?;
+        let zone = accounts::get(tx, account).await?.and_then(|a| a.timezone.parse().ok());
+        let mut policy = campaign.policy.clone();
+        let assumed = match campaign.state {
+            State::Draft => Some("started now"),
+            State::Paused => Some("resumed now"),
+            _ => None,
+        };
+        if matches!(campaign.state, State::Draft | State::Scheduled) {
+            policy.starts_at = Some(campaign.schedule_at.filter(|at| *at > from).unwrap_or(from));
+        }
+        let mut prints = HashMap::new();
+        for version in 1..campaign.version {
+            let old = campaigns::sequence(tx, account, id, version).await?;
+            prints.extend(old.steps.iter().map(|step| (step.id, step.fingerprint())));
+        }
+        Ok(Self {
+            head: heads::head(tx, id).await?,
+            sequence,
+            policy,
+            profile_rates: profile.as_ref().map(rates).unwrap_or_default(),
+            account_zone: zone.unwrap_or_default(),
+            means,
+            from,
+            assumed,
+            prints,
+            got: HashMap::new(),
+            subjects: Vec::new(),
+            whom: Vec::new(),
+            alone_from: 0,
+            lines: Vec::new(),
+            campaign,
+        })
+    }
+
+    /// Reads everybody who is under way; whether there are more than one run follows.
+    async fn take_in(&mut self, tx: &mut Tx) -> Result<bool, Refusal> {
+        let most = MOST.min(MOST_MESSAGES / self.sequence.steps.len().max(1));
+        let (mut after, mut truncated) = (0, false);
+        loop {
+            let rows =
+                simulation::standings(tx, self.campaign.id, self.campaign.version, after, BATCH).await?;
+            let Some(last) = rows.last() else { break };
+            after = last.id;
+            self.learn(tx, &rows).await?;
+            rows.iter().for_each(|row| self.follow(row));
+            if self.whom.len() >= most {
+                truncated = true;
+                break;
+            }
+        }
+        self.alone_from = self.whom.len();
+        for message in
+            simulation::released(tx, self.campaign.account_id, self.campaign.id, MOST as i64).await?
+        {
+            self.follow_alone(&message);
+        }
+        Ok(truncated)
+    }
+
+    /// What these people got under older versions.
+    async fn learn(&mut self, tx: &mut Tx, rows: &[Row]) -> Result<(), Refusal> {
+        self.got.clear();
+        let Some(head) = self.head.as_ref().filter(|head| head.version > 1) else { return Ok(()) };
+        let contacts: Vec<i64> = rows.iter().map(|row| row.contact_id).collect();
+        for (contact, message, step) in planning::got(tx, head, &contacts).await? {
+            if let Some(print) = self.prints.get(&step) {
+                self.got.entry(contact).or_default().push((print.clone(), message));
+            }
+        }
+        Ok(())
+    }
+
+    fn person(&self, row: &Row) -> Person {
+        let own = row.timezone.as_deref().and_then(|zone| zone.parse().ok());
+        Person {
+            zone: self.policy.zone(own, self.account_zone),
+            suppressed: row.suppressed.clone(),
+            deleted: row.contact_state != "active",
+            replied: false,
+            has_address: row.email.is_some() && row.email_hash.is_some(),
+            got: self.got.get(&row.contact_id).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// The first step counts from the enrolment or the start, whichever is later.
+    fn standing(&self, row: &Row) -> Standing {
+        let base = match self.campaign.started_at {
+            Some(start) if row.settled == 0 => row.base_at.max(start),
+            _ => row.base_at,
+        };
+        Standing { settled: row.settled as u32, base }
+    }
+
+    fn follow(&mut self, row: &Row) {
+        let (index, person) = (self.whom.len(), self.person(row));
+        self.whom.push((row.email.clone().unwrap_or_default(), person.zone));
+        let mut subject = Subject { id: row.id, standing: self.standing(row), person, open: None };
+        if let Some(step) = row.open_step {
+            let (step, planned) = (step as u32, row.open_at.unwrap_or(self.from));
+            let reasons = row.open_reasons.as_deref().unwrap_or_default();
+            let reasons: Vec<Reason> = serde_json::from_str(reasons).unwrap_or_default();
+            let state = row.open_state.as_deref().and_then(message::State::parse);
+            match (state, row.open_slot) {
+                (Some(message::State::Claimed | message::State::Sending), Some(slot)) => {
+                    let at = slot_millis(slot);
+                    self.lines.push(Line { subject: index, step, at, action: Action::Send, reasons });
+                    subject.standing = Standing { settled: step, base: at };
+                }
+                (Some(message::State::Held | message::State::Uncertain), _) => {
+                    let at = planned.max(self.from);
+                    self.lines.push(Line { subject: index, step, at, action: Action::Hold, reasons });
+                    return self.subjects.push(done(subject));
+                }
+                _ => subject.open = Some(self.not_before(step, planned, reasons)),
+            }
+        }
+        if subject.open.is_none() {
+            self.catch_up(index, &mut subject);
+        }
+        if subject.open.is_none() {
+            subject = done(subject);
+        }
+        self.subjects.push(subject);
+    }
+
+    /// Asks the planner as it will be asked now: what is overdue comes first of all, and says that it is late.
+    fn catch_up(&mut self, index: usize, subject: &mut Subject) {
+        loop {
+            let now = self.from.max(subject.standing.base);
+            let decision =
+                plan(subject.standing, &self.sequence, &subject.person, &self.policy, self.means, now);
+            let Decision { action, step, at, reasons, .. } = decision;
+            match action {
+                Action::Write | Action::Send => {
+                    subject.open = Some(self.not_before(step, at, reasons));
+                    return;
+                }
+                Action::Complete => return,
+                _ => self.lines.push(Line { subject: index, step, at, action, reasons }),
+            }
+            if action != Action::Skip {
+                return;
+            }
+            subject.standing = Standing { settled: step, base: at };
+        }
+    }
+
+    fn not_before(&self, step: u32, planned: Millis, mut reasons: Vec<Reason>) -> (u32, Millis, Vec<Reason>) {
+        let late = Reason::Late { cause: Cause::Capacity };
+        if planned < self.from && !reasons.contains(&late) {
+            reasons.push(late);
+        }
+        (step, planned.max(self.from), reasons)
+    }
+
+    fn follow_alone(&mut self, message: &Released) {
+        let index = self.whom.len();
+        let zone = message.zone.parse().unwrap_or_default();
+        self.whom.push((message.address.clone(), zone));
+        let step = message.step_number as u32;
+        let reasons = serde_json::from_str(&message.reasons).unwrap_or_default();
+        // The planner is not to go on behind it: whose enrolment it was goes on by itself, or has ended.
+        let person = Person { zone, has_address: true, deleted: true, ..Person::default() };
+        let standing = Standing { settled: step, base: message.planned_at };
+        let mut subject = Subject { id: message.enrolment_id, standing, person, open: None };
+        match message.slot {
+            Some(slot) => {
+                let at = slot_millis(slot);
+                self.lines.push(Line { subject: index, step, at, action: Action::Send, reasons });
+                subject = done(subject);
+            }
+            None => subject.open = Some(self.not_before(step, message.planned_at, reasons)),
+        }
+        self.subjects.push(subject);
+    }
+
+    fn finish(self, gates: (Gate, Gate), until: Millis, truncated: bool) -> Future {
+        let setting = Setting {
+            sequence: &self.sequence,
+            policy: &self.policy,
+            profile: (gates.0, self.profile_rates),
+            campaign: (gates.1, self.policy.rates()),
+            means: self.means,
+        };
+        let ids: Vec<i64> = self.subjects.iter().map(|s| s.id).collect();
+        let mut lines: Vec<Line> = self.lines.into_iter().filter(|line| line.at <= until).collect();
+        let mut alone_is_out = vec![false; ids.len()];
+        for line in simulate(setting, self.subjects, until) {
+            let is_alone = line.subject >= self.alone_from;
+            if is_alone && std::mem::replace(&mut alone_is_out[line.subject], true) {
+                continue;
+            }
+            lines.push(line);
+        }
+        lines.sort_by_key(|line| (line.at, ids[line.subject], line.step));
+        let truncated = truncated || lines.len() > MOST;
+        lines.truncate(MOST);
+        let planned = |line: Line| {
+            let (email, zone) = self.whom[line.subject].clone();
+            Planned { email, step: line.step, at: line.at, zone, action: line.action, reasons: line.reasons }
+        };
+        Future {
+            from: self.from,
+            until,
+            leads: self.alone_from,
+            truncated,
+            assumed: self.assumed,
+            lines: lines.into_iter().map(planned).collect(),
+        }
+    }
+}
+
+/// A subject for whom the run has nothing left to do: it stands behind every step.
+fn done(subject: Subject) -> Subject {
+    let standing = Standing { settled: u32::MAX, base: subject.standing.base };
+    Subject { standing, open: None, ..subject }
+}

@@ -1,0 +1,89 @@
+//! `profile create|list`: who writes, over which server, how fast.
+
+use super::open;
+use crate::cli::{ListArgs, ProfileArgs, ProfileCommand};
+use crate::config::{Config, secret};
+use crate::failure::Failure;
+use crate::table;
+use sendwright_api::operations::sending_profiles;
+use sendwright_api::{Actor, Work};
+use sendwright_store::Page;
+use sendwright_store::sending_profiles::Profile;
+use sendwright_worker::channels::smtp::Profile as Server;
+use sendwright_workflows::clock::rfc3339;
+use sendwright_workflows::spec::ProfileBody;
+use serde_json::{Map, Value, json};
+use std::io::{self, Write};
+
+/// Runs it.
+///
+/// # Errors
+/// A flag is refused, the name is taken, or the database is not reached.
+pub fn run(config: &Config, command: ProfileCommand) -> Result<(), Failure> {
+    open::block_on(async {
+        match command {
+            ProfileCommand::Create(args) => create(config, &args).await,
+            ProfileCommand::List(args) => list(config, &args).await,
+        }
+    })
+}
+
+async fn create(config: &Config, args: &ProfileArgs) -> Result<(), Failure> {
+    let body = body(args)?;
+    if let Some(url) = &body.smtp_url {
+        url.parse::<Server>().map_err(|error| Failure::input(vec![format!("--smtp-url: {error}")]))?;
+        secret::load(config)?;
+    }
+    let (core, account) = open::core_in(config, &args.account).await?;
+    let mut work = Work::new(&core, Actor::command(account.id))?;
+    let made = sending_profiles::create(&mut work, &body).await?;
+    work.commit().await?;
+    Ok(writeln!(io::stdout(), "{}", made.id)?)
+}
+
+/// The flags as the body that POST /api/v1/sending-profiles takes, so that the same rules hold.
+fn body(args: &ProfileArgs) -> Result<ProfileBody, Failure> {
+    let mut body = Map::from_iter([("name".to_owned(), Value::from(args.name.as_str()))]);
+    let mut set = |name: &str, value: Option<Value>| {
+        body.extend(value.map(|value| (name.to_owned(), value)));
+    };
+    let text = |value: &Option<String>| value.clone().map(Value::from);
+    set("smtp_url", text(&args.smtp_url));
+    set("from_email", text(&args.from_email));
+    set("from_name", text(&args.from_name));
+    set("reply_to", text(&args.reply_to));
+    set("rate_limit_per_second", args.per_second.map(Value::from));
+    set("rate_limit_per_minute", args.per_minute.map(Value::from));
+    set("rate_limit_per_day", args.per_day.map(Value::from));
+    set("timezone", text(&args.timezone));
+    ProfileBody::from_json(&Value::Object(body)).map_err(|errors| Failure::body("profile create", &errors))
+}
+
+async fn list(config: &Config, args: &ListArgs) -> Result<(), Failure> {
+    let (core, account) = open::core_in(config, &args.account).await?;
+    let (all, _) = sending_profiles::list(&core, account.id, Page::first(100_000)).await?;
+    let mut out = io::stdout().lock();
+    if args.json {
+        return all.iter().try_for_each(|profile| Ok(writeln!(out, "{}", line(profile))?));
+    }
+    let rows: Vec<Vec<String>> = all.into_iter().map(row).collect();
+    Ok(table::write(&mut out, &["id", "name", "transport", "from", "limits", "state", "why"], &rows)?)
+}
+
+fn line(p: &Profile) -> Value {
+    json!({"id": p.id, "name": p.name, "transport": p.transport, "from_email": p.from_email,
+        "from_name": p.from_name, "reply_to": p.reply_to, "rate_limit_per_second": p.per_second,
+        "rate_limit_per_minute": p.per_minute, "rate_limit_per_day": p.per_day, "timezone": p.timezone,
+        "state": p.state, "why": p.why, "is_default": p.is_default, "created_at": rfc3339(p.created_at)})
+}
+
+fn row(p: Profile) -> Vec<String> {
+    let limits = [
+        p.per_second.map(|n| format!("{n}/s")),
+        p.per_minute.map(|n| format!("{n}/min")),
+        p.per_day.map(|n| format!("{n}/day")),
+    ];
+    let limits: Vec<String> = limits.into_iter().flatten().collect();
+    let (from, why) = (p.from_email.unwrap_or_default(), p.why.unwrap_or_default());
+    vec![p.id.to_string(), p.name, p.transport, from, limits.join(" "), p.state, why]
+}

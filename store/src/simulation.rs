@@ -1,0 +1,114 @@
+//! Where everybody of a campaign stands, read for a run of the planner that changes nothing.
+
+use crate::db::{Tx, row, rows};
+use crate::error::Result;
+use crate::gates::gate_of;
+use sendwright_workflows::clock::{Micros, Millis};
+use sendwright_workflows::rate_limit::Gate;
+use sendwright_workflows::reason::Owner;
+
+/// An active enrolment with its contact and, where there is one, the message it waits for.
+#[derive(Debug, Clone, sqlx::FromRow)]
+#[allow(missing_docs, reason = "columns of enrolments, contacts and messages by their own names")]
+pub struct Standing {
+    pub id: i64,
+    pub contact_id: i64,
+    pub settled: i64,
+    pub base_at: Millis,
+    pub next_run_at: Option<Millis>,
+    pub contact_state: String,
+    pub email: Option<String>,
+    pub email_hash: Option<String>,
+    pub timezone: Option<String>,
+    /// Why nothing may be sent to the address, if so.
+    pub suppressed: Option<String>,
+    pub open_step: Option<i64>,
+    pub open_at: Option<Millis>,
+    pub open_state: Option<String>,
+    pub open_reasons: Option<String>,
+    pub open_slot: Option<Micros>,
+}
+
+macro_rules! standing_sql {
+    () => {
+        "SELECT e.id, e.contact_id, e.settled, e.base_at, e.next_run_at, c.state AS contact_state, c.email,
+                c.email_hash, c.timezone, s.why AS suppressed, m.step_number AS open_step,
+                m.planned_at AS open_at, m.state AS open_state, m.reasons AS open_reasons, m.slot AS open_slot
+         FROM enrolments e
+         JOIN contacts c ON c.id = e.contact_id
+         LEFT JOIN suppressions s ON s.account_id = e.account_id AND s.channel = 'email'
+              AND s.address_hash = c.email_hash
+         LEFT JOIN messages m ON m.enrolment_id = e.id AND m.step_number > e.settled AND m.version = $2
+              AND m.state IN ('scheduled', 'writing', 'drafted', 'held', 'claimed', 'sending', 'uncertain')"
+    };
+}
+
+/// A campaign's active enrolments by number, those above `after`. Messages of an older version than `version`
+/// are as good as discarded.
+pub async fn standings(
+    tx: &mut Tx,
+    campaign: i64,
+    version: i64,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Standing>> {
+    rows!(
+        tx,
+        Standing,
+        concat!(
+            standing_sql!(),
+            " WHERE e.campaign_id = $1 AND e.state = 'active' AND e.id > $3 ORDER BY e.id LIMIT $4"
+        ),
+        campaign,
+        version,
+        after,
+        limit
+    )
+}
+
+/// One enrolment, whatever its state, as [`standings`] gives it.
+pub async fn standing(tx: &mut Tx, enrolment: i64, version: i64) -> Result<Option<Standing>> {
+    row!(tx, Standing, concat!(standing_sql!(), " WHERE e.id = $1 LIMIT 1"), enrolment, version)
+}
+
+/// A message that a person released and that no enrolment waits for: it goes out beside its sequence.
+#[derive(Debug, Clone, sqlx::FromRow)]
+#[allow(missing_docs, reason = "columns of messages by their own names")]
+pub struct Released {
+    pub enrolment_id: i64,
+    pub address: String,
+    pub zone: String,
+    pub step_number: i64,
+    pub planned_at: Millis,
+    pub reasons: String,
+    pub slot: Option<Micros>,
+}
+
+/// The campaign's released messages that nobody waits for.
+pub async fn released(tx: &mut Tx, account: i64, campaign: i64, limit: i64) -> Result<Vec<Released>> {
+    rows!(
+        tx,
+        Released,
+        "SELECT m.enrolment_id, m.address, m.zone, m.step_number, m.planned_at, m.reasons, m.slot
+         FROM messages m
+         WHERE m.account_id = (SELECT account_id FROM campaigns WHERE id = $1) AND m.campaign_id = $1
+           AND m.state IN ('scheduled', 'writing', 'drafted', 'claimed', 'sending')
+           AND m.approved AND NOT EXISTS (SELECT 1 FROM enrolments e WHERE e.id = m.enrolment_id
+               AND e.state = 'active' AND e.settled < m.step_number)
+         ORDER BY m.planned_at, m.enrolment_id LIMIT $2",
+        campaign,
+        limit,
+        account
+    )
+}
+
+/// The state of a limit as it stands, without a lock: claims go on beside it.
+pub async fn gate(tx: &mut Tx, owner: Owner, id: i64) -> Result<Gate> {
+    let owner = match owner {
+        Owner::Profile => "profile",
+        Owner::Campaign => "campaign",
+    };
+    let sql = "SELECT next, minute_start, minute_count, day_start, day_count FROM gates
+               WHERE owner = $1 AND owner_id = $2";
+    Ok(row!(tx, (i64, i64, i64, i64, i64), sql, owner, id)?.map(gate_of).unwrap_or_default())
+}

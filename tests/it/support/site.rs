@@ -1,0 +1,235 @@
+//! A whole installation of real processes: `up` on SQLite, or every role of its own on PostgreSQL and Redis.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use sendwright_store::Db;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::postgres::{self, Postgres};
+use super::process::{Environment, Process, call, run};
+use super::redis::Redis;
+use super::smtp_server::{Act, At, Rule, Script, SmtpServer};
+
+/// D of every worker.
+pub const D: usize = 16;
+/// The lease of every worker, seconds.
+pub const LEASE: u64 = 5;
+/// How long a run may take before it counts as stuck.
+const STUCK: Duration = Duration::from_secs(120);
+/// The only secret of these installations.
+const SECRET: &str = "5ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2";
+
+/// One installation that works hard is enough for a machine: beats and slots are kept by real clocks.
+static AT_WORK: Mutex<()> = Mutex::const_new(());
+
+/// How an installation is made.
+#[derive(Clone, Copy)]
+pub struct Shape {
+    /// Worker processes on PostgreSQL; none means `up` on SQLite.
+    pub workers: usize,
+    /// Workers keep a journal.
+    pub journal: bool,
+    /// A Redis is there at the start.
+    pub redis: bool,
+    /// A PostgreSQL of its own, to be broken.
+    pub own_postgres: bool,
+    /// The receiver takes some milliseconds for its answer to a dot, so that hand-overs are under way at any instant.
+    pub slow_answers: bool,
+}
+
+impl Shape {
+    /// `up` on SQLite.
+    pub const UP: Shape =
+        Shape { workers: 0, journal: true, redis: false, own_postgres: false, slow_answers: true };
+    /// An API, a scheduler and two workers with journals, on PostgreSQL and Redis.
+    pub const PARTS: Shape = Shape { workers: 2, redis: true, ..Shape::UP };
+}
+
+/// The installation; everything it is made of ends with it.
+pub struct Site {
+    /// `up`, or the API.
+    pub front: Process,
+    /// The workers, where they are processes of their own.
+    pub workers: Vec<Process>,
+    /// The scheduler, where it is one.
+    pub scheduler: Option<Process>,
+    /// Where messages arrive.
+    pub smtp: SmtpServer,
+    /// Its own Redis.
+    pub redis: Redis,
+    /// Its own PostgreSQL, if it was asked for.
+    pub postgres: Option<Postgres>,
+    /// The database, from outside.
+    pub db: Db,
+    key: String,
+    _data: TempDir,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Site {
+    /// Starts everything, once no other installation works.
+    pub async fn start(shape: Shape) -> Site {
+        let turn = AT_WORK.lock().await;
+        let slow = Act::Trickle(b"250 ok\r\n".to_vec(), Duration::from_millis(1));
+        let script = match shape.slow_answers {
+            true => Script::default().rule(Rule::at(At::Dot).act(slow)),
+            false => Script::default(),
+        };
+        let smtp = SmtpServer::start(script).await;
+        let data = tempfile::tempdir().unwrap();
+        let postgres = shape.own_postgres.then(Postgres::start);
+        let mut redis = Redis::start();
+        let mut environment: Environment = vec![
+            ("SENDWRIGHT_SECRET", SECRET.to_owned()),
+            ("SENDWRIGHT_LEASE_SECONDS", LEASE.to_string()),
+            ("SENDWRIGHT_OPEN_HANDOVERS", D.to_string()),
+            ("RUST_BACKTRACE", "1".to_owned()),
+        ];
+        let url = match (shape.workers, &postgres) {
+            (0, _) => format!("sqlite://{}", data.path().join("sendwright.db").display()),
+            (_, Some(own)) => own.database(),
+            (_, None) => postgres::database(),
+        };
+        let at = data.path().display().to_string();
+        match shape.workers {
+            0 => environment.push(("SENDWRIGHT_DATA", at)),
+            _ => {
+                environment.push(("DATABASE_URL", url.clone()));
+                environment.push(("REDIS_URL", redis.url()));
+                run(&["migrate"], &environment);
+            }
+        }
+        if !shape.redis {
+            redis.kill();
+        }
+        let key = run(&["key", "create", "--name", "site", "--tier", "unlimited"], &environment);
+        let role = if shape.workers == 0 { "up" } else { "api" };
+        let front = Process::start(&[role, "--bind", "127.0.0.1:0"], &environment);
+        let scheduler = (shape.workers > 0).then(|| Process::start(&["scheduler"], &environment));
+        let workers = (0..shape.workers).map(|n| {
+            let mut own = environment.clone();
+            if shape.journal {
+                own.push(("SENDWRIGHT_DATA", data.path().join(format!("worker{n}")).display().to_string()));
+            }
+            Process::start(&["worker"], &own)
+        });
+        let workers = workers.collect();
+        let db = Db::connect(&url, 4).await.unwrap();
+        let key = key.trim_end().to_owned();
+        Site { front, workers, scheduler, smtp, redis, postgres, db, key, _data: data, _turn: turn }
+    }
+
+    /// The directory in which worker `n` keeps its journal; `up` has the only one.
+    pub fn data(&self, n: usize) -> std::path::PathBuf {
+        if self.workers.is_empty() {
+            self._data.path().into()
+        } else {
+            self._data.path().join(format!("worker{n}"))
+        }
+    }
+
+    /// One request that must be answered with success.
+    pub async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+        let answer = self.try_ask(method, path, &[], body).await;
+        let (status, answer) = answer.expect("the API answers");
+        assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
+        answer
+    }
+
+    /// One request with headers of its own, whatever comes of it.
+    pub async fn try_ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<(u16, Value), std::io::Error> {
+        let headers = [&[("x-api-key", self.key.as_str())], headers].concat();
+        call(self.front.address(), method, path, &headers, body).await
+    }
+
+    /// Makes a campaign of two steps a second apart that sends over the receiver, with more settings for the campaign
+    /// and for its profile; enrols `people` over HTTP and starts it. Its id as paths take it.
+    pub async fn campaign(&self, people: Range<usize>, settings: Value, profile: Value) -> String {
+        self.campaign_of(&leads(people), settings, profile).await
+    }
+
+    /// The same for leads that are described.
+    pub async fn campaign_of(&self, leads: &Value, settings: Value, profile: Value) -> String {
+        let mut body = json!({
+            "name": "Two steps",
+            "sending_profile": { "smtp_url": self.smtp.url(), "from_email": "ada@example.com", "from_name": "Ada" },
+            "steps": [
+                { "step_number": 1, "name": "First", "subject": "Hello {{email}}",
+                  "template": "Hi {{email}}, hello" },
+                { "step_number": 2, "name": "Second", "subject": "Again, {{email}}",
+                  "template": "Hi {{email}}, once more", "delay_seconds": 1 },
+            ],
+        });
+        extend(&mut body, settings);
+        extend(&mut body["sending_profile"], profile);
+        let campaign = self.ask("POST", "/api/v1/campaigns", Some(&body)).await;
+        let id = campaign["id"].as_str().unwrap().to_owned();
+        let enrolled = self.ask("POST", &format!("/api/v1/campaigns/{id}/leads"), Some(leads)).await;
+        assert_eq!(enrolled["enrolled"], leads.as_array().unwrap().len(), "{}", enrolled["errors"]);
+        self.ask("POST", &format!("/api/v1/campaigns/{id}/start"), None).await;
+        id
+    }
+
+    /// Waits until every enrolment is through and no message is on its way.
+    pub async fn wait_until_through(&self) {
+        let begun = Instant::now();
+        loop {
+            let open = "SELECT (SELECT COUNT(*) FROM enrolments WHERE state = 'active')
+                 + (SELECT COUNT(*) FROM messages
+                    WHERE state IN ('scheduled', 'writing', 'drafted', 'claimed', 'sending'))";
+            let open = self.try_rows::<(i64,)>(open).await;
+            if open.as_ref().is_ok_and(|open| open[0].0 == 0) {
+                return;
+            }
+            if begun.elapsed() > STUCK {
+                let states: Vec<(String, i64, i64)> =
+                    self.rows("SELECT state, COUNT(*), COUNT(worker_id) FROM messages GROUP BY state").await;
+                let enrolments: Vec<(String, i64)> =
+                    self.rows("SELECT state, COUNT(*) FROM enrolments GROUP BY state").await;
+                panic!("stuck after {STUCK:?}: {open:?}, messages {states:?}, enrolments {enrolments:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Rows of a query.
+    pub async fn rows<R>(&self, sql: &'static str) -> Vec<R>
+    where
+        R: for<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow>,
+        R: for<'r> sqlx::FromRow<'r, sqlx::sqlite::SqliteRow> + Send + Unpin,
+    {
+        self.try_rows(sql).await.unwrap()
+    }
+
+    async fn try_rows<R>(&self, sql: &'static str) -> Result<Vec<R>, sqlx::Error>
+    where
+        R: for<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow>,
+        R: for<'r> sqlx::FromRow<'r, sqlx::sqlite::SqliteRow> + Send + Unpin,
+    {
+        match &self.db {
+            Db::Postgres(pool) => sqlx::query_as::<_, R>(sql).fetch_all(pool).await,
+            Db::Sqlite { read, .. } => sqlx::query_as::<_, R>(sql).fetch_all(read).await,
+        }
+    }
+}
+
+/// Leads with an address of their own each.
+pub fn leads(people: Range<usize>) -> Value {
+    let lead =
+        |n| json!({ "email": format!("p{n}@example.com"), "first_name": format!("P{n}"), "company": "Acme" });
+    people.map(lead).collect()
+}
+
+fn extend(body: &mut Value, more: Value) {
+    let (Value::Object(body), Value::Object(more)) = (body, more) else { return };
+    body.extend(more);
+}
