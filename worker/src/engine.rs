@@ -6,10 +6,12 @@ use crate::recorder::Recorder;
 use crate::recovery::{self, Watch};
 use crate::sender::Sender;
 use crate::sweep;
+use futures::FutureExt;
 use sendwright_queue::{Job, Lane, Receiver, consume};
 use sendwright_store::{Result, claims, planning};
 use sendwright_workflows::clock::{Millis, SECOND};
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -19,6 +21,8 @@ use tokio_util::task::TaskTracker;
 
 /// A loop that has heard nothing asks the store itself after this long, jittered.
 const POLL: Duration = Duration::from_millis(800);
+/// The pause before a lane that panicked is begun anew.
+const IN_PANIC: Duration = Duration::from_secs(1);
 /// A sender without work ends after this long.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -36,15 +40,15 @@ pub async fn run(
     let loops = TaskTracker::new();
     let beating = CancellationToken::new();
     tokio::spawn(ctx.life.clone().keep(ctx.clone(), beating.clone()));
-    loops.spawn(watch(ctx.clone(), stop.clone()));
+    loops.spawn(standing("watch", ctx.clone(), stop.clone(), watch));
     if lanes.contains(&Lane::Plan) {
-        loops.spawn(plan_lane(ctx.clone(), stop.clone()));
+        loops.spawn(standing("plan", ctx.clone(), stop.clone(), plan_lane));
     }
     if lanes.contains(&Lane::Write) {
-        loops.spawn(write_lane(ctx.clone(), stop.clone()));
+        loops.spawn(standing("write", ctx.clone(), stop.clone(), write_lane));
     }
     if lanes.contains(&Lane::Mail) {
-        loops.spawn(mail_lane(ctx.clone(), stop.clone()));
+        loops.spawn(standing("mail", ctx.clone(), stop.clone(), mail_lane));
     }
     loops.spawn(listen(ctx.clone(), lanes.to_vec(), hints, concurrency, stop.clone()));
     loops.close();
@@ -52,6 +56,22 @@ pub async fn run(
     drain(&ctx, loops).await;
     beating.cancel();
     Ok(())
+}
+
+/// Runs a loop until the end of the process: a panic in it is one pass's trouble, and it is begun anew.
+async fn standing<F: Future<Output = ()>>(
+    lane: &'static str,
+    ctx: Arc<Context>,
+    stop: CancellationToken,
+    run: impl Fn(Arc<Context>, CancellationToken) -> F,
+) {
+    while AssertUnwindSafe(run(ctx.clone(), stop.clone())).catch_unwind().await.is_err() {
+        metrics::counter!("sendwright_panics", "lane" => lane).increment(1);
+        tracing::error!(lane, "a pass panicked; the lane is begun anew");
+        if stop.run_until_cancelled(tokio::time::sleep(IN_PANIC)).await.is_none() {
+            return;
+        }
+    }
 }
 
 /// Hints only ring bells: what is due is asked of the store.
@@ -171,8 +191,13 @@ async fn mail_lane(ctx: Arc<Context>, stop: CancellationToken) {
                             stop: stop.clone(),
                         };
                         let ended = ended.clone();
+                        let busy = busy.clone();
                         senders.spawn(async move {
-                            task.run(profile).await;
+                            busy.fetch_add(1, Ordering::Relaxed);
+                            if AssertUnwindSafe(task.run(profile)).catch_unwind().await.is_err() {
+                                tracing::error!(profile, "a sender panicked; the next look begins it anew");
+                            }
+                            busy.fetch_sub(1, Ordering::Relaxed);
                             let _ = ended.send(profile);
                         });
                         bell
@@ -208,7 +233,6 @@ struct Task {
 impl Task {
     async fn run(self, profile: i64) {
         let mut sender = Sender::new(self.ctx.clone(), profile, self.bell.clone());
-        self.busy.fetch_add(1, Ordering::Relaxed);
         let mut quiet = tokio::time::Instant::now();
         while !self.stop.is_cancelled() && quiet.elapsed() < IDLE {
             sender.shares = self.busy.load(Ordering::Relaxed) > 1;
@@ -236,7 +260,6 @@ impl Task {
         {
             tracing::warn!(%error, profile, "claims could not be given back; the lease will do it");
         }
-        self.busy.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
