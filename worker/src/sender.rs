@@ -3,7 +3,6 @@
 use crate::channels::smtp::{Dialer, Pool, PoolLimits, Profile as Server, Trouble};
 use crate::context::{Context, random_unit};
 use crate::hand_over::Carrier;
-use crate::letter::Sealed;
 use crate::outlet::{self, Route, To};
 use sendwright_store::claims::{self, Claimed};
 use sendwright_store::clock::boot_millis;
@@ -49,7 +48,7 @@ pub struct Sender {
     pool: Option<(To, Pool)>,
     seated: Vec<Seated>,
     /// Letters whose slot was void before they were ready: the next slot finds them written.
-    written: HashMap<u64, Sealed>,
+    written: HashMap<i64, departure::Written>,
     /// Hand-overs under way: attempt id and the boot instant of its intent.
     under_way: Arc<Mutex<HashMap<i64, i64>>>,
     bell: Arc<Notify>,
