@@ -146,18 +146,19 @@ pub async fn by_id(tx: &mut Tx, id: i64) -> Result<Option<Profile>> {
     row!(tx, Profile, concat!("SELECT ", columns!(), " FROM sending_profiles WHERE id = $1"), id)
 }
 
-/// Marks a profile `active`, `paused` or `disabled`, with the reason people read.
+/// Moves a profile that stands at `from` to `active`, `paused` or `disabled`, with the reason people read.
+/// `false`: it stands elsewhere, by a person's hand, or is so marked already.
 pub async fn mark(
     tx: &mut Tx,
     id: i64,
-    state: &str,
+    (from, to): (&str, &str),
     until: Option<Millis>,
     why: Option<&str>,
     now: Millis,
 ) -> Result<bool> {
     let sql = "UPDATE sending_profiles SET state = $2, paused_until = $3, why = $4, updated_at = $5
-         WHERE id = $1 AND (state <> $2 OR why IS DISTINCT FROM $4)";
-    Ok(execute!(tx, sql, id, state, until, why, now)? == 1)
+         WHERE id = $1 AND state = $6 AND (state <> $2 OR why IS DISTINCT FROM $4)";
+    Ok(execute!(tx, sql, id, to, until, why, now, from)? == 1)
 }
 
 /// Whether the account has a profile of this name.

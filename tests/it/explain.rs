@@ -62,7 +62,7 @@ async fn a_profile_that_is_switched_off_is_named_with_what_it_says_itself() {
         let mut tx = desk.world.ctx.store.begin().await.unwrap();
         let why = Some("535 login refused");
         let until = Some(START + HOUR);
-        sending_profiles::mark(&mut tx, 2, "paused", until, why, START).await.unwrap();
+        sending_profiles::mark(&mut tx, 2, ("active", "paused"), until, why, START).await.unwrap();
         tx.commit().await.unwrap();
         let off = explained(&desk, 1).await;
         assert_eq!((codes(&off), off.next_look_at), (vec!["profile_paused".to_owned()], until));

@@ -10,7 +10,7 @@ use sendwright_worker::engine;
 use sendwright_worker::hand_over::{self, Carrier};
 use sendwright_worker::sender::Sender;
 use sendwright_workflows::campaign::{AfterUncertain, OnUncertain, Policy};
-use sendwright_workflows::clock::{Clock, HOUR, MINUTE, Millis, parse_rfc3339};
+use sendwright_workflows::clock::{Clock, HOUR, MINUTE, Millis, SECOND, parse_rfc3339};
 use sendwright_workflows::quiet_hours::{QuietHours, W};
 use sendwright_workflows::rate_limit::Rates;
 use sendwright_workflows::sequence::{Delay, Step};
@@ -32,6 +32,9 @@ fn two() -> [Step; 2] {
 
 const MESSAGE: &str = "SELECT state, reasons FROM messages ORDER BY id";
 
+/// The profile's next free slot is a second ahead: a row is claimed now and comes to its intent then.
+const SECOND_AHEAD: &str = "UPDATE gates SET next = 1780308001000000 WHERE owner = 'profile'";
+
 /// Claims one message, lets something happen, and lets the sender come to its intent.
 async fn between(on: On, policy: &Policy, prepare: &'static str, happens: &'static str) -> World {
     let world = World::new(on, start()).await;
@@ -40,6 +43,7 @@ async fn between(on: On, policy: &Policy, prepare: &'static str, happens: &'stat
     if !prepare.is_empty() {
         world.exec(prepare).await;
     }
+    world.exec(SECOND_AHEAD).await;
     let mut sender = Sender::new(world.ctx.clone(), profile, Arc::default());
     sender.turn(start(), true).await.unwrap();
     assert_eq!(world.number("SELECT COUNT(*) FROM messages WHERE state = 'claimed'").await, 1);
@@ -50,7 +54,8 @@ async fn between(on: On, policy: &Policy, prepare: &'static str, happens: &'stat
         2
     );
     world.exec(happens).await;
-    sender.turn(start(), false).await.unwrap();
+    world.clock.set(start() + SECOND);
+    sender.turn(start() + SECOND, false).await.unwrap();
     world.recorded().await;
     world
 }
@@ -134,10 +139,11 @@ async fn a_slot_is_void_from_w_on_and_the_row_is_due_again() {
         for (late, sent) in [(W - 1, 1), (W, 0)] {
             let mut world = World::new(on, start()).await;
             let (profile, _) = world.drafted(1, &Rates::default(), &Policy::default(), &one()).await;
+            world.exec(SECOND_AHEAD).await;
             let mut sender = Sender::new(world.ctx.clone(), profile, Arc::default());
             sender.turn(start(), true).await.unwrap();
-            world.clock.set(start() + late);
-            sender.turn(start() + late, false).await.unwrap();
+            world.clock.set(start() + SECOND + late);
+            sender.turn(start() + SECOND + late, false).await.unwrap();
             world.recorded().await;
             assert_eq!(world.mailbox().await.len(), sent, "{on:?} {late} ms late");
             world.run_until(start() + MINUTE).await;

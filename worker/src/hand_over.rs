@@ -243,7 +243,7 @@ async fn pause(ctx: &Context, profile: i64, why: &str, now: Millis) {
     tracing::warn!(profile, "the provider's limit is reached: the profile is paused");
     let paused = async {
         let mut tx = ctx.store.begin().await?;
-        sending_profiles::mark(&mut tx, profile, "paused", Some(until), Some(why), now).await?;
+        sending_profiles::mark(&mut tx, profile, ("active", "paused"), Some(until), Some(why), now).await?;
         tx.commit().await
     };
     if let Err(error) = paused.await {

@@ -106,6 +106,10 @@ impl Journal {
             return Err(io::Error::other("the journal takes no lines"));
         }
         if broken || current.size.load(Ordering::Relaxed) > SEGMENT {
+            if broken && Arc::strong_count(&current) == 1 {
+                // All it told is recorded: it may be the very thing that fills the disk.
+                let _ = current.file.lock().map(|file| file.set_len(0));
+            }
             let number = self.count.fetch_add(1, Ordering::Relaxed);
             let next = segment(&self.directory, number, &self.header)
                 .inspect_err(|_| self.failed_at.store(boot_millis(), Ordering::Relaxed))?;

@@ -3,6 +3,7 @@
 use crate::channels::smtp::{Dialer, Pool, PoolLimits, Profile as Server, Trouble};
 use crate::context::{Context, random_unit};
 use crate::hand_over::Carrier;
+use crate::letter::Sealed;
 use crate::outlet::{self, Route, To};
 use sendwright_store::claims::{self, Claimed};
 use sendwright_store::clock::boot_millis;
@@ -47,6 +48,8 @@ pub struct Sender {
     read_at: i64,
     pool: Option<(To, Pool)>,
     seated: Vec<Seated>,
+    /// Letters whose slot was void before they were ready: the next slot finds them written.
+    written: HashMap<u64, Sealed>,
     /// Hand-overs under way: attempt id and the boot instant of its intent.
     under_way: Arc<Mutex<HashMap<i64, i64>>>,
     bell: Arc<Notify>,
@@ -65,6 +68,7 @@ impl Sender {
             read_at: 0,
             pool: None,
             seated: Vec::new(),
+            written: HashMap::new(),
             under_way,
             bell,
             shares: false,
@@ -111,7 +115,13 @@ impl Sender {
         let route = self.route(now).await?;
         if route.profile.state == "paused" && route.profile.paused_until.is_some_and(|until| until <= now) {
             turn.did = true;
-            return self.mark("active", None, None, now).await;
+            return self.mark(("paused", "active"), None, now).await;
+        }
+        if route.profile.state != "active" {
+            // Nothing is kept open for a profile that rests.
+            if let Some((_, pool)) = self.pool.take() {
+                pool.close().await;
+            }
         }
         if route.profile.state != "active" || !self.ctx.life.is_ready(&self.ctx) {
             turn.next = Some(now + SECOND);
@@ -181,7 +191,7 @@ impl Sender {
                 if let Some(trouble) = ready.trouble.filter(|_| carriers.is_empty()) {
                     self.in_trouble(trouble, now, turn).await?;
                 } else if route.profile.why.is_some() && !carriers.is_empty() {
-                    self.mark("active", None, None, now).await?;
+                    self.mark(("active", "active"), None, now).await?;
                 }
                 Ok(carriers)
             }
@@ -213,21 +223,16 @@ impl Sender {
                 why,
                 "three logins were refused: the profile is disabled"
             );
-            return self.mark("disabled", None, Some(&why), now).await;
+            self.pool = None; // Whoever switches it on again means a new try.
+            return self.mark(("active", "disabled"), Some(&why), now).await;
         }
         tracing::warn!(profile = self.profile, why, failures = trouble.failures, "no connection");
-        self.mark("active", None, Some(&why), now).await
+        self.mark(("active", "active"), Some(&why), now).await
     }
 
-    async fn mark(
-        &mut self,
-        state: &str,
-        until: Option<Millis>,
-        why: Option<&str>,
-        now: Millis,
-    ) -> Result<()> {
+    async fn mark(&mut self, change: (&str, &str), why: Option<&str>, now: Millis) -> Result<()> {
         let mut tx = self.ctx.store.begin().await?;
-        sending_profiles::mark(&mut tx, self.profile, state, until, why, now).await?;
+        sending_profiles::mark(&mut tx, self.profile, change, None, why, now).await?;
         tx.commit().await?;
         self.route = None;
         Ok(())

@@ -1,5 +1,7 @@
 //! Every rule of submitted bodies: what is refused, where, and why.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use chrono_tz::Tz;
 use sendwright_workflows::campaign::{AfterUncertain, OnUncertain, WithoutModel};
 use sendwright_workflows::clock::{DAY, parse_rfc3339};

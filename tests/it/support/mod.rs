@@ -3,6 +3,7 @@
 pub mod api;
 pub mod desk;
 pub mod engine;
+pub mod loops;
 pub mod postgres;
 pub mod process;
 pub mod protocol;

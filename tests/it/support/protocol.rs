@@ -10,7 +10,6 @@ use sendwright_worker::context::Context;
 use sendwright_worker::handlers::plan;
 use sendwright_worker::{recorder, recovery, verdict};
 use sendwright_workflows::campaign::Policy;
-use sendwright_workflows::clock::Clock;
 use sendwright_workflows::rate_limit::Rates;
 use sendwright_workflows::sequence::Step;
 use std::sync::Arc;

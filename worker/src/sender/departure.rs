@@ -12,6 +12,7 @@ use sendwright_store::{Result, Tx, heads};
 use sendwright_workflows::clock::{Millis, SECOND};
 use sendwright_workflows::reason::{Cause, Reason};
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 /// How long the intent's commit may take before its outcome counts as unknown.
@@ -31,6 +32,17 @@ struct Intended {
     intent_at: i64,
     /// The intent's business instant.
     at: Millis,
+}
+
+/// Letters kept at most for rows whose slot was void.
+const MOST_WRITTEN: usize = 64;
+
+/// What a letter is made of, beside the profile.
+fn fingerprint(message: &Claimed, thread: &[Earlier]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (message.id, &message.subject, &message.body, &message.address).hash(&mut hasher);
+    thread.iter().for_each(|earlier| earlier.message_id.hash(&mut hasher));
+    hasher.finish()
 }
 
 impl Sender {
@@ -89,7 +101,12 @@ impl Sender {
     }
 
     /// Writes the intent of what may go; what may not joins `refused`, what is not ours any more is let go.
-    async fn intend(&self, tx: &mut Tx, intended: &mut Intended, mut refused: Refused) -> Result<Refused> {
+    async fn intend(
+        &mut self,
+        tx: &mut Tx,
+        intended: &mut Intended,
+        mut refused: Refused,
+    ) -> Result<Refused> {
         let Some((first, _)) = intended.departing.first() else { return Ok(refused) };
         let account = first.message.account_id;
         let rows: Vec<_> = intended
@@ -110,7 +127,12 @@ impl Sender {
                     going.push((seated, sealed));
                     attempts.push(attempt);
                 }
-                Verdict::Back { state, reason } => refused.push((seated, state, reason)),
+                Verdict::Back { state, reason } => {
+                    if matches!(reason, Reason::Late { .. }) && self.written.len() < MOST_WRITTEN {
+                        self.written.insert(sealed.made_of, sealed);
+                    }
+                    refused.push((seated, state, reason));
+                }
                 Verdict::Lost => {
                     tracing::info!(message = seated.message.id, "the claim was lost");
                     drop(seated.carrier.into_permit());
@@ -159,7 +181,7 @@ impl Sender {
 
     /// The bytes of each row; one that cannot be built is held.
     async fn seal(
-        &self,
+        &mut self,
         route: &Route,
         seated: Vec<Seated>,
         now: Millis,
@@ -169,7 +191,12 @@ impl Sender {
         for seated in seated {
             let thread = earlier.get(&seated.message.enrolment_id).map_or(&[][..], Vec::as_slice);
             let campaign = self.campaign_name(&seated.message).await?;
-            match letter::seal(&self.ctx, route, &seated.message, &campaign, thread, now) {
+            let made_of = fingerprint(&seated.message, thread);
+            let sealed = match self.written.remove(&made_of) {
+                Some(sealed) => Ok(sealed),
+                None => letter::seal(&self.ctx, route, &seated.message, &campaign, thread, now),
+            };
+            match sealed.map(|sealed| Sealed { made_of, ..sealed }) {
                 Ok(sealed) => departing.push((seated, sealed)),
                 Err(error) => {
                     let reason = Reason::WritingFailed { detail: error.to_string() };
