@@ -172,9 +172,13 @@ impl Sender {
         match &route.to {
             To::Nowhere => {
                 turn.next = Some(now + MINUTE);
+                self.mark(("active", "active"), Some(sending_profiles::NO_TRANSPORT), now).await?;
                 Ok(Vec::new())
             }
-            To::Mailbox => Ok(permits.into_iter().map(Carrier::mailbox).collect()),
+            To::Mailbox => {
+                self.is_well(route, now).await?;
+                Ok(permits.into_iter().map(Carrier::mailbox).collect())
+            }
             To::Smtp(server) => {
                 let pool = self.pool(&route.to, server).await;
                 // What is ready goes, and what is seated keeps its slot: only an empty hand waits.
@@ -189,8 +193,8 @@ impl Sender {
                     .collect();
                 if let Some(trouble) = ready.trouble.filter(|_| carriers.is_empty()) {
                     self.in_trouble(trouble, now, turn).await?;
-                } else if route.profile.why.is_some() && !carriers.is_empty() {
-                    self.mark(("active", "active"), None, now).await?;
+                } else if !carriers.is_empty() {
+                    self.is_well(route, now).await?;
                 }
                 Ok(carriers)
             }
@@ -227,6 +231,14 @@ impl Sender {
         }
         tracing::warn!(profile = self.profile, why, failures = trouble.failures, "no connection");
         self.mark(("active", "active"), Some(&why), now).await
+    }
+
+    /// What was wrong with the profile is so no more.
+    async fn is_well(&mut self, route: &Route, now: Millis) -> Result<()> {
+        match route.profile.why {
+            Some(_) => self.mark(("active", "active"), None, now).await,
+            None => Ok(()),
+        }
     }
 
     async fn mark(&mut self, change: (&str, &str), why: Option<&str>, now: Millis) -> Result<()> {

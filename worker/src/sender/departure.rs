@@ -272,7 +272,11 @@ impl Sender {
             return Ok(String::new());
         }
         let mut tx = self.ctx.store.read().await?;
-        let head = heads::head(&mut tx, message.campaign_id).await?;
+        let campaign = match message.campaign_id {
+            0 => heads::campaign_of_message(&mut tx, message.id).await?.unwrap_or_default(),
+            campaign => campaign,
+        };
+        let head = heads::head(&mut tx, campaign).await?;
         tx.commit().await?;
         Ok(head.map(|h| h.name).unwrap_or_default())
     }
