@@ -5,8 +5,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 up: ## build and start everything on one SQLite file, with a sample campaign: http://127.0.0.1:8080
-	cargo build --bin sendwright
-	target/debug/sendwright up --demo
+	cargo run --bin sendwright -- up --demo
 
 test: ## run every test, on both databases and both queues; finds or installs the servers it needs
 	@.ci/servers

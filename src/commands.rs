@@ -47,7 +47,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Scheduler => scheduler::run(&load(&sources, Role::Part, over)?),
         Command::Migrate => migrate::run(&load(&sources, Role::Command, over)?),
-        Command::Doctor(args) if args.send_to.is_none() => doctor::run(&load(&sources, Role::Command, over)?),
+        Command::Doctor(args) => doctor::run(&load(&sources, Role::Command, over)?, args.send_to.as_deref()),
         Command::Account(command) => account::account(&load(&sources, Role::Command, over)?, command),
         Command::User(command) => account::user(&load(&sources, Role::Command, over)?, command),
         Command::Key(command) => key::run(&load(&sources, Role::Command, over)?, command),
@@ -58,7 +58,6 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Backup { file } => backup::run(&load(&sources, Role::Command, over)?, &file),
         Command::Messages(command) => messages::run(&load(&sources, Role::Command, over)?, command),
         Command::Explain(args) => explain::run(&load(&sources, Role::Command, over)?, &args),
-        Command::Doctor(_) => Err(Failure::new("this build does not have this command")),
     }
 }
 

@@ -90,3 +90,9 @@ pub fn policy_of(id: i64, text: &str) -> Result<Policy> {
 pub async fn campaign_of_step(tx: &mut Tx, step: i64) -> Result<Option<i64>> {
     Ok(row!(tx, (i64,), "SELECT campaign_id FROM steps WHERE id = $1", step)?.map(|r| r.0))
 }
+
+/// The campaign whose step a message is, also of a test send, which is in no campaign itself.
+pub async fn campaign_of_message(tx: &mut Tx, message: i64) -> Result<Option<i64>> {
+    let sql = "SELECT s.campaign_id FROM messages m JOIN steps s ON s.id = m.step_id WHERE m.id = $1";
+    Ok(row!(tx, (i64,), sql, message)?.map(|r| r.0))
+}

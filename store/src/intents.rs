@@ -53,8 +53,8 @@ struct View {
     suppressed: Option<String>,
 }
 
-/// Commits to hand over: `rows` are claimed messages of one account with the attempt id each will have. Takes
-/// the account's barrier shared as its first statement, re-reads everything that may forbid, and marks those
+/// Commits to hand over: `rows` are messages of one account, claimed before or given a slot in this very
+/// transaction ([`crate::claims::claim_at_once`]), with the attempt id each will have. Takes the account's barrier shared as its first statement, re-reads everything that may forbid, and marks those
 /// that may go `sending`. Nothing has been handed over until the caller commits. The intent's instant comes
 /// back with the verdicts: it is read behind the barrier, however long that took, since limits and quiet hours
 /// are promised at that instant.

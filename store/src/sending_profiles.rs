@@ -146,6 +146,10 @@ pub async fn by_id(tx: &mut Tx, id: i64) -> Result<Option<Profile>> {
     row!(tx, Profile, concat!("SELECT ", columns!(), " FROM sending_profiles WHERE id = $1"), id)
 }
 
+/// What a profile's `why` says where its messages have no way out of the workers.
+pub const NO_TRANSPORT: &str =
+    "no transport: set SMTP_URL and SMTP_FROM for the workers, or smtp_url in this profile";
+
 /// Moves a profile that stands at `from` to `active`, `paused` or `disabled`, with the reason people read.
 /// `false`: it stands elsewhere, by a person's hand, or is so marked already.
 pub async fn mark(

@@ -117,10 +117,21 @@ pub async fn count(tx: &mut Tx, account: i64) -> Result<i64> {
     Ok(row!(tx, (i64,), sql, account)?.map_or(0, |r| r.0))
 }
 
-/// The address a message goes or went to, with its hash.
-pub async fn address_of_message(tx: &mut Tx, account: i64, message: i64) -> Result<Option<(String, String)>> {
-    let sql = "SELECT address, address_hash FROM messages WHERE account_id = $1 AND id = $2";
-    row!(tx, (String, String), sql, account, message)
+/// Whom a message goes or went to.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Recipient {
+    /// The address.
+    pub address: String,
+    /// Its hash.
+    pub address_hash: String,
+    /// `step` or `test`; a test goes to somebody else than the contact whose text it is.
+    pub kind: String,
+}
+
+/// Reads whom a message goes or went to.
+pub async fn recipient(tx: &mut Tx, account: i64, message: i64) -> Result<Option<Recipient>> {
+    let sql = "SELECT address, address_hash, kind FROM messages WHERE account_id = $1 AND id = $2";
+    row!(tx, Recipient, sql, account, message)
 }
 
 /// How many hand-overs to an address are open whose intent is not older than `since` (SEND_PROTOCOL 4).

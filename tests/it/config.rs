@@ -46,7 +46,7 @@ fn a_file_is_heard_below_the_environment_and_its_slips_are_told() {
     };
     let out = doctor("good.toml", &[("SENDWRIGHT_LEASE_SECONDS", "90")]).ok();
     assert!(out.contains("D = 7") && out.contains("after 90 s"), "{out}");
-    assert!(place.path().join("elsewhere").exists());
+    assert!(out.contains("elsewhere can be written to"), "{out}");
 
     place.file(
         "slips.toml",
@@ -101,4 +101,37 @@ fn the_reference_names_every_variable_of_the_readme() {
     for name in named {
         assert!(defaults.contains(name), "{name}");
     }
+}
+
+#[test]
+fn the_readme_lists_every_setting_with_the_default_that_holds() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let defaults = std::fs::read_to_string(format!("{root}/src/config/defaults.toml")).unwrap();
+    let readme = std::fs::read_to_string(format!("{root}/README.md")).unwrap();
+    let mut told = std::collections::BTreeMap::new();
+    for row in readme.lines() {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        if let [variable, key, _, default] = cells[..]
+            && let Some(key) = key.strip_prefix('`').and_then(|key| key.strip_suffix('`'))
+        {
+            told.insert(key.to_owned(), (variable.to_owned(), default.to_owned()));
+        }
+    }
+    let (mut section, mut commented) = (String::new(), String::new());
+    for line in defaults.lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            section = format!("{name}.");
+        } else if let Some((name, value)) = line.split_once(" = ").filter(|(name, _)| !name.contains(' ')) {
+            let key = format!("{section}{}", name.trim_start_matches('#'));
+            let (variable, default) = told.remove(&key).unwrap_or_else(|| panic!("no row for {key}"));
+            let word = variable.split('`').nth(1).unwrap();
+            assert!(defaults.contains(word) && commented.contains(word), "{key} is not set by {word}");
+            if !name.starts_with('#') {
+                assert_eq!(default, format!("`{}`", value.trim_matches('"')), "{key}");
+            }
+            continue;
+        }
+        commented.push_str(line);
+    }
+    assert!(told.is_empty(), "rows for what is no setting: {told:?}");
 }

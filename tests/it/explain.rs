@@ -54,6 +54,24 @@ async fn a_message_of_a_paused_campaign_waits_for_a_person_and_not_for_an_instan
 }
 
 #[tokio::test]
+async fn a_message_whose_transport_went_away_says_so_and_goes_once_there_is_one() {
+    for on in BOTH {
+        let mut desk = Desk::new(on).await;
+        begun(&desk, Rates::default(), Policy::default(), &[step(1, Delay::default())], 1).await;
+        plan::pass(&desk.world.ctx, desk.now()).await.unwrap();
+        desk.run("UPDATE sending_profiles SET transport = 'smtp'").await;
+        desk.until(START + MINUTE).await;
+        let stuck = explained(&desk, 1).await;
+        assert_eq!(codes(&stuck), ["no_transport"]);
+        assert!(stuck.next_look_at > Some(desk.now()), "{stuck:?}");
+        desk.run("UPDATE sending_profiles SET transport = 'default'").await;
+        desk.until(START + HOUR).await;
+        assert_eq!(desk.texts("SELECT state FROM messages").await, ["accepted"]);
+        assert_eq!(desk.number("SELECT COUNT(*) FROM sending_profiles WHERE why IS NOT NULL").await, 0);
+    }
+}
+
+#[tokio::test]
 async fn a_profile_that_is_switched_off_is_named_with_what_it_says_itself() {
     for on in BOTH {
         let desk = Desk::new(on).await;

@@ -8,6 +8,7 @@ mod commands;
 mod config;
 mod console;
 mod crash;
+mod doctor;
 mod explain;
 mod external;
 mod hand_over;

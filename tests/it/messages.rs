@@ -208,6 +208,20 @@ async fn a_test_send_goes_out_and_is_in_no_count_and_no_enrolment() {
 }
 
 #[tokio::test]
+async fn a_test_send_without_a_subject_carries_its_campaigns_name() {
+    for on in BOTH {
+        let mut desk = Desk::new(on).await;
+        let step = Step { subject: None, ..step(1, Delay::default()) };
+        let campaign = begun(&desk, Policy::default(), &[step], 1).await;
+        desk.call("POST", &format!("/api/v1/campaigns/{campaign}/pause"), None).await;
+        let body = json!({ "to": "me@example.org", "lead_id": 1 });
+        desk.call("POST", &format!("/api/v1/campaigns/{campaign}/test"), Some(&body)).await;
+        desk.until(START + MINUTE).await;
+        assert_eq!(desk.texts("SELECT subject FROM mailbox").await, ["Spring"]);
+    }
+}
+
+#[tokio::test]
 async fn a_test_send_to_a_suppressed_address_is_refused() {
     let desk = Desk::new(BOTH[0]).await;
     let campaign = begun(&desk, Policy::default(), &two_steps(), 1).await;

@@ -133,3 +133,24 @@ async fn an_opt_out_that_could_not_be_committed_is_an_error() {
     assert_eq!(post(&app, &token, "List-Unsubscribe=One-Click").await.code(), 503);
     assert_eq!(app.number("SELECT COUNT(*) FROM suppressions").await, 0);
 }
+
+#[tokio::test]
+async fn who_was_sent_a_test_opts_out_alone() {
+    for app in App::both().await {
+        lead(&app).await;
+        for (to, number) in [("boss@example.org", 1), ("Jane@Example.com", 2)] {
+            let test = json!({ "to": to, "lead_id": 1 });
+            app.call("POST", "/api/v1/campaigns/1/test", Some(&test)).await.done();
+            assert_eq!(app.number("SELECT MAX(id) FROM messages").await, number);
+        }
+        let token_of = |message| token(&app, &[app.account, 1, message]);
+        assert!(get(&app, &token_of(1)).await.text.contains("b…@example.org"));
+        assert_eq!(post(&app, &token_of(1), "List-Unsubscribe=One-Click").await.code(), 200);
+        assert_eq!(app.text("SELECT hint FROM suppressions").await, "b…@example.org");
+        assert_eq!(app.text("SELECT state FROM enrolments").await, "active");
+        // Unless the test went to the lead's own address.
+        assert_eq!(post(&app, &token_of(2), "List-Unsubscribe=One-Click").await.code(), 200);
+        assert_eq!(app.number("SELECT COUNT(*) FROM suppressions").await, 2);
+        assert_eq!(app.text("SELECT state || ' ' || reason FROM enrolments").await, "stopped suppressed");
+    }
+}

@@ -20,8 +20,8 @@ pub struct Sealed {
     pub subject: String,
     /// The whole message, CRLF line ends.
     pub bytes: Vec<u8>,
-    /// A fingerprint of what it was made of; 0 where nobody asked.
-    pub made_of: u64,
+    /// The earlier messages it threads under and quotes.
+    pub thread: Vec<i64>,
 }
 
 /// Builds the e-mail. The same draft, profile and history give the same bytes, whichever attempt it is.
@@ -52,7 +52,8 @@ pub fn seal(
         date: now,
         headers: Vec::new(),
     };
-    Ok(Sealed { subject, bytes: letter.to_bytes()?, made_of: 0 })
+    let thread = earlier.iter().map(|e| e.message_id).collect();
+    Ok(Sealed { subject, bytes: letter.to_bytes()?, thread })
 }
 
 /// The draft's subject; a thread's where the step has none, else the campaign's name.

@@ -3,7 +3,6 @@
 use crate::channels::smtp::{Dialer, Pool, PoolLimits, Profile as Server, Trouble};
 use crate::context::{Context, random_unit};
 use crate::hand_over::Carrier;
-use crate::letter::Sealed;
 use crate::outlet::{self, Route, To};
 use sendwright_store::claims::{self, Claimed};
 use sendwright_store::clock::boot_millis;
@@ -50,7 +49,7 @@ pub struct Sender {
     pool: Option<(To, Pool)>,
     seated: Vec<Seated>,
     /// Letters whose slot was void before they were ready: the next slot finds them written.
-    written: HashMap<u64, Sealed>,
+    written: HashMap<i64, departure::Written>,
     /// Hand-overs under way: attempt id and the boot instant of its intent.
     under_way: Arc<Mutex<HashMap<i64, i64>>>,
     bell: Arc<Notify>,
@@ -180,9 +179,13 @@ impl Sender {
         match &route.to {
             To::Nowhere => {
                 turn.next = Some(now + MINUTE);
+                self.mark(("active", "active"), Some(sending_profiles::NO_TRANSPORT), now).await?;
                 Ok(Vec::new())
             }
-            To::Mailbox => Ok(permits.into_iter().map(Carrier::mailbox).collect()),
+            To::Mailbox => {
+                self.is_well(route, now).await?;
+                Ok(permits.into_iter().map(Carrier::mailbox).collect())
+            }
             To::Smtp(server) => {
                 let pool = self.pool(&route.to, server).await;
                 // What is ready goes, and what is seated keeps its slot: only an empty hand waits.
@@ -197,8 +200,8 @@ impl Sender {
                     .collect();
                 if let Some(trouble) = ready.trouble.filter(|_| carriers.is_empty()) {
                     self.in_trouble(trouble, now, turn).await?;
-                } else if route.profile.why.is_some() && !carriers.is_empty() {
-                    self.mark(("active", "active"), None, now).await?;
+                } else if !carriers.is_empty() {
+                    self.is_well(route, now).await?;
                 }
                 Ok(carriers)
             }
@@ -235,6 +238,14 @@ impl Sender {
         }
         tracing::warn!(profile = self.profile, why, failures = trouble.failures, "no connection");
         self.mark(("active", "active"), Some(&why), now).await
+    }
+
+    /// What was wrong with the profile is so no more.
+    async fn is_well(&mut self, route: &Route, now: Millis) -> Result<()> {
+        match route.profile.why {
+            Some(_) => self.mark(("active", "active"), None, now).await,
+            None => Ok(()),
+        }
     }
 
     async fn mark(&mut self, change: (&str, &str), why: Option<&str>, now: Millis) -> Result<()> {

@@ -100,14 +100,12 @@ pub fn seat(
     earliest: Millis,
     horizon: Millis,
 ) -> Seat {
-    let mut slot = (row.planned * 1_000).max(earliest.saturating_mul(1_000));
-    let mut reasons = Vec::new();
-    if slot > row.planned * 1_000 {
-        reasons.push(Reason::Late { cause: crate::reason::Cause::Capacity });
-    }
-    if let Some((owner, window, at)) = first_free(slot, &profile, &campaign) {
-        slot = at;
-        reasons = vec![Reason::RateLimit { owner, window, until: slot_millis(at) }];
+    let (mut slot, mut reasons) = free_from(row.planned * 1_000, &profile, &campaign);
+    if slot < earliest.saturating_mul(1_000) {
+        // Its slot went by unused: the present one, with all of W to use it.
+        let (at, limit) = free_from((earliest + TOLERANCE) * 1_000, &profile, &campaign);
+        let late = vec![Reason::Late { cause: crate::reason::Cause::Capacity }];
+        (slot, reasons) = (at, if limit.is_empty() { late } else { limit });
     }
     let instant = slot_millis(slot);
     if instant > horizon {
@@ -121,6 +119,18 @@ pub fn seat(
     take(profile.0, profile.1, slot);
     take(campaign.0, campaign.1, slot);
     Seat::At { slot, reasons }
+}
+
+/// The first free slot at or after `from`, and the limit that made it later.
+fn free_from(
+    from: Micros,
+    profile: &(&mut Gate, &Rates),
+    campaign: &(&mut Gate, &Rates),
+) -> (Micros, Vec<Reason>) {
+    match first_free(from, profile, campaign) {
+        Some((owner, window, at)) => (at, vec![Reason::RateLimit { owner, window, until: slot_millis(at) }]),
+        None => (from, Vec::new()),
+    }
 }
 
 /// The first slot at or after `from` that both owners have free, where that is later than `from`, with the

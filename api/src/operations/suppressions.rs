@@ -48,23 +48,29 @@ pub fn of_token(ids: &[i64]) -> Option<(i64, Link)> {
 }
 
 /// Opts out whoever a link was made for: the address it went to and, where that has changed since, the
-/// contact's own.
+/// contact's own. Whoever was sent a test speaks for their own address only.
 pub async fn opt_out(core: &Core, account: i64, link: &Link) -> Result<(), Refusal> {
     let who = Actor { account, who: "recipient".into(), source: "unsubscribe_link", request_id: None };
     let mut work = Work::new(core, who)?;
     let (own, sent_to) = (Ids::take(&work).await?, Ids::take(&work).await?);
     work.begin(Barrier::Exclusive).await?;
-    let own_address = contacts::address(work.tx()?, account, link.contact).await?;
-    let message_address = suppressions::address_of_message(work.tx()?, account, link.message).await?;
+    let tx = work.tx()?;
+    let of_contact = contacts::address(tx, account, link.contact).await?;
+    let recipient = suppressions::recipient(tx, account, link.message).await?;
+    let is_test = recipient.as_ref().is_some_and(|r| r.kind == "test");
+    let of_message = recipient.map(|r| (r.address, r.address_hash));
+    let is_own = of_contact.as_ref().zip(of_message.as_ref()).is_some_and(|(own, to)| own.1 == to.1);
+    let contact = Some(link.contact).filter(|_| is_own || !is_test);
+    let of_contact = of_contact.filter(|_| contact.is_some());
     let mut hashes = Vec::new();
-    for (ids, address) in [(own, own_address), (sent_to, message_address)] {
+    for (ids, address) in [(own, of_contact), (sent_to, of_message)] {
         let Some((address, hash)) = address else { continue };
         if hashes.contains(&hash) {
             continue;
         }
-        let hint = Email::parse(&address).map(|e| e.masked()).unwrap_or_default();
+        let hint = masked(&address);
         hashes.push(hash.clone());
-        suppress(&mut work, ids, Subject { contact: Some(link.contact), hash, hint }, "opt_out").await?;
+        suppress(&mut work, ids, Subject { contact, hash, hint }, "opt_out").await?;
     }
     work.commit().await?;
     for hash in &hashes {
@@ -76,9 +82,15 @@ pub async fn opt_out(core: &Core, account: i64, link: &Link) -> Result<(), Refus
 /// The masked address a link is about, for its page; `None` where there is nobody.
 pub async fn hint(core: &Core, account: i64, link: &Link) -> Result<Option<String>, Refusal> {
     let mut tx = core.store.read().await?;
-    let found = contacts::address(&mut tx, account, link.contact).await?;
+    let own = contacts::address(&mut tx, account, link.contact).await?;
+    let recipient = suppressions::recipient(&mut tx, account, link.message).await?;
     tx.rollback().await?;
-    Ok(found.map(|(address, _)| Email::parse(&address).map(|e| e.masked()).unwrap_or_default()))
+    let test = recipient.filter(|r| r.kind == "test").map(|r| r.address);
+    Ok(own.map(|(own, _)| masked(&test.unwrap_or(own))))
+}
+
+fn masked(address: &str) -> String {
+    Email::parse(address).map(|e| e.masked()).unwrap_or_default()
 }
 
 /// Waits, outside any transaction and at most G, until no hand-over to the address that began before is open.

@@ -4,6 +4,7 @@ pub mod api;
 pub mod desk;
 pub mod engine;
 pub mod loops;
+pub mod model_server;
 pub mod postgres;
 pub mod process;
 pub mod protocol;

@@ -1,6 +1,7 @@
 //! A scripted OpenAI-compatible server on loopback: each request gets the next answer of the script.
 //!
 //! It speaks HTTP by hand, so that it can also stall, break off and lie.
+#![allow(dead_code)]
 
 use std::{
     collections::VecDeque,

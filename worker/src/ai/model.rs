@@ -9,7 +9,7 @@ use std::{
 use async_openai::{
     Client,
     config::OpenAIConfig,
-    types::chat::{ChatCompletionRequestMessage, CreateChatCompletionRequest},
+    types::chat::{ChatCompletionRequestMessage, CreateChatCompletionRequest, ResponseFormat},
 };
 use tokio::time::Instant;
 use url::{Host, Url};
@@ -140,12 +140,14 @@ impl ModelWriter {
     pub async fn write(&self, brief: &Brief) -> Result<Draft, WriteError> {
         let brief = brief.bounded();
         let deadline = Instant::now() + self.settings.total_timeout;
+        let with_subject = brief.subject_hint.is_none();
         let first = prompt::messages(&brief);
         let mut messages = first.clone();
         let mut rejected: Vec<Vec<Violation>> = Vec::new();
         let mut tokens = Tokens::default();
         for attempt in 1..=self.settings.max_attempts.max(1) {
-            let completion = match self.ask(&messages, &brief, deadline).await {
+            let completion = match self.ask(&messages, || prompt::answer_format(with_subject), deadline).await
+            {
                 Ok(completion) => Some(completion),
                 Err(Fault::TooLarge { .. }) => None,
                 Err(Fault::Timeout) if !rejected.is_empty() && Instant::now() >= deadline => break,
@@ -166,19 +168,29 @@ impl ModelWriter {
         Err(WriteError::Refused { reasons: rejected.pop().unwrap_or_default(), attempts, tokens })
     }
 
+    /// Asks for next to nothing: whether the server is there, takes the key and knows the model. The model's name
+    /// as the server gives it.
+    ///
+    /// # Errors
+    /// [`WriteError`], as of any text.
+    pub async fn probe(&self) -> Result<String, WriteError> {
+        let deadline = Instant::now() + self.settings.total_timeout;
+        let asked = self.ask(&prompt::probe(), || ResponseFormat::Text, deadline).await;
+        let completion = asked.map_err(|fault| failed(fault, Tokens::default()))?;
+        Ok(completion.model.unwrap_or_else(|| self.settings.model.clone()))
+    }
+
     /// One answer: one request, and once per process a second, when the server knows no JSON schema.
     async fn ask(
         &self,
         messages: &[ChatCompletionRequestMessage],
-        brief: &Brief,
+        format: impl FnOnce() -> ResponseFormat,
         deadline: Instant,
     ) -> Result<Completion, Fault> {
-        let with_subject = brief.subject_hint.is_none();
         if self.plain.load(Ordering::Relaxed) {
             return self.request(messages, None, deadline).await;
         }
-        let format = prompt::answer_format(with_subject);
-        match self.request(messages, Some(format), deadline).await {
+        match self.request(messages, Some(format()), deadline).await {
             Err(Fault::Status { status: 400 | 422, .. }) => {
                 let completion = self.request(messages, None, deadline).await?;
                 self.plain.store(true, Ordering::Relaxed);
@@ -192,7 +204,7 @@ impl ModelWriter {
     async fn request(
         &self,
         messages: &[ChatCompletionRequestMessage],
-        format: Option<async_openai::types::chat::ResponseFormat>,
+        format: Option<ResponseFormat>,
         deadline: Instant,
     ) -> Result<Completion, Fault> {
         let mut request = CreateChatCompletionRequest {

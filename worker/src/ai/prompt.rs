@@ -33,6 +33,11 @@ pub(super) fn messages(brief: &Brief) -> Vec<ChatCompletionRequestMessage> {
     ]
 }
 
+/// The least that can be asked.
+pub(super) fn probe() -> Vec<ChatCompletionRequestMessage> {
+    vec![ChatCompletionRequestUserMessage::from("Answer with the word ready.").into()]
+}
+
 /// What follows a refused answer: the answer itself, shortened, and what is wrong with it.
 pub(super) fn again(answer: &str, violations: &[Violation]) -> [ChatCompletionRequestMessage; 2] {
     let mut shown: String = answer.chars().take(ANSWER_SHOWN).collect();

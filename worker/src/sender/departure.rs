@@ -13,7 +13,6 @@ use sendwright_store::{Result, Tx, heads};
 use sendwright_workflows::clock::{Millis, SECOND};
 use sendwright_workflows::reason::{Cause, Reason};
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 /// How long the intent's commit may take before its outcome counts as unknown.
@@ -38,12 +37,28 @@ struct Intended {
 /// Letters kept at most for rows whose slot was void.
 const MOST_WRITTEN: usize = 64;
 
-/// What a letter is made of, beside the profile.
-fn fingerprint(message: &Claimed, thread: &[Earlier]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (message.id, &message.subject, &message.body, &message.address).hash(&mut hasher);
-    thread.iter().for_each(|earlier| earlier.message_id.hash(&mut hasher));
-    hasher.finish()
+/// A letter that is written, and what it was made of beside the profile.
+pub(super) struct Written {
+    subject: String,
+    body: String,
+    address: String,
+    sealed: Sealed,
+}
+
+impl Written {
+    fn new(message: &Claimed, sealed: Sealed) -> Self {
+        let (subject, body) = (message.subject.clone(), message.body.clone());
+        Self { subject, body, address: message.address.clone(), sealed }
+    }
+
+    /// The letter, if it is still this message's.
+    fn of(self, message: &Claimed, earlier: &[Earlier]) -> Option<Sealed> {
+        let same = self.subject == message.subject
+            && self.body == message.body
+            && self.address == message.address
+            && self.sealed.thread.iter().eq(earlier.iter().map(|e| &e.message_id));
+        same.then_some(self.sealed)
+    }
 }
 
 impl Sender {
@@ -159,7 +174,7 @@ impl Sender {
                 }
                 Verdict::Back { state, reason } => {
                     if matches!(reason, Reason::Late { .. }) && self.written.len() < MOST_WRITTEN {
-                        self.written.insert(sealed.made_of, sealed);
+                        self.written.insert(seated.message.id, Written::new(&seated.message, sealed));
                     }
                     refused.push((seated, state, reason));
                 }
@@ -234,12 +249,12 @@ impl Sender {
         for seated in seated {
             let thread = earlier.get(&seated.message.enrolment_id).map_or(&[][..], Vec::as_slice);
             let campaign = self.campaign_name(&seated.message).await?;
-            let made_of = fingerprint(&seated.message, thread);
-            let sealed = match self.written.remove(&made_of) {
+            let written = self.written.remove(&seated.message.id).and_then(|w| w.of(&seated.message, thread));
+            let sealed = match written {
                 Some(sealed) => Ok(sealed),
                 None => letter::seal(&self.ctx, route, &seated.message, &campaign, thread, now),
             };
-            match sealed.map(|sealed| Sealed { made_of, ..sealed }) {
+            match sealed {
                 Ok(sealed) => departing.push((seated, sealed)),
                 Err(error) => {
                     let reason = Reason::WritingFailed { detail: error.to_string() };
@@ -300,7 +315,11 @@ impl Sender {
             return Ok(String::new());
         }
         let mut tx = self.ctx.store.read().await?;
-        let head = heads::head(&mut tx, message.campaign_id).await?;
+        let campaign = match message.campaign_id {
+            0 => heads::campaign_of_message(&mut tx, message.id).await?.unwrap_or_default(),
+            campaign => campaign,
+        };
+        let head = heads::head(&mut tx, campaign).await?;
         tx.commit().await?;
         Ok(head.map(|h| h.name).unwrap_or_default())
     }

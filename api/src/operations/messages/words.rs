@@ -63,8 +63,8 @@ fn sentence(reason: &Reason, zone: Tz) -> String {
              without_model to template, then release it"
             .into(),
         Reason::NoTransport => {
-            "no transport is configured: set SMTP_URL for the workers or smtp_url in the sending profile, then \
-             release it"
+            "no transport is configured: set SMTP_URL for the workers or smtp_url in the sending profile; a held \
+             message is then released by hand, a waiting one goes by itself"
                 .into()
         }
         Reason::WritingFailed { detail } => {

@@ -100,6 +100,11 @@ impl Session {
         !self.over && !self.wire.is_spent()
     }
 
+    /// Whether the connection is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.wire.is_encrypted()
+    }
+
     /// Hand-overs tried on this connection.
     pub fn used(&self) -> u32 {
         self.used

@@ -135,6 +135,11 @@ impl Wire {
         line.replies.is_cut() || matches!(line.transport, Transport::Closed)
     }
 
+    /// True when what is said on it is encrypted.
+    pub(super) fn is_encrypted(&self) -> bool {
+        matches!(self.line().transport, Transport::Tls(_))
+    }
+
     /// Closes the line at once and for both handles.
     pub(super) fn close(&self) {
         self.line().transport.close();

@@ -2,6 +2,7 @@
 
 use super::{Facts, holds};
 use crate::operations::sending_profiles::rates;
+use sendwright_store::sending_profiles::NO_TRANSPORT;
 use sendwright_workflows::campaign::{Policy, State as CampaignState};
 use sendwright_workflows::clock::{MINUTE, Millis, SECOND};
 use sendwright_workflows::message::State;
@@ -170,11 +171,15 @@ fn turn(facts: &Facts) -> Outlook {
         }
         Seat::Beyond { at } => at,
     };
-    let in_trouble = facts.profile.as_ref().is_some_and(|p| p.state == "active" && p.why.is_some());
+    let why = facts.profile.as_ref().filter(|p| p.state == "active").and_then(|p| p.why.as_deref());
+    if why == Some(NO_TRANSPORT) {
+        reasons.push(Reason::NoTransport);
+        return Outlook { reasons, next: Some(next.max(facts.now + MINUTE)) };
+    }
     // Whatever holds it up is known to the workers alone: that it is held up is told here.
     let row = &facts.message;
     let is_stuck = facts.now - row.planned_at.max(row.updated_at) > PATIENCE;
-    if (in_trouble || is_stuck) && next <= facts.now {
+    if (why.is_some() || is_stuck) && next <= facts.now {
         reasons.push(Reason::Late { cause: Cause::Capacity });
     }
     Outlook { reasons, next: Some(next) }
