@@ -11,7 +11,7 @@ use crate::work::Work;
 use axum::extract::{Path, Query, State};
 use sendwright_workflows::ids::{self, Kind, uuid};
 use sendwright_workflows::spec::LeadBody;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::HashMap;
 
 type Answered = Result<Answer, Refusal>;
