@@ -52,10 +52,7 @@ pub async fn create_leads(
     caller: Caller,
     body: Json<MOST_BULK_BYTES>,
 ) -> Answered {
-    let Value::Array(rows) = &body.value else {
-        return Err(Refusal::field("body", "invalid_type", "must be a list of leads"));
-    };
-    let parsed = rows.iter().take(leads::MOST_LEADS + 1).map(LeadBody::from_json).collect();
+    let parsed = leads::read(&body.value)?;
     let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
     let import = leads::import(&mut work, parsed, Known::Refuse).await?;
     work.answer(Answer::ok(&view::import(&import))).await

@@ -13,7 +13,7 @@ use sendwright_workflows::spec::{FieldError, LeadBody};
 use serde_json::json;
 use std::collections::HashSet;
 
-pub use import::import;
+pub use import::{import, read};
 
 /// Most leads of one request.
 pub const MOST_LEADS: usize = 10_000;

@@ -11,7 +11,7 @@ use crate::work::Work;
 use axum::extract::{Path, Query, State};
 use sendwright_workflows::ids::{self, Kind, uuid};
 use sendwright_workflows::spec::LeadBody;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::HashMap;
 
 type Answered = Result<Answer, Refusal>;
@@ -37,10 +37,7 @@ pub async fn create_many(
     caller: Caller,
     body: Json<MOST_BULK_BYTES>,
 ) -> Answered {
-    let Value::Array(rows) = &body.value else {
-        return Err(Refusal::field("body", "invalid_type", "must be a list of leads"));
-    };
-    let parsed = rows.iter().take(leads::MOST_LEADS + 1).map(LeadBody::from_json).collect();
+    let parsed = leads::read(&body.value)?;
     let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
     let import = leads::import(&mut work, parsed, Known::Refuse).await?;
     work.answer(Answer::created(&view::import(&import))).await

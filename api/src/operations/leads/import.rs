@@ -11,8 +11,16 @@ use sendwright_store::{Tx, enrolments, suppressions};
 use sendwright_workflows::address::Email;
 use sendwright_workflows::campaign::{Change, State};
 use sendwright_workflows::spec::LeadBody;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Reads a list of leads, each by itself; of too many no more than shows that they are.
+pub fn read(body: &Value) -> Result<Vec<Parsed>, Refusal> {
+    let Value::Array(rows) = body else {
+        return Err(Refusal::field("body", "invalid_type", "must be a list of leads"));
+    };
+    Ok(rows.iter().take(MOST_LEADS + 1).map(LeadBody::from_json).collect())
+}
 
 /// Takes many leads in one transaction. Ids of enrolments ascend in the order of the request.
 pub async fn import(work: &mut Work<'_>, leads: Vec<Parsed>, known: Known) -> Result<Import, Refusal> {

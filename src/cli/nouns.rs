@@ -1,0 +1,227 @@
+//! The nouns of the command line, with what can be done to each.
+
+use super::{AccountArgs, ListArgs};
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+/// `account …`
+#[derive(Debug, Subcommand)]
+pub enum AccountCommand {
+    /// Make an account and its owner; prints the account's id
+    Create {
+        /// Its name, unique
+        name: String,
+        /// The owner's address
+        #[arg(long, value_name = "EMAIL", default_value = "owner@localhost")]
+        owner: String,
+        /// The zone of contacts and campaigns that have none
+        #[arg(long, value_name = "ZONE", default_value = "UTC")]
+        timezone: String,
+    },
+    /// List accounts
+    List {
+        /// One JSON object a line instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `user …`
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Make a user; prints the user's id
+    Create {
+        /// Unique in the account
+        email: String,
+        /// The account
+        #[command(flatten)]
+        account: AccountArgs,
+    },
+    /// Disable a user: every key of theirs is answered with 403 from now on
+    Disable {
+        /// The user's address
+        email: String,
+        /// The account
+        #[command(flatten)]
+        account: AccountArgs,
+    },
+}
+
+/// `key …`
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make a key; prints it, alone, on stdout: it is shown this once
+    Create(KeyCreateArgs),
+    /// List keys, without their secrets
+    List(ListArgs),
+    /// Revoke a key: it opens nothing from now on
+    Revoke {
+        /// Its id, or the beginning it is listed with
+        key: String,
+        /// The account
+        #[command(flatten)]
+        account: AccountArgs,
+    },
+}
+
+/// `key create`.
+#[derive(Debug, Args)]
+pub struct KeyCreateArgs {
+    /// What people call it
+    #[arg(long, value_name = "N")]
+    pub name: String,
+    /// Its limits: standard (1000 calls an hour, 10 a second) or unlimited
+    #[arg(long, value_name = "T", default_value = "standard")]
+    pub tier: String,
+    /// The account
+    #[command(flatten)]
+    pub account: AccountArgs,
+    /// Whose key it is [default: the account's first user]
+    #[arg(long, value_name = "EMAIL")]
+    pub user: Option<String>,
+    /// What it may do, read or write; repeat it for both [default: everything its user may]
+    #[arg(long = "scope", value_name = "S", value_parser = ["read", "write"])]
+    pub scopes: Vec<String>,
+}
+
+/// `campaign …`
+#[derive(Debug, Subcommand)]
+pub enum CampaignCommand {
+    /// Create a campaign from YAML or JSON, the body of POST /api/v1/campaigns; prints its id
+    Create {
+        /// The file; - is stdin
+        file: PathBuf,
+        /// The account
+        #[command(flatten)]
+        account: AccountArgs,
+    },
+    /// List campaigns
+    List(ListArgs),
+    /// Start a campaign, or go on after a pause
+    Start(CampaignArgs),
+    /// Pause a campaign: nothing of it is handed over until it is started again
+    Pause(CampaignArgs),
+    /// Where a campaign stands: its counts by state
+    Status(CampaignArgs),
+}
+
+/// One campaign.
+#[derive(Debug, Args)]
+pub struct CampaignArgs {
+    /// The campaign's id
+    pub id: String,
+    /// How it is printed, and the account
+    #[command(flatten)]
+    pub list: ListArgs,
+}
+
+/// `leads …`
+#[derive(Debug, Subcommand)]
+pub enum LeadsCommand {
+    /// Import leads and enrol them; bad rows are told by line and do not stop the rest
+    Import {
+        /// Lead fields by header, any other column an attribute; - is stdin
+        csv: PathBuf,
+        /// The campaign's id
+        #[arg(long, value_name = "N")]
+        campaign: String,
+        /// The account
+        #[command(flatten)]
+        account: AccountArgs,
+    },
+}
+
+/// `profile …`
+#[derive(Debug, Subcommand)]
+pub enum ProfileCommand {
+    /// Create a sending profile; prints its id
+    Create(ProfileArgs),
+    /// List sending profiles, without their passwords
+    List(ListArgs),
+}
+
+/// `profile create`.
+#[derive(Debug, Args)]
+pub struct ProfileArgs {
+    /// Its name, unique in the account
+    #[arg(long, value_name = "N")]
+    pub name: String,
+    /// smtp://user:password@host:port [default: the process's own SMTP_URL]; better in the environment, where
+    /// no process list shows it
+    #[arg(long, value_name = "URL", env = "SENDWRIGHT_PROFILE_SMTP_URL", hide_env_values = true)]
+    pub smtp_url: Option<String>,
+    /// Whom mail comes from
+    #[arg(long, value_name = "EMAIL")]
+    pub from_email: Option<String>,
+    /// The sender's name
+    #[arg(long, value_name = "NAME")]
+    pub from_name: Option<String>,
+    /// Where answers go
+    #[arg(long, value_name = "EMAIL")]
+    pub reply_to: Option<String>,
+    /// Most messages in any second
+    #[arg(long, value_name = "R")]
+    pub per_second: Option<f64>,
+    /// Most messages in a clock minute
+    #[arg(long, value_name = "N")]
+    pub per_minute: Option<u32>,
+    /// Most messages in a calendar day
+    #[arg(long, value_name = "N")]
+    pub per_day: Option<u32>,
+    /// The zone that day is counted in
+    #[arg(long, value_name = "ZONE")]
+    pub timezone: Option<String>,
+    /// The account
+    #[command(flatten)]
+    pub account: AccountArgs,
+}
+
+/// `messages …`
+#[derive(Debug, Subcommand)]
+pub enum MessagesCommand {
+    /// List messages
+    List {
+        /// Of this campaign
+        #[arg(long, value_name = "N")]
+        campaign: Option<String>,
+        /// In this state: scheduled, writing, drafted, held, claimed, sending, accepted, delivered, bounced,
+        /// complained, failed, uncertain, suppressed or cancelled
+        #[arg(long, value_name = "S")]
+        state: Option<String>,
+        /// How it is printed, and the account
+        #[command(flatten)]
+        list: ListArgs,
+    },
+    /// Send a held or uncertain message after all; an uncertain one may arrive twice
+    Release(MessageArgs),
+    /// Never send a message that waits
+    Cancel(MessageArgs),
+}
+
+/// One message.
+#[derive(Debug, Args)]
+pub struct MessageArgs {
+    /// The message's id
+    pub id: String,
+    /// The account
+    #[command(flatten)]
+    pub account: AccountArgs,
+}
+
+/// `suppress …`
+#[derive(Debug, Subcommand)]
+pub enum SuppressCommand {
+    /// Never write to an address again
+    Add {
+        /// The address
+        email: String,
+        /// Why: manual, opt_out or complained
+        #[arg(long, value_name = "WHY", default_value = "manual", value_parser = ["manual", "opt_out", "complained"])]
+        why: String,
+        /// The account
+        #[command(flatten)]
+        account: AccountArgs,
+    },
+    /// List suppressed addresses, masked
+    List(ListArgs),
+}
