@@ -6,7 +6,7 @@ use crate::db::Tx;
 use crate::error::Result;
 use crate::gates;
 use sendwright_workflows::clock::{Clock, Micros, Millis};
-use sendwright_workflows::rate_limit::{Due, Gate, Rates, Seat, give_back, seat};
+use sendwright_workflows::rate_limit::{Due, Gate, Rates, Seat, TOLERANCE, give_back, seat};
 use sendwright_workflows::reason::{Cause, Owner, Reason};
 use serde_json::json;
 
@@ -62,7 +62,9 @@ pub async fn intend_at_the_dot(
     give_back(&mut profile, rates, claimed.slot);
     let due = Due { planned: claimed.planned_at, zone: claimed.zone, quiet: claimed.policy.quiet_hours };
     let campaign_rates = claimed.policy.rates();
-    let slot = match seat((&mut profile, rates), (&mut campaign, &campaign_rates), &due, now, now) {
+    // The planned instant is long past: it is the present one that the gates are asked for.
+    let got = seat((&mut profile, rates), (&mut campaign, &campaign_rates), &due, now - TOLERANCE, now);
+    let slot = match got {
         Seat::At { slot, .. } => slot,
         Seat::Beyond { at } => return Ok(AtTheDot::Wait { until: at }),
         Seat::Moved { to, .. } => {
