@@ -58,7 +58,7 @@ pub async fn enrol(
                 next_run_at, created_at, updated_at)
          SELECT CAST(e.value ->> 0 AS BIGINT), $2, $3, $4, CAST(e.value ->> 1 AS BIGINT), $5, 'active', $6, $6, $6, $6
            FROM json_each($1) AS e WHERE TRUE
-         ON CONFLICT (account_id, campaign_id, round, contact_id) DO NOTHING
+         ON CONFLICT (account_id, contact_id, campaign_id, round) DO NOTHING
          RETURNING id, contact_id",
         json!(new).to_string(),
         campaign.account_id,

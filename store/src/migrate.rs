@@ -9,9 +9,12 @@ use sqlx::{AssertSqlSafe, SqlSafeStr};
 const SHARED: &[(i64, &str, &str)] = &[
     (1, "create core", include_str!("../../migrations/0001_create_core.sql")),
     (3, "index told events", include_str!("../../migrations/0003_index_told_events.sql")),
+    (5, "slim indexes", include_str!("../../migrations/0005_slim_indexes.sql")),
 ];
-const POSTGRES: &[(i64, &str, &str)] =
-    &[(2, "create json_each", include_str!("../../migrations/postgres/0002_create_json_each.sql"))];
+const POSTGRES: &[(i64, &str, &str)] = &[
+    (2, "create json_each", include_str!("../../migrations/postgres/0002_create_json_each.sql")),
+    (4, "replace json_each", include_str!("../../migrations/postgres/0004_replace_json_each.sql")),
+];
 
 fn migrator(postgres: bool) -> Migrator {
     let mut all: Vec<_> = SHARED.iter().chain(if postgres { POSTGRES } else { &[] }).collect();

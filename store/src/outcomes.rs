@@ -100,7 +100,8 @@ pub async fn settle(tx: &mut Tx, outcomes: &[Outcome]) -> Result<()> {
 /// Holds the messages, in the order of their ids: an intent whose COMMIT had no answer is over by then, and its
 /// attempt is seen if it stands.
 async fn lock(tx: &mut Tx, outcomes: &[Outcome]) -> Result<()> {
-    if tx.is_postgres() {
+    // What was accepted was begun, so its intent's COMMIT was answered.
+    if tx.is_postgres() && outcomes.iter().any(|o| o.end != End::Accepted) {
         let ids = Value::from(outcomes.iter().map(|o| json!([o.message_id])).collect::<Vec<_>>()).to_string();
         let sql = "SELECT id FROM messages WHERE id IN (SELECT CAST(e.value ->> 0 AS BIGINT) FROM json_each($1) AS e)
              ORDER BY id FOR UPDATE";

@@ -30,27 +30,28 @@ pub struct DueEnrolment {
     pub suppressed: Option<String>,
 }
 
-/// Campaigns that run and have an enrolment to plan, as (account, campaign).
+/// Campaigns that have an enrolment to plan, as (account, campaign): those that run, and those that will, so that their
+/// first texts are written when they begin.
 pub async fn campaigns_with_due(tx: &mut Tx, now: Millis) -> Result<Vec<(i64, i64)>> {
     rows!(
         tx,
         (i64, i64),
         "SELECT c.account_id, c.id FROM campaigns c
-         WHERE c.state = 'running' AND c.mapped_version = c.version AND EXISTS (
+         WHERE c.state IN ('running', 'scheduled') AND c.mapped_version = c.version AND EXISTS (
              SELECT 1 FROM enrolments e WHERE e.campaign_id = c.id AND e.next_run_at <= $1)
          ORDER BY c.account_id, c.id",
         now
     )
 }
 
-/// When the next enrolment of a running campaign is to be looked at.
+/// When the next enrolment of such a campaign is to be looked at.
 pub async fn next_look(tx: &mut Tx) -> Result<Option<Millis>> {
     let found = rows!(
         tx,
         (Option<i64>,),
         "SELECT (SELECT MIN(e.next_run_at) FROM enrolments e
                  WHERE e.campaign_id = c.id AND e.next_run_at IS NOT NULL)
-         FROM campaigns c WHERE c.state = 'running' AND c.mapped_version = c.version"
+         FROM campaigns c WHERE c.state IN ('running', 'scheduled') AND c.mapped_version = c.version"
     )?;
     Ok(found.into_iter().filter_map(|r| r.0).min())
 }

@@ -45,8 +45,8 @@ macro_rules! columns {
     };
 }
 
-/// Claims up to `most` texts of an account to write, the earliest first. Messages of a campaign that does not
-/// run, or that was edited since, are left alone: nothing is spent on them.
+/// Claims up to `most` texts of an account to write, the earliest first. Messages of a campaign that neither
+/// runs nor is about to, or that was edited since, are left alone: nothing is spent on them.
 pub async fn claim(
     tx: &mut Tx,
     account: i64,
@@ -61,7 +61,7 @@ pub async fn claim(
                 "WITH due AS MATERIALIZED (
                     SELECT m.id FROM messages m LEFT JOIN campaigns c ON c.id = m.campaign_id
                     WHERE m.account_id = $1 AND m.state = 'scheduled' AND m.planned_at <= $3
-                      AND (m.kind = 'test' OR (c.state = 'running' AND c.version = m.version))
+                      AND (m.kind = 'test' OR (c.state IN ('running', 'scheduled') AND c.version = m.version))
                     ORDER BY m.planned_at, m.id LIMIT $4",
                 $lock,
                 ") UPDATE messages AS m SET state = 'writing', worker_id = $2, fence = fence + 1, updated_at = $5
@@ -79,7 +79,7 @@ pub async fn claim(
                  WHERE id IN (
                     SELECT m.id FROM messages m LEFT JOIN campaigns c ON c.id = m.campaign_id
                     WHERE m.account_id = $1 AND m.state = 'scheduled' AND m.planned_at <= $3
-                      AND (m.kind = 'test' OR (c.state = 'running' AND c.version = m.version))
+                      AND (m.kind = 'test' OR (c.state IN ('running', 'scheduled') AND c.version = m.version))
                     ORDER BY m.planned_at, m.id LIMIT $4)
                  RETURNING id, account_id, campaign_id, kind, enrolment_id, contact_id, profile_id, step_id,
                     step_number, version, fence, planned_at, reasons";

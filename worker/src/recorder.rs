@@ -11,6 +11,10 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
 
 /// Most outcomes of one transaction.
 const GROUP: usize = 256;
+/// A smaller group waits a moment for others, while more hand-overs are under way than it has.
+const SMALL: usize = 48;
+/// How long.
+const MOMENT: Duration = Duration::from_millis(3);
 
 /// The end of one hand-over. Dropping it releases the permit and the journal's segment: only after the commit.
 pub struct Ended {
@@ -63,6 +67,10 @@ impl Recorder {
 async fn run(ctx: Arc<Context>, mut orders: mpsc::UnboundedReceiver<Order>) {
     let mut waiting = Vec::with_capacity(GROUP);
     while orders.recv_many(&mut waiting, GROUP).await > 0 {
+        let open = ctx.settings.open_limit.saturating_sub(ctx.open.available_permits());
+        if waiting.len() < SMALL.min(open / 2) {
+            gather(&mut orders, &mut waiting).await;
+        }
         let (mut ended, mut flushes) = (Vec::new(), Vec::new());
         for order in waiting.drain(..) {
             match order {
@@ -75,6 +83,17 @@ async fn run(ctx: Arc<Context>, mut orders: mpsc::UnboundedReceiver<Order>) {
         }
         for done in flushes {
             let _ = done.send(());
+        }
+    }
+}
+
+/// A commit costs the same for one outcome as for many.
+async fn gather(orders: &mut mpsc::UnboundedReceiver<Order>, waiting: &mut Vec<Order>) {
+    let until = tokio::time::Instant::now() + MOMENT;
+    while waiting.len() < SMALL && matches!(waiting.last(), Some(Order::Record(_))) {
+        match tokio::time::timeout_at(until, orders.recv_many(waiting, GROUP)).await {
+            Ok(more) if more > 0 => {}
+            _ => return,
         }
     }
 }

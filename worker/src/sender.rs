@@ -48,6 +48,8 @@ pub struct Sender {
     read_at: i64,
     pool: Option<(To, Pool)>,
     seated: Vec<Seated>,
+    /// The last claim took all it could carry: there is more for certain, or so it seems.
+    full: bool,
     /// Letters whose slot was void before they were ready: the next slot finds them written.
     written: HashMap<i64, departure::Written>,
     /// Hand-overs under way: attempt id and the boot instant of its intent.
@@ -70,6 +72,7 @@ impl Sender {
             read_at: 0,
             pool: None,
             seated: Vec::new(),
+            full: false,
             written: HashMap::new(),
             under_way,
             bell,
@@ -108,10 +111,13 @@ impl Sender {
         if room == 0 {
             return Ok(());
         }
-        let mut tx = self.ctx.store.read().await?;
-        let (due, next) = claims::ahead(&mut tx, self.profile, now, room as i64).await?;
-        tx.commit().await?;
-        turn.next = next.filter(|at| *at > now);
+        let due = match std::mem::take(&mut self.full) {
+            true => {
+                turn.did = true; // Whatever comes of it, the next turn asks.
+                room
+            }
+            false => self.ahead(now, room, turn).await?,
+        };
         if due == 0 {
             return Ok(());
         }
@@ -138,6 +144,15 @@ impl Sender {
             true => self.claim_for_the_dot(&route, carriers, turn).await,
             false => self.claim_and_begin(&route, carriers, turn).await,
         }
+    }
+
+    /// How much is due, up to `room`, and when the next is.
+    async fn ahead(&self, now: Millis, room: usize, turn: &mut Turn) -> Result<usize> {
+        let mut tx = self.ctx.store.read().await?;
+        let (due, next) = claims::ahead(&mut tx, self.profile, now, room as i64).await?;
+        tx.commit().await?;
+        turn.next = next.filter(|at| *at > now);
+        Ok(due)
     }
 
     /// How many more hand-overs this profile may have (SEND_PROTOCOL, words: D).

@@ -14,7 +14,7 @@ use sendwright_workflows::clock::Millis;
 use sendwright_workflows::enrolment::{Action, Decision, Means, PLANNER, Person, Standing, plan};
 use sendwright_workflows::reason::Reason;
 use sendwright_workflows::sequence::Step;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -48,6 +48,7 @@ async fn campaign_pass(ctx: &Context, campaign: i64, now: Millis) -> Result<usiz
     let mut batch = Batch {
         ctx,
         head: &head,
+        settings: settings_of(&policy),
         policy,
         script: &script,
         route: &route,
@@ -71,11 +72,12 @@ async fn campaign_pass(ctx: &Context, campaign: i64, now: Millis) -> Result<usiz
     Ok(looked)
 }
 
-/// Whether the campaign still runs at the version that was read, until the writing transaction ends: a message
+/// Whether the campaign still runs, or is still about to, at the version that was read, until the writing transaction ends: a message
 /// planned under the old version behind a live edit's back would never be mapped.
 async fn still(tx: &mut Tx, head: &Head) -> Result<bool> {
     let found = heads::hold(tx, head.id).await?;
-    Ok(found.is_some_and(|now| now.version == head.version && now.state == State::Running.as_str()))
+    let goes_on = |state: &str| matches!(State::parse(state), Some(State::Running | State::Scheduled));
+    Ok(found.is_some_and(|now| now.version == head.version && goes_on(&now.state)))
 }
 
 /// Fingerprints of what each person got under an older version, by contact.
@@ -103,10 +105,23 @@ async fn got(
     Ok(found)
 }
 
+/// What of a policy is not as it is by default.
+fn settings_of(policy: &Policy) -> Value {
+    match (json!(policy), json!(Policy::default())) {
+        (Value::Object(mut set), Value::Object(default)) => {
+            set.retain(|name, value| default.get(name) != Some(value));
+            Value::Object(set)
+        }
+        (whole, _) => whole,
+    }
+}
+
 struct Batch<'a> {
     ctx: &'a Context,
     head: &'a Head,
     policy: Policy,
+    /// The settings that are not as they are by default, as each message keeps them.
+    settings: Value,
     script: &'a Script,
     route: &'a Route,
     account_zone: Tz,
@@ -224,7 +239,7 @@ impl Batch<'_> {
         }
         let inputs = json!({
             "planner": PLANNER, "decision": decision, "standing": standing, "zone": zone.name(),
-            "policy": self.policy, "delay": step.delay, "version": self.head.version, "at": self.now,
+            "policy": self.settings, "delay": step.delay, "version": self.head.version, "at": self.now,
         });
         Some(NewMessage {
             id,

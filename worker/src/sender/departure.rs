@@ -79,6 +79,7 @@ impl Sender {
         let claim = claims::claim_at_once(&mut tx, self.profile, &route.rates, worker, most, now).await?;
         turn.did |= !claim.claimed.is_empty() || !claim.ready.is_empty() || claim.moved > 0;
         turn.next = [turn.next, claim.next.map(|at| at - SECOND)].into_iter().flatten().min();
+        self.full = claim.claimed.len() + claim.ready.len() == most;
         let mut seat = |mut message: Claimed| {
             outlet::when_uncertain(&mut message.policy, route.profile.on_uncertain.as_deref());
             carriers.pop().map(|carrier| Seated { message, carrier })

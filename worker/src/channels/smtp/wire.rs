@@ -41,6 +41,8 @@ struct Line {
     /// Whether our side is speaking; the first byte of a turn starts the clock.
     speaking: bool,
     turns: u32,
+    /// The server takes commands in groups (RFC 2920).
+    pipelines: bool,
     /// The clock ran out: nothing more is said or heard until it is set again. Otherwise lettre,
     /// which says QUIT after an error, would wait all over again.
     ran_out: bool,
@@ -87,6 +89,7 @@ impl Wire {
             timeouts,
             speaking: false,
             turns: 0,
+            pipelines: false,
             ran_out: false,
         })))
     }
@@ -106,6 +109,11 @@ impl Wire {
     /// How many commands have been begun on this line.
     pub(super) fn turns(&self) -> u32 {
         self.line().turns
+    }
+
+    /// Whether the server has offered PIPELINING, which lettre does not look for.
+    pub(super) fn pipelines(&self) -> bool {
+        self.line().pipelines
     }
 
     /// True when the clock of the current phase has run out.
@@ -284,6 +292,7 @@ impl Line {
         loop {
             // lettre reads into 8 KiB, a line here has at most 0.5.
             if let Some(line) = self.replies.next_line() {
+                self.pipelines |= line.get(4..).is_some_and(|text| text.eq_ignore_ascii_case(b"PIPELINING\r\n"));
                 let fits = line.len().min(buf.remaining());
                 buf.put_slice(&line[..fits]);
                 return Poll::Ready(Ok(()));
