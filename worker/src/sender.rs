@@ -48,8 +48,8 @@ pub struct Sender {
     read_at: i64,
     pool: Option<(To, Pool)>,
     seated: Vec<Seated>,
-    /// The last claim took all it could carry: there is more for certain, or so it seems.
-    full: bool,
+    /// What the last claim took, where it left more behind: there is as much again, or so it seems.
+    full: usize,
     /// Letters whose slot was void before they were ready: the next slot finds them written.
     written: HashMap<i64, departure::Written>,
     /// Hand-overs under way: attempt id and the boot instant of its intent.
@@ -72,7 +72,7 @@ impl Sender {
             read_at: 0,
             pool: None,
             seated: Vec::new(),
-            full: false,
+            full: 0,
             written: HashMap::new(),
             under_way,
             bell,
@@ -111,12 +111,13 @@ impl Sender {
         if room == 0 {
             return Ok(());
         }
-        let due = match std::mem::take(&mut self.full) {
-            true => {
+        let before = std::mem::take(&mut self.full);
+        let due = match before {
+            0 => self.ahead(now, room, turn).await?,
+            last => {
                 turn.did = true; // Whatever comes of it, the next turn asks.
-                room
+                room.min(last)
             }
-            false => self.ahead(now, room, turn).await?,
         };
         if due == 0 {
             return Ok(());
@@ -142,7 +143,13 @@ impl Sender {
         }
         match matches!(route.to, To::Smtp(_)) && boot_millis() < self.slow_until.load(Ordering::Relaxed) {
             true => self.claim_for_the_dot(&route, carriers, turn).await,
-            false => self.claim_and_begin(&route, carriers, turn).await,
+            false => {
+                let most = carriers.len();
+                let given = self.claim_and_begin(&route, carriers, turn).await?;
+                let is_more = given == most && (before > 0 || due > most);
+                self.full = if is_more { given } else { 0 };
+                Ok(())
+            }
         }
     }
 

@@ -63,23 +63,23 @@ impl Written {
 
 impl Sender {
     /// T1 and T2 in one transaction for rows whose slot has come, T1 alone for those whose slot is to come. The
-    /// barrier is its first statement, as of any intent.
+    /// barrier is its first statement, as of any intent. Answers how many rows got a slot.
     pub(super) async fn claim_and_begin(
         &mut self,
         route: &Route,
         mut carriers: Vec<Carrier>,
         turn: &mut Turn,
-    ) -> Result<()> {
+    ) -> Result<usize> {
         let attempts = self.ctx.store.ids.take("attempts", carriers.len()).await?.collect();
         let (intent_at, worker) = (boot_millis(), self.ctx.life.id());
         let mut tx = self.ctx.store.begin().await?;
         tx.barrier(route.profile.account_id, false).await?;
-        let Some(now) = self.ctx.clock.now() else { return Ok(()) };
+        let Some(now) = self.ctx.clock.now() else { return Ok(0) };
         let most = carriers.len();
         let claim = claims::claim_at_once(&mut tx, self.profile, &route.rates, worker, most, now).await?;
         turn.did |= !claim.claimed.is_empty() || !claim.ready.is_empty() || claim.moved > 0;
         turn.next = [turn.next, claim.next.map(|at| at - SECOND)].into_iter().flatten().min();
-        self.full = claim.claimed.len() + claim.ready.len() == most;
+        let given = claim.claimed.len() + claim.ready.len();
         let mut seat = |mut message: Claimed| {
             outlet::when_uncertain(&mut message.policy, route.profile.on_uncertain.as_deref());
             carriers.pop().map(|carrier| Seated { message, carrier })
@@ -95,7 +95,7 @@ impl Sender {
             self.seated.extend(later);
         }
         refused.into_iter().for_each(|(seated, ..)| drop(seated.carrier.into_permit()));
-        Ok(())
+        Ok(given)
     }
 
     /// T1 alone, for a slow server: hand-overs begin under the claim, and each commits its intent at its dot.
