@@ -10,10 +10,12 @@ const SHARED: &[(i64, &str, &str)] = &[
     (1, "create core", include_str!("../../migrations/0001_create_core.sql")),
     (3, "index told events", include_str!("../../migrations/0003_index_told_events.sql")),
     (5, "slim indexes", include_str!("../../migrations/0005_slim_indexes.sql")),
+    (10, "create webhooks", include_str!("../../migrations/0010_create_webhooks.sql")),
 ];
 const POSTGRES: &[(i64, &str, &str)] = &[
     (2, "create json_each", include_str!("../../migrations/postgres/0002_create_json_each.sql")),
     (4, "replace json_each", include_str!("../../migrations/postgres/0004_replace_json_each.sql")),
+    (11, "tune deliveries", include_str!("../../migrations/postgres/0011_tune_deliveries.sql")),
 ];
 
 fn migrator(postgres: bool) -> Migrator {

@@ -63,6 +63,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// How long an orderly end waits for open hand-overs.
     pub grace: Duration,
+    /// Webhooks may go to private addresses, any port, and without TLS: for development.
+    pub webhooks_allow_private: bool,
 }
 
 impl Settings {
@@ -83,6 +85,7 @@ impl Settings {
             plan_ahead: 5 * SECOND,
             timeouts: Timeouts::default(),
             grace: Duration::from_secs(25),
+            webhooks_allow_private: false,
         }
     }
 }
@@ -96,6 +99,10 @@ pub struct Bells {
     pub write: Notify,
     /// There may be messages to send.
     pub mail: Notify,
+    /// There may be deliveries to make.
+    pub deliver: Notify,
+    /// There may be events to number.
+    pub sequence: Notify,
 }
 
 /// What every handler holds. One per process.

@@ -1,5 +1,7 @@
 //! A worker process: its lanes as loops over the store, woken by hints.
 
+mod webhooks;
+
 use crate::context::Context;
 use crate::handlers::{plan, write};
 use crate::recorder::Recorder;
@@ -50,6 +52,12 @@ pub async fn run(
     if lanes.contains(&Lane::Mail) {
         loops.spawn(standing("mail", ctx.clone(), stop.clone(), mail_lane));
     }
+    if lanes.contains(&Lane::Sequence) {
+        loops.spawn(standing("sequence", ctx.clone(), stop.clone(), webhooks::sequence_lane));
+    }
+    if lanes.contains(&Lane::Deliver) {
+        loops.spawn(standing("deliver", ctx.clone(), stop.clone(), webhooks::deliver_lane));
+    }
     loops.spawn(listen(ctx.clone(), lanes.to_vec(), hints, concurrency, stop.clone()));
     loops.close();
     stop.cancelled().await;
@@ -86,6 +94,8 @@ async fn listen(
         match job {
             Job::Plan { .. } | Job::Remap { .. } => ctx.bells.plan.notify_one(),
             Job::Write { .. } => ctx.bells.write.notify_one(),
+            Job::Deliver { .. } => ctx.bells.deliver.notify_one(),
+            Job::Sequence { .. } => ctx.bells.sequence.notify_one(),
             _ => ctx.bells.mail.notify_one(),
         }
         let done: futures::future::BoxFuture<'static, ()> = Box::pin(std::future::ready(()));

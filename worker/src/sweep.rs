@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use sendwright_queue::Job;
-use sendwright_store::{Result, claims, due, idempotency, mapping, planning, writing};
+use sendwright_store::{Result, claims, deliveries, due, idempotency, mapping, planning, sequencer, writing};
 use sendwright_workflows::clock::Millis;
 
 /// One pass: starts what is scheduled, maps what was edited, completes what is through, and offers due rows.
@@ -65,6 +65,10 @@ async fn offer(ctx: &Context, now: Millis) -> Result<()> {
     jobs.extend(unwritten.into_iter().map(|account| Job::Write { account }));
     let profiles = claims::profiles_with_due(&mut tx, now).await?;
     jobs.extend(profiles.into_iter().map(|(_, profile)| Job::Mail { profile }));
+    let unnumbered = sequencer::accounts_with_unnumbered(&mut tx).await?;
+    jobs.extend(unnumbered.into_iter().map(|account| Job::Sequence { account }));
+    let endpoints = deliveries::endpoints_with_due(&mut tx, now).await?;
+    jobs.extend(endpoints.into_iter().map(|endpoint| Job::Deliver { endpoint }));
     tx.commit().await?;
     jobs.into_iter().for_each(|job| ctx.queue.push(job));
     Ok(())

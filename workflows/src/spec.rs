@@ -5,6 +5,7 @@
 //! nothing is converted. Messages never repeat a value that may be a secret.
 
 mod campaign;
+mod endpoint;
 mod fields;
 mod lead;
 mod profile;
@@ -12,6 +13,7 @@ mod step;
 mod zone;
 
 pub use campaign::{CampaignBody, Demands};
+pub use endpoint::EndpointBody;
 pub use lead::{Columns, LEAD_FIELDS, LeadBody};
 pub use profile::ProfileBody;
 pub use zone::zone;
@@ -27,7 +29,8 @@ pub struct FieldError {
     /// The rule, a closed code: `required`, `invalid_type`, `too_long`, `out_of_range`, `control_character`,
     /// `invalid_choice`, `invalid_format`, `invalid_timezone`, `invalid_email`, `invalid_template`,
     /// `reference_not_found`, `conflict`, `too_many`, `steps_min_1`, `steps_not_sequential`, `reserved_name`,
-    /// `columns`; as a warning `unknown_field`, `unknown_variable`.
+    /// `columns`, `unknown_field`, and of a URL `insecure_url`, `blocked_port`, `blocked_address`; as a warning
+    /// `unknown_field`, `unknown_variable`.
     pub code: &'static str,
     /// For people: the rule, and what to write instead.
     pub message: String,
