@@ -19,4 +19,5 @@ pub mod sequence;
 pub mod signing;
 pub mod simulate;
 pub mod spec;
+pub mod strategy;
 pub mod variables;

@@ -4,6 +4,7 @@
 //! `null` and an absent field are the same thing. A wrong type is an error that names what was expected;
 //! nothing is converted. Messages never repeat a value that may be a secret.
 
+mod business;
 mod campaign;
 mod fields;
 mod lead;
@@ -11,6 +12,7 @@ mod profile;
 mod step;
 mod zone;
 
+pub use business::business;
 pub use campaign::{CampaignBody, Demands};
 pub use lead::{Columns, LEAD_FIELDS, LeadBody};
 pub use profile::ProfileBody;
