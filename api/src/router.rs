@@ -49,14 +49,16 @@ fn external() -> Router<ApiState> {
 
 /// The native surface.
 fn native() -> Router<ApiState> {
-    use v1::{campaigns, leads, messages, profiles, simulation, suppressions};
+    use v1::{businesses, campaigns, leads, messages, profiles, simulation, suppressions};
     Router::new()
+        .route("/health", get(health::native))
         .route("/campaigns", get(campaigns::list).post(campaigns::create))
         .route("/campaigns/{id}", get(campaigns::get).put(campaigns::replace).delete(campaigns::archive))
         .route("/campaigns/{id}/start", post(campaigns::start))
         .route("/campaigns/{id}/resume", post(campaigns::start))
         .route("/campaigns/{id}/pause", post(campaigns::pause))
         .route("/campaigns/{id}/leads", post(campaigns::enrol))
+        .route("/campaigns/{id}/businesses", post(businesses::add))
         .route("/campaigns/{id}/simulation", get(simulation::get))
         .route("/campaigns/{id}/test", post(messages::test))
         .route("/leads", get(leads::list).post(leads::create))

@@ -17,6 +17,7 @@ mod journal;
 mod live_edit;
 mod messages;
 mod native;
+mod outreach;
 mod program;
 mod protocol;
 mod roles;

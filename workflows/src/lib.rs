@@ -20,5 +20,6 @@ pub mod sequence;
 pub mod signing;
 pub mod simulate;
 pub mod spec;
+pub mod strategy;
 pub mod variables;
 pub mod webhook;

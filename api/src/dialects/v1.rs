@@ -1,5 +1,6 @@
 //! `/api/v1` and `/v1`: the native face. Uuids out, any face in; 201 for what was made; errors by S2-39.
 
+pub mod businesses;
 pub mod campaigns;
 pub mod leads;
 pub mod messages;
