@@ -49,7 +49,7 @@ fn external() -> Router<ApiState> {
 
 /// The native surface.
 fn native() -> Router<ApiState> {
-    use v1::{campaigns, leads, messages, profiles, simulation, suppressions};
+    use v1::{campaigns, inbound, leads, messages, profiles, simulation, suppressions};
     Router::new()
         .route("/campaigns", get(campaigns::list).post(campaigns::create))
         .route("/campaigns/{id}", get(campaigns::get).put(campaigns::replace).delete(campaigns::archive))
@@ -59,6 +59,8 @@ fn native() -> Router<ApiState> {
         .route("/campaigns/{id}/leads", post(campaigns::enrol))
         .route("/campaigns/{id}/simulation", get(simulation::get))
         .route("/campaigns/{id}/test", post(messages::test))
+        .route("/inbound", get(inbound::list).post(inbound::create))
+        .route("/inbound/{id}", get(inbound::get))
         .route("/leads", get(leads::list).post(leads::create))
         .route("/leads/bulk", post(leads::create_many))
         .route("/leads/{id}", get(leads::get).delete(leads::delete))

@@ -46,6 +46,7 @@ struct View {
     campaign_version: Option<i64>,
     policy: Option<String>,
     enrolment_state: Option<String>,
+    replied_at: Option<i64>,
     contact_state: Option<String>,
     profile_state: String,
     paused_until: Option<i64>,
@@ -101,6 +102,7 @@ async fn views(tx: &mut Tx, worker: i64, claimed: &[(&Claimed, i64)]) -> Result<
         View,
         "SELECT m.id, m.kind, m.state, m.fence, m.worker_id, w.state AS worker_state, m.version, m.approved,
                 c.state AS campaign_state, c.version AS campaign_version, c.policy, n.state AS enrolment_state,
+                n.replied_at,
                 k.state AS contact_state, p.state AS profile_state, p.paused_until, a.active AS account_active,
                 s.why AS suppressed
          FROM json_each($1) AS e
@@ -159,6 +161,9 @@ fn judge_step(view: &View, claimed: &Claimed, now: Millis) -> Result<Option<Verd
     let back = |state, reason| Ok(Some(Verdict::Back { state, reason }));
     if view.contact_state.as_deref() != Some("active") {
         return back("cancelled", Reason::ContactDeleted);
+    }
+    if view.replied_at.is_some() {
+        return back("cancelled", Reason::Replied);
     }
     // A message that was uncertain, and was released or proven unsent, goes out even where its enrolment is
     // through since.

@@ -96,6 +96,8 @@ pub struct Bells {
     pub write: Notify,
     /// There may be messages to send.
     pub mail: Notify,
+    /// There may be inbound messages to understand.
+    pub inbound: Notify,
 }
 
 /// What every handler holds. One per process.

@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::handlers::{plan, write};
+use crate::inbound;
 use crate::recorder::Recorder;
 use crate::recovery::{self, Watch};
 use crate::sender::Sender;
@@ -50,6 +51,9 @@ pub async fn run(
     if lanes.contains(&Lane::Mail) {
         loops.spawn(standing("mail", ctx.clone(), stop.clone(), mail_lane));
     }
+    if lanes.contains(&Lane::Inbound) {
+        loops.spawn(standing("inbound", ctx.clone(), stop.clone(), inbound_lane));
+    }
     loops.spawn(listen(ctx.clone(), lanes.to_vec(), hints, concurrency, stop.clone()));
     loops.close();
     stop.cancelled().await;
@@ -86,6 +90,7 @@ async fn listen(
         match job {
             Job::Plan { .. } | Job::Remap { .. } => ctx.bells.plan.notify_one(),
             Job::Write { .. } => ctx.bells.write.notify_one(),
+            Job::Inbound { .. } => ctx.bells.inbound.notify_one(),
             _ => ctx.bells.mail.notify_one(),
         }
         let done: futures::future::BoxFuture<'static, ()> = Box::pin(std::future::ready(()));
@@ -166,6 +171,19 @@ async fn write_lane(ctx: Arc<Context>, stop: CancellationToken) {
             }
         }
         rest(&ctx, &ctx.bells.write, None, &stop).await;
+    }
+}
+
+async fn inbound_lane(ctx: Arc<Context>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if let Some(now) = ctx.clock.now() {
+            match inbound::pass(&ctx, now).await {
+                Ok(0) => {}
+                Ok(_) => continue,
+                Err(error) => tracing::warn!(%error, lane = "inbound", "a pass failed; tried again"),
+            }
+        }
+        rest(&ctx, &ctx.bells.inbound, None, &stop).await;
     }
 }
 

@@ -1,6 +1,7 @@
 //! `/api/v1` and `/v1`: the native face. Uuids out, any face in; 201 for what was made; errors by S2-39.
 
 pub mod campaigns;
+pub mod inbound;
 pub mod leads;
 pub mod messages;
 pub mod profiles;
