@@ -49,7 +49,7 @@ fn external() -> Router<ApiState> {
 
 /// The native surface.
 fn native() -> Router<ApiState> {
-    use v1::{businesses, campaigns, leads, messages, profiles, simulation, suppressions};
+    use v1::{businesses, campaigns, inbound, leads, messages, profiles, simulation, suppressions};
     Router::new()
         .route("/health", get(health::native))
         .route("/campaigns", get(campaigns::list).post(campaigns::create))
@@ -61,6 +61,8 @@ fn native() -> Router<ApiState> {
         .route("/campaigns/{id}/businesses", post(businesses::add))
         .route("/campaigns/{id}/simulation", get(simulation::get))
         .route("/campaigns/{id}/test", post(messages::test))
+        .route("/inbound", get(inbound::list).post(inbound::create))
+        .route("/inbound/{id}", get(inbound::get))
         .route("/leads", get(leads::list).post(leads::create))
         .route("/leads/bulk", post(leads::create_many))
         .route("/leads/{id}", get(leads::get).delete(leads::delete))

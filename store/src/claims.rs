@@ -65,6 +65,7 @@ struct DueMessage {
     body: String,
     approved: bool,
     enrolment_state: Option<String>,
+    replied_at: Option<i64>,
     contact_state: Option<String>,
     suppressed: Option<String>,
 }
@@ -99,7 +100,8 @@ macro_rules! due_sql {
     () => {
         "SELECT m.id, m.account_id, m.kind, m.round, m.enrolment_id, m.contact_id, m.step_number, m.version,
             m.address, m.address_hash, m.zone, m.planned_at, m.reasons, m.fence, m.attempts, m.crashes,
-            d.subject, d.body, m.approved, n.state AS enrolment_state, k.state AS contact_state,
+            d.subject, d.body, m.approved, n.state AS enrolment_state, n.replied_at,
+            k.state AS contact_state,
             s.why AS suppressed
          FROM messages m JOIN drafts d ON d.message_id = m.id
          LEFT JOIN enrolments n ON n.id = m.enrolment_id
@@ -282,6 +284,7 @@ impl Seen {
             campaign_version: Some(campaign_version),
             policy: None,
             enrolment_state: row.enrolment_state.clone(),
+            replied_at: row.replied_at,
             contact_state: row.contact_state.clone(),
             suppressed: row.suppressed.clone(),
         }

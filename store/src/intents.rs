@@ -49,6 +49,7 @@ pub struct Seen {
     /// None: the claim's own, read behind the barrier as well.
     pub(crate) policy: Option<String>,
     pub(crate) enrolment_state: Option<String>,
+    pub(crate) replied_at: Option<i64>,
     pub(crate) contact_state: Option<String>,
     pub(crate) suppressed: Option<String>,
 }
@@ -128,7 +129,8 @@ async fn look(tx: &mut Tx, claimed: &[(&Claimed, i64)]) -> Result<Vec<Seen>> {
         tx,
         Seen,
         "SELECT m.id, m.kind, m.state, m.fence, m.worker_id, m.version, m.approved, c.state AS campaign_state,
-                c.version AS campaign_version, c.policy, n.state AS enrolment_state, k.state AS contact_state,
+                c.version AS campaign_version, c.policy, n.state AS enrolment_state, n.replied_at,
+                k.state AS contact_state,
                 s.why AS suppressed
          FROM json_each($1) AS e
          JOIN messages m ON m.id = CAST(e.value ->> 0 AS BIGINT)
@@ -188,6 +190,9 @@ fn judge_step(view: &Seen, claimed: &Claimed, now: Millis) -> Result<Option<Verd
     let back = |state, reason| Ok(Some(Verdict::Back { state, reason }));
     if view.contact_state.as_deref() != Some("active") {
         return back("cancelled", Reason::ContactDeleted);
+    }
+    if view.replied_at.is_some() {
+        return back("cancelled", Reason::Replied);
     }
     // A message that was uncertain, and was released or proven unsent, goes out even where its enrolment is
     // through since.

@@ -13,6 +13,7 @@ mod explain;
 mod external;
 mod hand_over;
 mod house;
+mod inbound;
 mod journal;
 mod live_edit;
 mod messages;

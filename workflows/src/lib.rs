@@ -4,6 +4,7 @@
 //! same functions, which is why they agree.
 
 pub mod address;
+pub mod answer;
 pub mod backoff;
 pub mod campaign;
 pub mod clock;

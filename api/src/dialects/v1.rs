@@ -2,6 +2,7 @@
 
 pub mod businesses;
 pub mod campaigns;
+pub mod inbound;
 pub mod leads;
 pub mod messages;
 pub mod profiles;

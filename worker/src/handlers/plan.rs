@@ -149,7 +149,7 @@ impl Batch<'_> {
             zone,
             suppressed: row.suppressed.clone(),
             deleted: row.contact_state != "active",
-            replied: false,
+            replied: row.replied_at.is_some(),
             has_address: row.email.is_some() && row.email_hash.is_some(),
             got: self.got.remove(&row.contact_id).unwrap_or_default(),
         };
