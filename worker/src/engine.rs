@@ -260,7 +260,7 @@ struct Task {
 
 impl Task {
     async fn run(self, profile: i64) {
-        let mut sender = Sender::new(self.ctx.clone(), profile, self.bell.clone());
+        let mut sender = Sender::new(self.ctx.clone(), profile, self.bell.clone(), self.stop.clone());
         let mut quiet = tokio::time::Instant::now();
         while !self.stop.is_cancelled() && quiet.elapsed() < IDLE {
             sender.shares = self.busy.load(Ordering::Relaxed) > 1;

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 mod departure;
 
@@ -55,6 +56,8 @@ pub struct Sender {
     /// Hand-overs under way: attempt id and the boot instant of its intent.
     under_way: Arc<Mutex<HashMap<i64, i64>>>,
     bell: Arc<Notify>,
+    /// An end of this process waits for no connection.
+    stop: CancellationToken,
     /// The boot instant until which the server counts as slow: intents are committed at the dot.
     slow_until: Arc<AtomicI64>,
     /// Other profiles have work too: this one takes a quarter of D instead of three.
@@ -63,7 +66,7 @@ pub struct Sender {
 
 impl Sender {
     /// A sender that has not looked yet.
-    pub fn new(ctx: Arc<Context>, profile: i64, bell: Arc<Notify>) -> Self {
+    pub fn new(ctx: Arc<Context>, profile: i64, bell: Arc<Notify>, stop: CancellationToken) -> Self {
         let under_way = Arc::default();
         Self {
             ctx,
@@ -76,6 +79,7 @@ impl Sender {
             written: HashMap::new(),
             under_way,
             bell,
+            stop,
             slow_until: Arc::default(),
             shares: false,
         }
@@ -213,7 +217,8 @@ impl Sender {
                 // What is ready goes, and what is seated keeps its slot: only an empty hand waits.
                 let idle = self.seated.is_empty() && pool.idle() == 0;
                 let within = if idle { CONNECT_WITHIN } else { CONNECT_BESIDE };
-                let ready = pool.ready(permits.len(), within).await;
+                let ready = self.stop.run_until_cancelled(pool.ready(permits.len(), within)).await;
+                let Some(ready) = ready else { return Ok(Vec::new()) };
                 let carriers: Vec<Carrier> = ready
                     .sessions
                     .into_iter()
