@@ -1,6 +1,7 @@
 //! `/api/v1` and `/v1`: the native face. Uuids out, any face in; 201 for what was made; errors by S2-39.
 
 pub mod campaigns;
+pub mod events;
 pub mod leads;
 pub mod messages;
 pub mod profiles;
@@ -8,6 +9,7 @@ pub mod simulation;
 pub mod suppressions;
 pub mod told;
 mod view;
+pub mod webhooks;
 
 use crate::dialects::shape::Told;
 use crate::refusal::Refusal;
