@@ -66,6 +66,12 @@ impl Parts {
         let (store, clock) = opened?;
         tokio::spawn(keep_time(clock.clone()));
         let (queue, receiver, limiter) = transport(config).await?;
+        if config.webhooks_allow_private {
+            tracing::warn!(
+                "SENDWRIGHT_WEBHOOKS_ALLOW_PRIVATE=1: webhooks may reach every machine that this one reaches; \
+                 for development alone"
+            );
+        }
         let core = Core { store, queue, clock: Arc::new(clock), seals: Seals::new(&secrets) };
         Ok(Some(Self { core, receiver, limiter, secrets }))
     }
@@ -90,6 +96,7 @@ impl Parts {
         ApiState::new(self.core.clone(), self.limiter.clone(), &self.secrets, notes)
             .with_means(Means { model: has_model, transport: true })
             .with_console(console(config, bound.filter(|_| is_up)))
+            .with_private_webhooks(config.webhooks_allow_private)
     }
 
     /// What a worker's handlers and the scheduler hold; `bound` is where `up` listens.

@@ -52,6 +52,8 @@ pub struct Config {
     pub model: Option<Model>,
     /// What a worker does at once.
     pub worker: Worker,
+    /// Webhooks may go to private addresses, any port, and without TLS: for development.
+    pub webhooks_allow_private: bool,
     /// `SENDWRIGHT_SECRET` as given; [`secret::load`] reads or makes it.
     pub secret: Option<Hidden>,
     /// Logs.
@@ -226,6 +228,11 @@ impl Config {
             smtp: read_smtp(r),
             model: read_model(r),
             worker: read_worker(r, over.lanes, over.concurrency),
+            webhooks_allow_private: read_switch(
+                r,
+                "webhooks.allow_private",
+                "SENDWRIGHT_WEBHOOKS_ALLOW_PRIVATE",
+            ),
             secret: r.read("security.secret", "SENDWRIGHT_SECRET", secret::check).map(Hidden),
             log: read_log(r),
             data,
@@ -362,6 +369,15 @@ pub fn read_lanes(text: &str) -> Result<Vec<Lane>, String> {
     }
     let what = || format!("must be all, or some of {}", Lane::ALL.map(Lane::as_str).join(","));
     text.split(',').map(|name| name.trim().parse().map_err(|_| what())).collect()
+}
+
+fn read_switch(r: &mut Reader, key: &'static str, variable: &str) -> bool {
+    let read = |text: &str| match text {
+        "1" | "true" => Ok(true),
+        "0" | "false" => Ok(false),
+        _ => Err("must be 1 or 0".to_owned()),
+    };
+    r.read(key, variable, read).unwrap_or(false)
 }
 
 fn read_log(r: &mut Reader) -> Log {

@@ -1,6 +1,7 @@
 //! What can be done, one file a noun, with no HTTP in it: dialects, pages and the command line all come here.
 
 pub mod campaigns;
+pub mod events;
 pub mod inbound;
 pub mod keys;
 pub mod leads;
@@ -9,3 +10,4 @@ pub mod messages;
 pub mod sending_profiles;
 pub mod simulation;
 pub mod suppressions;
+pub mod webhooks;

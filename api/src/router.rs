@@ -49,7 +49,9 @@ fn external() -> Router<ApiState> {
 
 /// The native surface.
 fn native() -> Router<ApiState> {
-    use v1::{businesses, campaigns, inbound, leads, messages, profiles, simulation, suppressions};
+    use v1::{
+        businesses, campaigns, events, inbound, leads, messages, profiles, simulation, suppressions, webhooks,
+    };
     Router::new()
         .route("/health", get(health::native))
         .route("/campaigns", get(campaigns::list).post(campaigns::create))
@@ -75,6 +77,16 @@ fn native() -> Router<ApiState> {
         .route("/sending-profiles", get(profiles::list).post(profiles::create))
         .route("/sending-profiles/{id}", get(profiles::get))
         .route("/suppressions", get(suppressions::list).post(suppressions::create))
+        .route("/events", get(events::list).post(events::create))
+        .route("/webhooks", get(webhooks::list).post(webhooks::create))
+        .route(
+            "/webhooks/{id}",
+            get(webhooks::get).patch(webhooks::change).put(webhooks::change).delete(webhooks::delete),
+        )
+        .route("/webhooks/{id}/test", post(webhooks::test))
+        .route("/webhooks/{id}/rotate-secret", post(webhooks::rotate))
+        .route("/webhooks/{id}/deliveries", get(webhooks::deliveries))
+        .route("/webhooks/{id}/replay", post(webhooks::replay))
 }
 
 /// A prefix: its routes behind the keys, and every error in its words.

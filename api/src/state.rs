@@ -46,6 +46,8 @@ pub struct ApiState {
     pub means: Means,
     /// Who may see the console.
     pub console: Console,
+    /// Webhooks may be registered for private addresses, any port, and without TLS: for development.
+    pub webhooks_allow_private: bool,
     closing: Arc<AtomicBool>,
 }
 
@@ -59,6 +61,7 @@ impl ApiState {
             notes: notes.into(),
             means: Means { model: true, transport: true },
             console: Console::keyed(false),
+            webhooks_allow_private: false,
             closing: Arc::default(),
         }
     }
@@ -71,6 +74,11 @@ impl ApiState {
     /// The same, with the console guarded so; by a key otherwise.
     pub fn with_console(self, console: Console) -> Self {
         Self { console, ..self }
+    }
+
+    /// The same, with webhooks that may go to private addresses; not otherwise.
+    pub fn with_private_webhooks(self, allowed: bool) -> Self {
+        Self { webhooks_allow_private: allowed, ..self }
     }
 
     /// From now on `/readyz` says 503, so that a balancer sends nobody new; requests are still served.

@@ -3,6 +3,9 @@
 use crate::db::{Tx, execute, row, rows};
 use crate::error::Result;
 use sendwright_workflows::clock::Millis;
+use sendwright_workflows::event::TEST;
+use sendwright_workflows::ids::{Kind, uuid};
+use sendwright_workflows::webhook::About;
 use serde_json::{Value, json};
 
 /// An event that has just happened.
@@ -79,6 +82,28 @@ pub struct Content {
     pub email: Option<String>,
 }
 
+impl Content {
+    /// It as deliveries and the ledger tell it, under this name; `number` is its place in an endpoint's line.
+    pub fn about<'a>(&'a self, name: &'a str, number: Option<i64>) -> About<'a> {
+        let face =
+            |kind, given: &Option<String>, id: Option<i64>| given.clone().or(id.map(|id| uuid(kind, id)));
+        About {
+            event: self.event_id,
+            kind: &self.kind,
+            name,
+            // A test goes out before it is numbered: its body is the same at every attempt.
+            sequence: self.sequence.filter(|_| self.kind != TEST),
+            number,
+            at: self.at,
+            campaign_id: face(Kind::Campaign, &self.campaign_external_id, self.campaign_id),
+            business_id: face(Kind::Contact, &self.contact_external_id, self.contact_id),
+            business_name: self.company.as_deref(),
+            email: self.email.as_deref(),
+            data: &self.data,
+        }
+    }
+}
+
 macro_rules! content {
     () => {
         "SELECT v.id AS event_id, v.sequence, v.kind, v.data, v.at, v.campaign_id,
@@ -103,14 +128,11 @@ pub async fn contents(tx: &mut Tx, ids: impl Iterator<Item = i64>) -> Result<Vec
     rows!(tx, Content, SQL, Value::from(ids.map(|id| json!([id])).collect::<Vec<_>>()).to_string())
 }
 
-/// How many numbers one look at the ledger passes over at most: a rare kind is sought in several.
-pub const LOOK: i64 = 10_000;
-
-/// An account's events with numbers above `after`, of these kinds or of all, in the order of their numbers.
-pub async fn after(
+/// An account's events numbered above `after` and up to `until`, of these kinds or of all, in that order.
+pub async fn between(
     tx: &mut Tx,
     account: i64,
-    after: i64,
+    (after, until): (i64, i64),
     kinds: Option<&[&str]>,
     limit: i64,
 ) -> Result<Vec<Content>> {
@@ -128,10 +150,10 @@ pub async fn after(
            AND v.kind IN (SELECT e.value ->> 0 FROM json_each($5) AS e) ORDER BY v.sequence LIMIT $4"
     );
     match kinds {
-        None => rows!(tx, Content, ALL, account, after, after + LOOK, limit),
+        None => rows!(tx, Content, ALL, account, after, until, limit),
         Some(kinds) => {
             let kinds = Value::from(kinds.iter().map(|kind| json!([kind])).collect::<Vec<_>>()).to_string();
-            rows!(tx, Content, SOME, account, after, after + LOOK, limit, kinds)
+            rows!(tx, Content, SOME, account, after, until, limit, kinds)
         }
     }
 }
@@ -146,4 +168,25 @@ pub async fn last_sequence(tx: &mut Tx, account: i64) -> Result<i64> {
 pub async fn sequence_of(tx: &mut Tx, account: i64, id: i64) -> Result<Option<i64>> {
     let sql = "SELECT sequence FROM events WHERE account_id = $1 AND id = $2";
     Ok(row!(tx, (Option<i64>,), sql, account, id)?.and_then(|r| r.0))
+}
+
+/// Inserts an event of the caller's own, unnumbered.
+pub async fn insert_own(
+    tx: &mut Tx,
+    id: i64,
+    account: i64,
+    kind: &str,
+    data: &str,
+    at: Millis,
+) -> Result<()> {
+    execute!(
+        tx,
+        "INSERT INTO events (id, account_id, kind, data, at) VALUES ($1, $2, $3, $4, $5)",
+        id,
+        account,
+        kind,
+        data,
+        at
+    )?;
+    Ok(())
 }

@@ -287,7 +287,9 @@ impl Courier {
         let now = Instant::now();
         let wait = match self.since {
             Some(since) => (since + MOMENT).saturating_duration_since(now),
-            None if self.more && self.flying.is_empty() => self.rests_until.saturating_duration_since(now),
+            None if self.more && self.flying.is_empty() => {
+                self.rests_until.saturating_duration_since(now).max(MOMENT)
+            }
             None if self.waiting.is_empty() => POLL,
             None => self.rests_until.saturating_duration_since(now).max(MOMENT),
         };

@@ -2,6 +2,7 @@
 
 pub mod businesses;
 pub mod campaigns;
+pub mod events;
 pub mod inbound;
 pub mod leads;
 pub mod messages;
@@ -10,6 +11,7 @@ pub mod simulation;
 pub mod suppressions;
 pub mod told;
 mod view;
+pub mod webhooks;
 
 use crate::dialects::shape::Told;
 use crate::refusal::Refusal;

@@ -10,7 +10,7 @@ use sendwright_store::{Error, Result};
 use sendwright_workflows::clock::{Clock, HOUR, Millis};
 use sendwright_workflows::event::{TEST, canonical, chosen};
 use sendwright_workflows::ids::{Kind, uuid};
-use sendwright_workflows::webhook::{self, About, Schedule, SigningSecret, retry_after};
+use sendwright_workflows::webhook::{self, Schedule, SigningSecret, retry_after};
 use std::collections::HashMap;
 use tokio::time::Instant;
 use url::Url;
@@ -59,23 +59,9 @@ pub fn parcels(target: &Target, claimed: Vec<Claimed>, contents: Vec<Content>) -
     let contents: HashMap<i64, Content> = contents.into_iter().map(|c| (c.event_id, c)).collect();
     let parcel = |claimed: Claimed| {
         let content = contents.get(&claimed.event_id)?;
-        let face =
-            |kind, given: &Option<String>, id: Option<i64>| given.clone().or(id.map(|id| uuid(kind, id)));
-        let about = About {
-            event: content.event_id,
-            kind: &content.kind,
-            // Chosen when it was sequenced; where the choice was changed since, it comes by its own name.
-            name: chosen(&target.choices, &content.kind).unwrap_or(canonical(&content.kind)),
-            sequence: content.sequence.filter(|_| content.kind != TEST),
-            number: claimed.number,
-            at: content.at,
-            campaign_id: face(Kind::Campaign, &content.campaign_external_id, content.campaign_id),
-            business_id: face(Kind::Contact, &content.contact_external_id, content.contact_id),
-            business_name: content.company.as_deref(),
-            email: content.email.as_deref(),
-            data: &content.data,
-        };
-        let body = webhook::body(&about);
+        // Chosen when it was sequenced; where the choice was changed since, it comes by its own name.
+        let name = chosen(&target.choices, &content.kind).unwrap_or(canonical(&content.kind));
+        let body = webhook::body(&content.about(name, Some(claimed.number))).to_string();
         let (id, is_test) = (uuid(Kind::Event, content.event_id), content.kind == TEST);
         Some(Parcel { claimed, id, body, is_test })
     };

@@ -8,9 +8,13 @@ use sendwright_store::{Result, deliveries};
 use sendwright_workflows::clock::SECOND;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// A pass waits this long for the next one's events: a commit costs the same for one as for many.
+const GATHER: Duration = Duration::from_millis(20);
 
 /// Numbers events as they come.
 pub async fn sequence_lane(ctx: Arc<Context>, stop: CancellationToken) {
@@ -18,7 +22,10 @@ pub async fn sequence_lane(ctx: Arc<Context>, stop: CancellationToken) {
         if let Some(now) = ctx.clock.now() {
             match sequence::pass(&ctx, now).await {
                 Ok(0) => {}
-                Ok(_) => continue,
+                Ok(_) => {
+                    tokio::time::sleep(GATHER).await;
+                    continue;
+                }
                 Err(error) => tracing::warn!(%error, lane = "sequence", "a pass failed; tried again"),
             }
         }
