@@ -1,11 +1,14 @@
 //! The command line: every command, every flag, and what help says of them.
 
 mod nouns;
+mod webhooks;
 
 pub use nouns::{
     AccountCommand, CampaignArgs, CampaignCommand, KeyCommand, KeyCreateArgs, LeadsCommand, MessageArgs,
     MessagesCommand, ProfileArgs, ProfileCommand, SuppressCommand, UserCommand,
 };
+
+pub use webhooks::{ListenArgs, ReplayArgs, TriggerArgs, WebhookArgs, WebhooksCommand};
 
 use crate::failure::EXIT_CODES;
 use clap::{Args, Parser, Subcommand};
@@ -70,6 +73,9 @@ pub enum Command {
     /// Messages: list, release or cancel what waits for a person
     #[command(subcommand)]
     Messages(MessagesCommand),
+    /// Webhooks: list and test them, listen for them, send a sample, replay
+    #[command(subcommand)]
+    Webhooks(WebhooksCommand),
     /// Addresses that are never written to
     #[command(subcommand)]
     Suppress(SuppressCommand),

@@ -18,6 +18,7 @@ mod scheduler;
 mod simulate;
 mod suppress;
 mod up;
+mod webhooks;
 mod worker;
 
 use crate::cli::{Cli, Command};
@@ -55,6 +56,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Leads(command) => leads::run(&load(&sources, Role::Command, over)?, command),
         Command::Profile(command) => profile::run(&load(&sources, Role::Command, over)?, command),
         Command::Suppress(command) => suppress::run(&load(&sources, Role::Command, over)?, command),
+        Command::Webhooks(command) => webhooks::run(&load(&sources, Role::Command, over)?, command),
         Command::Backup { file } => backup::run(&load(&sources, Role::Command, over)?, &file),
         Command::Messages(command) => messages::run(&load(&sources, Role::Command, over)?, command),
         Command::Explain(args) => explain::run(&load(&sources, Role::Command, over)?, &args),

@@ -32,3 +32,8 @@ mod smtp_outcomes;
 mod support;
 mod unsubscribe;
 mod up;
+mod webhooks;
+mod webhooks_commands;
+mod webhooks_crash;
+mod webhooks_libraries;
+mod webhooks_sequencer;

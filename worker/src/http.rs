@@ -4,8 +4,8 @@
 //! a name that changes its mind in between (DNS rebinding) gains nothing. It follows no redirect and heeds no proxy.
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{HeaderMap, RETRY_AFTER};
-use sendwright_workflows::webhook::{check_host, is_public};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use sendwright_workflows::webhook::{self, SigningSecret, check_host, is_public};
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -110,6 +110,17 @@ impl Http {
         let text = String::from_utf8_lossy(&read).replace('\0', "\u{fffd}");
         Ok(Answer { status, retry_after, text })
     }
+}
+
+/// The headers of a webhook, signed for an instant; `None` where the id is no header's text.
+pub fn signed(secrets: &[SigningSecret], id: &str, seconds: i64, body: &[u8]) -> Option<HeaderMap> {
+    let mut headers = HeaderMap::with_capacity(4);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(webhook::ID, HeaderValue::from_str(id).ok()?);
+    headers.insert(webhook::TIMESTAMP, HeaderValue::from(seconds));
+    let signature = webhook::sign(secrets, id, seconds, body);
+    headers.insert(webhook::SIGNATURE, HeaderValue::from_str(&signature).ok()?);
+    Some(headers)
 }
 
 fn class(error: &reqwest::Error) -> Fault {

@@ -3,11 +3,13 @@
 pub mod api;
 pub mod desk;
 pub mod engine;
+pub mod hooks;
 pub mod loops;
 pub mod model_server;
 pub mod postgres;
 pub mod process;
 pub mod protocol;
+pub mod receiver;
 pub mod redis;
 mod server;
 pub mod site;

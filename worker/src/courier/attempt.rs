@@ -1,8 +1,7 @@
 //! One attempt: what is sent, and what its answer means.
 
 use crate::context::{Context, random_unit};
-use crate::http::{Answer, Fault, Http};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use crate::http::{Answer, Fault, Http, signed};
 use sendwright_store::deliveries::{Claimed, End, Ended};
 use sendwright_store::endpoints::{Endpoint, TABLE};
 use sendwright_store::events::Content;
@@ -82,7 +81,7 @@ pub struct Made {
 pub async fn make(http: &Http, target: &Target, parcel: Parcel, now: Millis, clock: &dyn Clock) -> Made {
     let began = Instant::now();
     let claimed = &parcel.claimed;
-    let answer = match headers(target, &parcel, now.div_euclid(1_000)) {
+    let answer = match signed(&target.secrets, &parcel.id, now.div_euclid(1_000), parcel.body.as_bytes()) {
         Some(headers) => http.post(target.url.clone(), headers, parcel.body.into_bytes()).await,
         None => Err(Fault::Broken),
     };
@@ -104,16 +103,6 @@ pub async fn make(http: &Http, target: &Target, parcel: Parcel, now: Millis, clo
     let (delivery_id, fence) = (claimed.id, claimed.fence);
     let ended = Ended { delivery_id, fence, end, status, duration_ms, answer: text, error, at };
     Made { ended, is_gone: status == Some(410), hold }
-}
-
-fn headers(target: &Target, parcel: &Parcel, seconds: i64) -> Option<HeaderMap> {
-    let signature = webhook::sign(&target.secrets, &parcel.id, seconds, parcel.body.as_bytes());
-    let mut headers = HeaderMap::with_capacity(4);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(webhook::ID, HeaderValue::from_str(&parcel.id).ok()?);
-    headers.insert(webhook::TIMESTAMP, HeaderValue::from(seconds));
-    headers.insert(webhook::SIGNATURE, HeaderValue::from_str(&signature).ok()?);
-    Some(headers)
 }
 
 /// The first bytes of the answer, and what is wrong with it.
