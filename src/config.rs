@@ -265,14 +265,14 @@ fn read_redis(r: &mut Reader) -> Option<Redis> {
     let prefix = r.text("redis.prefix", "SENDWRIGHT_REDIS_PREFIX").unwrap_or_default();
     let url = r.read("redis.url", "REDIS_URL", |text| {
         let known = Url::parse(text).is_ok_and(|url| match url.scheme() {
-            "redis" => url.has_host(),
+            "redis" | "rediss" => url.has_host(),
             "redis+unix" => url.path().len() > 1,
             _ => false,
         });
         if known {
             Ok(text.to_owned())
         } else {
-            Err("must read redis://host:6379 or redis+unix:///path".to_owned())
+            Err("must read redis://host:6379, rediss://host:6379 (TLS) or redis+unix:///path".to_owned())
         }
     })?;
     Some(Redis { url: Hidden(url), prefix })

@@ -2,6 +2,7 @@
 
 pub mod campaigns;
 pub mod events;
+pub mod inbound;
 pub mod keys;
 pub mod leads;
 pub mod mailbox;

@@ -49,16 +49,22 @@ fn external() -> Router<ApiState> {
 
 /// The native surface.
 fn native() -> Router<ApiState> {
-    use v1::{campaigns, events, leads, messages, profiles, simulation, suppressions, webhooks};
+    use v1::{
+        businesses, campaigns, events, inbound, leads, messages, profiles, simulation, suppressions, webhooks,
+    };
     Router::new()
+        .route("/health", get(health::native))
         .route("/campaigns", get(campaigns::list).post(campaigns::create))
         .route("/campaigns/{id}", get(campaigns::get).put(campaigns::replace).delete(campaigns::archive))
         .route("/campaigns/{id}/start", post(campaigns::start))
         .route("/campaigns/{id}/resume", post(campaigns::start))
         .route("/campaigns/{id}/pause", post(campaigns::pause))
         .route("/campaigns/{id}/leads", post(campaigns::enrol))
+        .route("/campaigns/{id}/businesses", post(businesses::add))
         .route("/campaigns/{id}/simulation", get(simulation::get))
         .route("/campaigns/{id}/test", post(messages::test))
+        .route("/inbound", get(inbound::list).post(inbound::create))
+        .route("/inbound/{id}", get(inbound::get))
         .route("/leads", get(leads::list).post(leads::create))
         .route("/leads/bulk", post(leads::create_many))
         .route("/leads/{id}", get(leads::get).delete(leads::delete))

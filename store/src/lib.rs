@@ -3,6 +3,7 @@
 //! One file per table family; every function takes a transaction, and one SQL text serves SQLite and Postgres.
 
 pub mod accounts;
+pub mod answers;
 pub mod audits;
 pub mod campaigns;
 pub mod claims;
@@ -21,6 +22,7 @@ pub mod gauges;
 pub mod heads;
 pub mod idempotency;
 pub mod ids;
+pub mod inbound;
 pub mod intents;
 pub mod keys;
 pub mod mailbox;

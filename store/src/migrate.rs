@@ -11,6 +11,8 @@ const SHARED: &[(i64, &str, &str)] = &[
     (3, "index told events", include_str!("../../migrations/0003_index_told_events.sql")),
     (5, "slim indexes", include_str!("../../migrations/0005_slim_indexes.sql")),
     (10, "create webhooks", include_str!("../../migrations/0010_create_webhooks.sql")),
+    (30, "create inbound", include_str!("../../migrations/0030_create_inbound.sql")),
+    (31, "extend sending_profiles", include_str!("../../migrations/0031_extend_sending_profiles.sql")),
 ];
 const POSTGRES: &[(i64, &str, &str)] = &[
     (2, "create json_each", include_str!("../../migrations/postgres/0002_create_json_each.sql")),

@@ -14,6 +14,7 @@ pub struct DueEnrolment {
     pub contact_id: i64,
     pub settled: i64,
     pub base_at: i64,
+    pub replied_at: Option<i64>,
     pub contact_state: String,
     pub email: Option<String>,
     pub email_hash: Option<String>,
@@ -72,7 +73,7 @@ pub async fn count_due(tx: &mut Tx, campaign: i64, now: Millis, most: i64) -> Re
 
 macro_rules! due_sql {
     () => {
-        "SELECT e.id, e.contact_id, e.settled, e.base_at, c.state AS contact_state, c.email,
+        "SELECT e.id, e.contact_id, e.settled, e.base_at, e.replied_at, c.state AS contact_state, c.email,
             c.email_hash, c.first_name, c.last_name, c.company, c.title, c.phone, c.website, c.industry,
             c.timezone, c.attributes, s.why AS suppressed
          FROM enrolments e
@@ -100,7 +101,7 @@ pub async fn contact(tx: &mut Tx, account: i64, id: i64) -> Result<Option<DueEnr
         tx,
         DueEnrolment,
         "SELECT CAST(0 AS BIGINT) AS id, c.id AS contact_id, CAST(0 AS BIGINT) AS settled,
-                CAST(0 AS BIGINT) AS base_at, c.state AS contact_state, c.email, c.email_hash, c.first_name,
+                CAST(0 AS BIGINT) AS base_at, CAST(NULL AS BIGINT) AS replied_at, c.state AS contact_state, c.email, c.email_hash, c.first_name,
                 c.last_name, c.company, c.title, c.phone, c.website, c.industry, c.timezone, c.attributes,
                 CAST(NULL AS TEXT) AS suppressed
          FROM contacts c WHERE c.account_id = $1 AND c.id = $2",

@@ -5,6 +5,9 @@ use crate::support::model_server::{Answer, ModelServer};
 use crate::support::postgres::database;
 use crate::support::redis::redis_url;
 use crate::support::smtp_server::{At, Certificate, Rule, Script, SmtpServer, Tls};
+use std::net::{Ipv4Addr, SocketAddr};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 
 const FROM: (&str, &str) = ("SMTP_FROM", "Anna <anna@example.com>");
 
@@ -165,4 +168,40 @@ async fn no_test_goes_to_a_mailbox_or_to_who_has_opted_out() {
     let ran = doctor(&place, &["--send-to", "nobody"], &environment).await;
     assert!(ran.code == 1 && line(&ran.out, "test mail").contains("--send-to"), "{ran:?}");
     assert_eq!(server.seen(At::Mail), 0);
+}
+
+/// Encrypts what goes to a server of ours; the port to speak TLS to.
+async fn encrypted(to: SocketAddr, certificate: &Certificate) -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let (port, acceptor) =
+        (listener.local_addr().unwrap().port(), TlsAcceptor::from(certificate.config.clone()));
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let (mut outside, mut inside) =
+                    (acceptor.accept(socket).await?, TcpStream::connect(to).await?);
+                tokio::io::copy_bidirectional(&mut outside, &mut inside).await
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn redis_over_tls_is_asked_and_its_certificate_looked_at() {
+    let (place, certificate) = (Place::new(), Certificate::new("localhost", 4_000));
+    let (postgres, redis) = (database(), redis_url());
+    let (address, number) = redis.strip_prefix("redis://").unwrap().split_once('/').unwrap();
+    let port = encrypted(address.parse().unwrap(), &certificate).await;
+    let (redis, secret) = (format!("rediss://localhost:{port}/{number}"), "ab".repeat(32));
+    let mut environment =
+        vec![("DATABASE_URL", postgres.as_str()), ("REDIS_URL", &redis), ("SENDWRIGHT_SECRET", &secret)];
+    let ran = doctor(&place, &[], &environment).await;
+    assert!(!line(&ran.out, "redis").contains("answers"), "nobody vouches for its certificate: {ran:?}");
+
+    let path = certificate.path();
+    environment.push(("SSL_CERT_FILE", &path));
+    let ran = doctor(&place, &[], &environment).await;
+    assert!(line(&ran.out, "redis").contains("answers"), "{ran:?}");
 }

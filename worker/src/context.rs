@@ -103,6 +103,8 @@ pub struct Bells {
     pub deliver: Notify,
     /// There may be events to number.
     pub sequence: Notify,
+    /// There may be inbound messages to understand.
+    pub inbound: Notify,
 }
 
 /// What every handler holds. One per process.

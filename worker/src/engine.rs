@@ -1,9 +1,8 @@
 //! A worker process: its lanes as loops over the store, woken by hints.
 
-mod webhooks;
-
 use crate::context::Context;
 use crate::handlers::{plan, write};
+use crate::inbound;
 use crate::recorder::Recorder;
 use crate::recovery::{self, Watch};
 use crate::sender::Sender;
@@ -20,6 +19,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+mod webhooks;
 
 /// A loop that has heard nothing asks the store itself after this long, jittered.
 const POLL: Duration = Duration::from_millis(800);
@@ -57,6 +58,9 @@ pub async fn run(
     }
     if lanes.contains(&Lane::Deliver) {
         loops.spawn(standing("deliver", ctx.clone(), stop.clone(), webhooks::deliver_lane));
+    }
+    if lanes.contains(&Lane::Inbound) {
+        loops.spawn(standing("inbound", ctx.clone(), stop.clone(), inbound_lane));
     }
     loops.spawn(listen(ctx.clone(), lanes.to_vec(), hints, concurrency, stop.clone()));
     loops.close();
@@ -96,6 +100,7 @@ async fn listen(
             Job::Write { .. } => ctx.bells.write.notify_one(),
             Job::Deliver { .. } => ctx.bells.deliver.notify_one(),
             Job::Sequence { .. } => ctx.bells.sequence.notify_one(),
+            Job::Inbound { .. } => ctx.bells.inbound.notify_one(),
             _ => ctx.bells.mail.notify_one(),
         }
         let done: futures::future::BoxFuture<'static, ()> = Box::pin(std::future::ready(()));
@@ -179,6 +184,19 @@ async fn write_lane(ctx: Arc<Context>, stop: CancellationToken) {
     }
 }
 
+async fn inbound_lane(ctx: Arc<Context>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if let Some(now) = ctx.clock.now() {
+            match inbound::pass(&ctx, now).await {
+                Ok(0) => {}
+                Ok(_) => continue,
+                Err(error) => tracing::warn!(%error, lane = "inbound", "a pass failed; tried again"),
+            }
+        }
+        rest(&ctx, &ctx.bells.inbound, None, &stop).await;
+    }
+}
+
 /// Keeps one sender per profile with work; each has its own bell, so that none waits for another.
 async fn mail_lane(ctx: Arc<Context>, stop: CancellationToken) {
     let mut bells: HashMap<i64, Arc<Notify>> = HashMap::new();
@@ -242,7 +260,7 @@ struct Task {
 
 impl Task {
     async fn run(self, profile: i64) {
-        let mut sender = Sender::new(self.ctx.clone(), profile, self.bell.clone());
+        let mut sender = Sender::new(self.ctx.clone(), profile, self.bell.clone(), self.stop.clone());
         let mut quiet = tokio::time::Instant::now();
         while !self.stop.is_cancelled() && quiet.elapsed() < IDLE {
             sender.shares = self.busy.load(Ordering::Relaxed) > 1;

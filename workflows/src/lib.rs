@@ -4,6 +4,7 @@
 //! same functions, which is why they agree.
 
 pub mod address;
+pub mod answer;
 pub mod backoff;
 pub mod campaign;
 pub mod clock;
@@ -20,5 +21,6 @@ pub mod sequence;
 pub mod signing;
 pub mod simulate;
 pub mod spec;
+pub mod strategy;
 pub mod variables;
 pub mod webhook;

@@ -4,6 +4,7 @@
 //! `null` and an absent field are the same thing. A wrong type is an error that names what was expected;
 //! nothing is converted. Messages never repeat a value that may be a secret.
 
+mod business;
 mod campaign;
 mod endpoint;
 mod fields;
@@ -12,6 +13,7 @@ mod profile;
 mod step;
 mod zone;
 
+pub use business::business;
 pub use campaign::{CampaignBody, Demands};
 pub use endpoint::EndpointBody;
 pub use lead::{Columns, LEAD_FIELDS, LeadBody};

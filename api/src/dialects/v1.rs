@@ -1,7 +1,9 @@
 //! `/api/v1` and `/v1`: the native face. Uuids out, any face in; 201 for what was made; errors by S2-39.
 
+pub mod businesses;
 pub mod campaigns;
 pub mod events;
+pub mod inbound;
 pub mod leads;
 pub mod messages;
 pub mod profiles;

@@ -245,8 +245,10 @@ impl World {
         }
         for profile in self.due_profiles(now).await {
             let ctx = self.ctx.clone();
-            let sender =
-                self.senders.entry(profile).or_insert_with(|| Sender::new(ctx, profile, Arc::default()));
+            let sender = self
+                .senders
+                .entry(profile)
+                .or_insert_with(|| Sender::new(ctx, profile, Arc::default(), Default::default()));
             did |= sender.turn(now, true).await.unwrap().did;
         }
         self.recorded().await;

@@ -6,6 +6,7 @@
 //! breaks the contract is written again a bounded number of times and then refused, never handed on.
 
 mod brief;
+mod classify;
 pub mod contract;
 mod links;
 mod model;
@@ -18,6 +19,7 @@ mod transport;
 
 use std::time::Duration;
 
+use sendwright_workflows::answer::Class;
 use serde::{Deserialize, Serialize};
 
 pub use brief::{Brief, PreviousEmail, Sender};
@@ -44,6 +46,14 @@ impl Writer {
         match self {
             Self::Model(writer) => writer.write(brief).await,
             Self::Offline(writer) => writer.write(brief),
+        }
+    }
+
+    /// The class of an answer by the model; `None` where there is none, or it cannot say.
+    pub async fn class(&self, subject: &str, text: &str) -> Option<Class> {
+        match self {
+            Self::Model(writer) => writer.class(subject, text).await,
+            Self::Offline(_) => None,
         }
     }
 }

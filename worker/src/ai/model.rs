@@ -181,7 +181,7 @@ impl ModelWriter {
     }
 
     /// One answer: one request, and once per process a second, when the server knows no JSON schema.
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         messages: &[ChatCompletionRequestMessage],
         format: impl FnOnce() -> ResponseFormat,

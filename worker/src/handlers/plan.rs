@@ -109,7 +109,9 @@ async fn got(
 fn settings_of(policy: &Policy) -> Value {
     match (json!(policy), json!(Policy::default())) {
         (Value::Object(mut set), Value::Object(default)) => {
-            set.retain(|name, value| default.get(name) != Some(value));
+            // What a prompt was made from decides nothing here.
+            let is_words = |name: &str| matches!(name, "business_type" | "strategy");
+            set.retain(|name, value| default.get(name) != Some(value) && !is_words(name));
             Value::Object(set)
         }
         (whole, _) => whole,
@@ -147,7 +149,7 @@ impl Batch<'_> {
             zone,
             suppressed: row.suppressed.clone(),
             deleted: row.contact_state != "active",
-            replied: false,
+            replied: row.replied_at.is_some(),
             has_address: row.email.is_some() && row.email_hash.is_some(),
             got: self.got.remove(&row.contact_id).unwrap_or_default(),
         };

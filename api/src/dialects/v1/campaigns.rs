@@ -18,7 +18,8 @@ use std::collections::HashMap;
 
 type Answered = Result<Answer, Refusal>;
 
-fn id(face: &str) -> Result<i64, Refusal> {
+/// Reads any face of a campaign's id.
+pub(super) fn id(face: &str) -> Result<i64, Refusal> {
     let printable = || face.chars().filter(|c| !c.is_control()).take(64).collect::<String>();
     ids::parse(Kind::Campaign, face).ok_or_else(|| Refusal::no_campaign(printable()))
 }

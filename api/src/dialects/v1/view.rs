@@ -35,6 +35,8 @@ pub fn campaign(c: &Campaign) -> Value {
         "after_uncertain": policy.after_uncertain,
         "max_lateness_seconds": policy.max_lateness.map(|most| most / 1_000),
         "allowed_links": policy.allowed_links,
+        "business_type": policy.business_type,
+        "strategy": policy.strategy,
         "schedule_time": c.schedule_at.map(seconds),
         "started_at": c.started_at.map(seconds),
         "completed_at": c.completed_at.map(seconds),
