@@ -99,7 +99,7 @@ pub async fn claim(
 }
 
 /// Records attempts, all or none. A 2xx counts whoever's claim it was under; everything else only where that claim is
-/// still the one that holds.
+/// still the one that holds, so that recording it again after a COMMIT without an answer changes nothing.
 pub async fn settle(tx: &mut Tx, ended: &[Ended]) -> Result<()> {
     let line = |e: &Ended| {
         let (state, next) = match e.end {
@@ -117,7 +117,8 @@ pub async fn settle(tx: &mut Tx, ended: &[Ended]) -> Result<()> {
              ended_at = CASE WHEN e.value ->> 2 = 'pending' THEN NULL ELSE CAST(e.value ->> 4 AS BIGINT) END
          FROM json_each($1) AS e
          WHERE deliveries.id = CAST(e.value ->> 0 AS BIGINT) AND deliveries.state <> 'delivered'
-           AND (deliveries.fence = CAST(e.value ->> 1 AS BIGINT) OR e.value ->> 2 = 'delivered')",
+           AND ((deliveries.fence = CAST(e.value ->> 1 AS BIGINT) AND deliveries.worker_id IS NOT NULL)
+                OR e.value ->> 2 = 'delivered')",
         &lines
     )?;
     execute!(

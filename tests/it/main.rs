@@ -33,6 +33,7 @@ mod support;
 mod unsubscribe;
 mod up;
 mod webhooks;
+mod webhooks_claims;
 mod webhooks_commands;
 mod webhooks_crash;
 mod webhooks_libraries;

@@ -147,7 +147,7 @@ async fn a_delivery_is_offered_until_a_2xx() {
         hooks.tell("custom.n", json!({})).await;
         for attempt in 1..3 {
             receiver.wait_for(attempt).await;
-            hooks.until(&PENDING_AFTER[attempt - 1], 1).await;
+            hooks.until(PENDING_AFTER[attempt - 1], 1).await;
             assert_eq!(receiver.count(), attempt, "not before its time");
             hooks.forward(3 * MINUTE);
         }
