@@ -3,8 +3,9 @@
 mod nouns;
 
 pub use nouns::{
-    AccountCommand, CampaignArgs, CampaignCommand, KeyCommand, KeyCreateArgs, LeadsCommand, MessageArgs,
-    MessagesCommand, ProfileArgs, ProfileCommand, SuppressCommand, UserCommand,
+    AccountCommand, CampaignArgs, CampaignCommand, CampaignFutureArgs, KeyCommand, KeyCreateArgs,
+    LeadsCommand, MessageArgs, MessagesCommand, ProfileArgs, ProfileCommand, RunsCommand, SuppressCommand,
+    UserCommand,
 };
 
 use crate::failure::EXIT_CODES;
@@ -61,6 +62,9 @@ pub enum Command {
     /// Campaigns: create from a file, start, pause, look at
     #[command(subcommand)]
     Campaign(CampaignCommand),
+    /// Runs: what was asked of a whole campaign, and how far it is
+    #[command(subcommand)]
+    Runs(RunsCommand),
     /// Leads
     #[command(subcommand)]
     Leads(LeadsCommand),

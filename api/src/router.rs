@@ -49,7 +49,9 @@ fn external() -> Router<ApiState> {
 
 /// The native surface.
 fn native() -> Router<ApiState> {
-    use v1::{businesses, campaigns, leads, messages, profiles, simulation, suppressions};
+    use v1::{
+        analytics, businesses, campaigns, drafts, leads, messages, profiles, runs, simulation, suppressions,
+    };
     Router::new()
         .route("/health", get(health::native))
         .route("/campaigns", get(campaigns::list).post(campaigns::create))
@@ -59,6 +61,19 @@ fn native() -> Router<ApiState> {
         .route("/campaigns/{id}/pause", post(campaigns::pause))
         .route("/campaigns/{id}/leads", post(campaigns::enrol))
         .route("/campaigns/{id}/businesses", post(businesses::add))
+        .route("/campaigns/{id}/generate", post(runs::generate))
+        .route("/campaigns/{id}/send", post(runs::send))
+        .route("/campaigns/{id}/analytics", get(analytics::of_campaign))
+        .route("/analytics", get(analytics::of_account))
+        .route("/campaigns/{id}/drafts", get(drafts::list))
+        .route("/campaigns/{id}/drafts/approve", post(drafts::approve_many))
+        .route("/drafts/{id}", get(drafts::get).patch(drafts::edit))
+        .route("/drafts/{id}/approve", post(drafts::approve))
+        .route("/drafts/{id}/reject", post(drafts::reject))
+        .route("/drafts/{id}/regenerate", post(drafts::regenerate))
+        .route("/runs", get(runs::list))
+        .route("/runs/{id}", get(runs::get))
+        .route("/runs/{id}/events", get(runs::events))
         .route("/campaigns/{id}/simulation", get(simulation::get))
         .route("/campaigns/{id}/test", post(messages::test))
         .route("/leads", get(leads::list).post(leads::create))

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod consents;
 pub mod contacts;
 pub mod db;
+pub mod drafts;
 pub mod due;
 pub mod enrolments;
 pub mod error;
@@ -29,9 +30,12 @@ pub mod outcomes;
 pub mod page;
 pub mod planning;
 pub mod recovery;
+pub mod replan;
+pub mod runs;
 pub mod secrets;
 pub mod sending_profiles;
 pub mod simulation;
+pub mod statistics;
 pub mod suppressions;
 pub mod tiers;
 pub mod users;
@@ -80,6 +84,11 @@ impl Store {
     /// A transaction that only reads.
     pub async fn read(&self) -> Result<Tx> {
         self.db.read().await
+    }
+
+    /// A transaction that only reads, all of it at one instant.
+    pub async fn snapshot(&self) -> Result<Tx> {
+        self.db.snapshot().await
     }
 
     /// The random word that signed links, journal lines and Message-IDs carry; a restored backup changes it.

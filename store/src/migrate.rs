@@ -10,6 +10,8 @@ const SHARED: &[(i64, &str, &str)] = &[
     (1, "create core", include_str!("../../migrations/0001_create_core.sql")),
     (3, "index told events", include_str!("../../migrations/0003_index_told_events.sql")),
     (5, "slim indexes", include_str!("../../migrations/0005_slim_indexes.sql")),
+    (20, "create runs", include_str!("../../migrations/0020_create_runs.sql")),
+    (21, "index reactions", include_str!("../../migrations/0021_index_reactions.sql")),
 ];
 const POSTGRES: &[(i64, &str, &str)] = &[
     (2, "create json_each", include_str!("../../migrations/postgres/0002_create_json_each.sql")),

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod analytics;
 mod bad_input;
 mod cli;
 mod commands;
@@ -9,6 +10,7 @@ mod config;
 mod console;
 mod crash;
 mod doctor;
+mod drafts;
 mod explain;
 mod external;
 mod hand_over;
@@ -22,6 +24,7 @@ mod program;
 mod protocol;
 mod roles;
 mod running;
+mod runs;
 mod samples;
 mod scale;
 mod servers;

@@ -6,6 +6,7 @@
 
 mod business;
 mod campaign;
+mod draft;
 mod fields;
 mod lead;
 mod profile;
@@ -14,6 +15,7 @@ mod zone;
 
 pub use business::business;
 pub use campaign::{CampaignBody, Demands};
+pub use draft::DraftBody;
 pub use lead::{Columns, LEAD_FIELDS, LeadBody};
 pub use profile::ProfileBody;
 pub use zone::zone;
