@@ -2,6 +2,7 @@
 
 pub mod campaigns;
 pub mod drafts;
+pub mod effect;
 pub mod keys;
 pub mod leads;
 pub mod mailbox;

@@ -11,6 +11,7 @@ mod console;
 mod crash;
 mod doctor;
 mod drafts;
+mod edit_effect;
 mod explain;
 mod external;
 mod hand_over;
