@@ -10,5 +10,6 @@ pub mod messages;
 pub mod runs;
 pub mod sending_profiles;
 pub mod simulation;
+pub mod spending;
 pub mod statistics;
 pub mod suppressions;

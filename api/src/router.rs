@@ -50,7 +50,8 @@ fn external() -> Router<ApiState> {
 /// The native surface.
 fn native() -> Router<ApiState> {
     use v1::{
-        analytics, businesses, campaigns, drafts, leads, messages, profiles, runs, simulation, suppressions,
+        analytics, businesses, campaigns, drafts, leads, messages, profiles, runs, simulation, spending,
+        suppressions,
     };
     Router::new()
         .route("/health", get(health::native))
@@ -71,6 +72,7 @@ fn native() -> Router<ApiState> {
         .route("/drafts/{id}/approve", post(drafts::approve))
         .route("/drafts/{id}/reject", post(drafts::reject))
         .route("/drafts/{id}/regenerate", post(drafts::regenerate))
+        .route("/spending", get(spending::get).put(spending::set_cap))
         .route("/runs", get(runs::list))
         .route("/runs/{id}", get(runs::get))
         .route("/runs/{id}/events", get(runs::events))

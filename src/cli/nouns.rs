@@ -19,6 +19,16 @@ pub enum AccountCommand {
         #[arg(long, value_name = "ZONE", default_value = "UTC")]
         timezone: String,
     },
+    /// Set what an account's texts may cost in all, in the currency of the model's prices; without an amount, say
+    /// where it stands
+    Cap {
+        /// The most that may be spent, or none
+        #[arg(value_name = "AMOUNT|none")]
+        amount: Option<String>,
+        /// The account
+        #[command(flatten)]
+        account: AccountArgs,
+    },
     /// List accounts
     List {
         /// One JSON object a line instead of a table

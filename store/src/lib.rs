@@ -35,6 +35,7 @@ pub mod runs;
 pub mod secrets;
 pub mod sending_profiles;
 pub mod simulation;
+pub mod spending;
 pub mod standings;
 pub mod statistics;
 pub mod suppressions;

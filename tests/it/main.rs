@@ -32,6 +32,7 @@ mod servers;
 mod simulate;
 mod simulation;
 mod smtp_outcomes;
+mod spending;
 mod support;
 mod unsubscribe;
 mod up;

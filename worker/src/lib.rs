@@ -11,6 +11,7 @@ pub mod journal;
 pub mod letter;
 pub mod life;
 pub mod outlet;
+pub mod purse;
 pub mod recorder;
 pub mod recovery;
 pub mod scheduler;

@@ -20,6 +20,7 @@ pub mod sequence;
 pub mod signing;
 pub mod simulate;
 pub mod spec;
+pub mod spend;
 pub mod statistics;
 pub mod strategy;
 pub mod variables;

@@ -9,6 +9,7 @@ pub mod messages;
 pub mod profiles;
 pub mod runs;
 pub mod simulation;
+pub mod spending;
 pub mod suppressions;
 pub mod told;
 mod view;

@@ -142,8 +142,8 @@ fn after_writing(message: &Message, campaign: &Campaign) -> Turn {
 
 /// Whether a reason is about the text and nothing else.
 fn is_of_text(reason: &Reason) -> bool {
-    use Reason::{Approval, MissingVariable, NoModel, WritingFailed};
-    matches!(reason, Approval | NoModel | WritingFailed { .. } | MissingVariable { .. })
+    use Reason::{Approval, MissingVariable, NoModel, SpendCap, WritingFailed};
+    matches!(reason, Approval | NoModel | SpendCap | WritingFailed { .. } | MissingVariable { .. })
 }
 
 fn is_held_otherwise(message: &Message) -> bool {

@@ -3,6 +3,7 @@
 use crate::ai::{Brief, Draft, PreviousEmail, Sender, WriteError, WrittenBy};
 use crate::context::{Context, random_unit};
 use crate::outlet::{self, Route};
+use crate::purse::Purse;
 use crate::scripts::Script;
 use crate::text::{About, compose};
 use futures::stream::{self, StreamExt};
@@ -113,7 +114,12 @@ async fn gather(ctx: &Context, message: Unwritten) -> Result<std::result::Result
 async fn by_model(ctx: &Context, job: &Job, step: &Step, now: Millis) -> Result<()> {
     let Some(writer) = &ctx.writer else { return hold(ctx, &job.message, Reason::NoModel, now).await };
     let _permit = ctx.writing.acquire(job.message.account_id).await;
-    let answer = writer.write(&brief(ctx, job, step)).await;
+    let brief = brief(ctx, job, step);
+    let Some(purse) = Purse::open(ctx, &job.message, writer.most(&brief)).await? else {
+        return hold(ctx, &job.message, Reason::SpendCap, now).await;
+    };
+    let answer = writer.write(&brief).await;
+    purse.settle(ctx, &answer).await?;
     let detail = match answer {
         Ok(draft) => return keep(ctx, job, written(draft), now).await,
         Err(WriteError::Retry { after, detail, .. }) if now - job.message.planned_at < PATIENCE => {

@@ -7,6 +7,7 @@ use crate::intake::{Json, MOST_BULK_BYTES, NoBody};
 use crate::operations::campaigns::{self, Begin, Scope};
 use crate::operations::effect;
 use crate::operations::leads::{self, Known};
+use crate::operations::spending;
 use crate::refusal::Refusal;
 use crate::state::ApiState;
 use crate::work::Work;
@@ -115,9 +116,12 @@ pub async fn start(
     NoBody(once): NoBody,
 ) -> Answered {
     let id = id(&face)?;
+    let cost = spending::cost(&state.core, caller.actor.account, id, &state.prices).await?;
     let mut work = Work::new(&state.core, caller.actor)?.once(once);
     let campaign = campaigns::change(&mut work, id, Change::Start).await?;
-    work.answer(Answer::ok(&view::campaign(&campaign))).await
+    let mut shown = view::campaign(&campaign);
+    shown["cost"] = super::spending::cost(&cost);
+    work.answer(Answer::ok(&shown)).await
 }
 
 /// `POST /campaigns/{id}/pause`.

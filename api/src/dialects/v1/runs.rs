@@ -5,6 +5,7 @@ use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::intake::NoBody;
 use crate::operations::runs::{self, Progress};
+use crate::operations::spending;
 use crate::refusal::Refusal;
 use crate::state::ApiState;
 use crate::work::Work;
@@ -51,9 +52,12 @@ pub async fn send(
     NoBody(once): NoBody,
 ) -> Answered {
     let campaign = campaigns::id(&face)?;
+    let account = caller.actor.account;
     let mut work = Work::new(&state.core, caller.actor)?.once(once);
+    let cost = spending::cost(&state.core, account, campaign, &state.prices).await?;
     let (started, progress) = runs::send(&mut work, campaign).await?;
     let mut shown = run(&progress);
+    shown["cost"] = super::spending::cost(&cost);
     shown["campaign"] = view::campaign(&started);
     work.answer(Answer { status: 202, body: shown.to_string() }).await
 }
