@@ -4,8 +4,9 @@ mod nouns;
 mod webhooks;
 
 pub use nouns::{
-    AccountCommand, CampaignArgs, CampaignCommand, KeyCommand, KeyCreateArgs, LeadsCommand, MessageArgs,
-    MessagesCommand, ProfileArgs, ProfileCommand, SuppressCommand, UserCommand,
+    AccountCommand, CampaignArgs, CampaignCommand, CampaignFutureArgs, KeyCommand, KeyCreateArgs,
+    LeadsCommand, MessageArgs, MessagesCommand, ProfileArgs, ProfileCommand, RunsCommand, SuppressCommand,
+    UserCommand,
 };
 
 pub use webhooks::{ListenArgs, ReplayArgs, TriggerArgs, WebhookArgs, WebhooksCommand};
@@ -64,6 +65,9 @@ pub enum Command {
     /// Campaigns: create from a file, start, pause, look at
     #[command(subcommand)]
     Campaign(CampaignCommand),
+    /// Runs: what was asked of a whole campaign, and how far it is
+    #[command(subcommand)]
+    Runs(RunsCommand),
     /// Leads
     #[command(subcommand)]
     Leads(LeadsCommand),

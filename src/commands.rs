@@ -5,7 +5,9 @@ mod api;
 mod backup;
 mod campaign;
 mod doctor;
+mod drafts;
 mod explain;
+mod future;
 pub mod key;
 mod leads;
 mod messages;
@@ -14,6 +16,7 @@ mod open;
 mod preview;
 mod profile;
 mod read;
+mod runs;
 mod scheduler;
 mod simulate;
 mod suppress;
@@ -53,6 +56,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::User(command) => account::user(&load(&sources, Role::Command, over)?, command),
         Command::Key(command) => key::run(&load(&sources, Role::Command, over)?, command),
         Command::Campaign(command) => campaign::run(&load(&sources, Role::Command, over)?, command),
+        Command::Runs(command) => runs::run(&load(&sources, Role::Command, over)?, command),
         Command::Leads(command) => leads::run(&load(&sources, Role::Command, over)?, command),
         Command::Profile(command) => profile::run(&load(&sources, Role::Command, over)?, command),
         Command::Suppress(command) => suppress::run(&load(&sources, Role::Command, over)?, command),

@@ -31,5 +31,7 @@ pub use work::{Actor, Once, Work};
 
 /// What the native face shows, for the command line's `--json`.
 pub mod shown {
+    pub use crate::dialects::v1::drafts::draft;
+    pub use crate::dialects::v1::runs::run;
     pub use crate::dialects::v1::told::{explanation, lead_explained};
 }

@@ -50,7 +50,8 @@ fn external() -> Router<ApiState> {
 /// The native surface.
 fn native() -> Router<ApiState> {
     use v1::{
-        businesses, campaigns, events, inbound, leads, messages, profiles, simulation, suppressions, webhooks,
+        analytics, businesses, campaigns, drafts, events, inbound, leads, messages, profiles, runs,
+        simulation, spending, suppressions, webhooks,
     };
     Router::new()
         .route("/health", get(health::native))
@@ -61,6 +62,20 @@ fn native() -> Router<ApiState> {
         .route("/campaigns/{id}/pause", post(campaigns::pause))
         .route("/campaigns/{id}/leads", post(campaigns::enrol))
         .route("/campaigns/{id}/businesses", post(businesses::add))
+        .route("/campaigns/{id}/generate", post(runs::generate))
+        .route("/campaigns/{id}/send", post(runs::send))
+        .route("/campaigns/{id}/analytics", get(analytics::of_campaign))
+        .route("/analytics", get(analytics::of_account))
+        .route("/campaigns/{id}/drafts", get(drafts::list))
+        .route("/campaigns/{id}/drafts/approve", post(drafts::approve_many))
+        .route("/drafts/{id}", get(drafts::get).patch(drafts::edit))
+        .route("/drafts/{id}/approve", post(drafts::approve))
+        .route("/drafts/{id}/reject", post(drafts::reject))
+        .route("/drafts/{id}/regenerate", post(drafts::regenerate))
+        .route("/spending", get(spending::get).put(spending::set_cap))
+        .route("/runs", get(runs::list))
+        .route("/runs/{id}", get(runs::get))
+        .route("/runs/{id}/events", get(runs::events))
         .route("/campaigns/{id}/simulation", get(simulation::get))
         .route("/campaigns/{id}/test", post(messages::test))
         .route("/inbound", get(inbound::list).post(inbound::create))

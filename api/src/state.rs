@@ -6,6 +6,7 @@ use sendwright_store::secrets::Seals;
 use sendwright_workflows::clock::{Clock, Millis};
 use sendwright_workflows::enrolment::Means;
 use sendwright_workflows::signing::Secret;
+use sendwright_workflows::spend::Prices;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -44,6 +45,8 @@ pub struct ApiState {
     pub notes: Arc<[(String, String)]>,
     /// What the workers have, as far as this process knows: for what lies ahead.
     pub means: Means,
+    /// What the model's tokens cost, as far as this process knows.
+    pub prices: Prices,
     /// Who may see the console.
     pub console: Console,
     /// Webhooks may be registered for private addresses, any port, and without TLS: for development.
@@ -60,6 +63,7 @@ impl ApiState {
             secrets: secrets.into(),
             notes: notes.into(),
             means: Means { model: true, transport: true },
+            prices: Prices::default(),
             console: Console::keyed(false),
             webhooks_allow_private: false,
             closing: Arc::default(),
@@ -69,6 +73,11 @@ impl ApiState {
     /// The same, with what the workers have: both are taken to be there otherwise.
     pub fn with_means(self, means: Means) -> Self {
         Self { means, ..self }
+    }
+
+    /// The same, with what the model's tokens cost: nothing otherwise.
+    pub fn with_prices(self, prices: Prices) -> Self {
+        Self { prices, ..self }
     }
 
     /// The same, with the console guarded so; by a key otherwise.

@@ -12,6 +12,7 @@ pub mod consents;
 pub mod contacts;
 pub mod db;
 pub mod deliveries;
+pub mod drafts;
 pub mod due;
 pub mod endpoints;
 pub mod enrolments;
@@ -33,10 +34,15 @@ pub mod outcomes;
 pub mod page;
 pub mod planning;
 pub mod recovery;
+pub mod replan;
+pub mod runs;
 pub mod secrets;
 pub mod sending_profiles;
 pub mod sequencer;
 pub mod simulation;
+pub mod spending;
+pub mod standings;
+pub mod statistics;
 pub mod suppressions;
 pub mod tiers;
 pub mod users;
@@ -85,6 +91,11 @@ impl Store {
     /// A transaction that only reads.
     pub async fn read(&self) -> Result<Tx> {
         self.db.read().await
+    }
+
+    /// A transaction that only reads, all of it at one instant.
+    pub async fn snapshot(&self) -> Result<Tx> {
+        self.db.snapshot().await
     }
 
     /// The random word that signed links, journal lines and Message-IDs carry; a restored backup changes it.

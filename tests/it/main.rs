@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod analytics;
 mod bad_input;
 mod cli;
 mod commands;
@@ -9,6 +10,8 @@ mod config;
 mod console;
 mod crash;
 mod doctor;
+mod drafts;
+mod edit_effect;
 mod explain;
 mod external;
 mod hand_over;
@@ -23,12 +26,14 @@ mod program;
 mod protocol;
 mod roles;
 mod running;
+mod runs;
 mod samples;
 mod scale;
 mod servers;
 mod simulate;
 mod simulation;
 mod smtp_outcomes;
+mod spending;
 mod support;
 mod unsubscribe;
 mod up;

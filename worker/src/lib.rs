@@ -15,6 +15,7 @@ pub mod letter;
 pub mod life;
 pub mod outlet;
 pub mod proof;
+pub mod purse;
 pub mod recorder;
 pub mod recovery;
 pub mod scheduler;

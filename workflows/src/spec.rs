@@ -6,6 +6,7 @@
 
 mod business;
 mod campaign;
+mod draft;
 mod endpoint;
 mod fields;
 mod lead;
@@ -15,6 +16,7 @@ mod zone;
 
 pub use business::business;
 pub use campaign::{CampaignBody, Demands};
+pub use draft::DraftBody;
 pub use endpoint::EndpointBody;
 pub use lead::{Columns, LEAD_FIELDS, LeadBody};
 pub use profile::ProfileBody;

@@ -5,7 +5,9 @@ use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::intake::{Json, MOST_BULK_BYTES, NoBody};
 use crate::operations::campaigns::{self, Begin, Scope};
+use crate::operations::effect;
 use crate::operations::leads::{self, Known};
+use crate::operations::spending;
 use crate::refusal::Refusal;
 use crate::state::ApiState;
 use crate::work::Work;
@@ -62,18 +64,28 @@ pub async fn get(State(state): State<ApiState>, caller: Caller, Path(face): Path
     Ok(Answer::ok(&view::counted(&full, &counts)))
 }
 
-/// `PUT /campaigns/{id}`: everything is replaced.
+/// `PUT /campaigns/{id}`: everything is replaced; the answer's `effect` says what that does to the people who
+/// are under way. `?dry_run=1` answers the effect alone and changes nothing.
 pub async fn replace(
     State(state): State<ApiState>,
     caller: Caller,
     Path(face): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
     body: Json,
 ) -> Answered {
     let id = id(&face)?;
     let campaign = CampaignBody::from_json(&body.value).map_err(Refusal::faults)?;
+    let effect = effect::of_edit(&state.core, caller.actor.account, id, &campaign).await?;
+    if query.get("dry_run").is_some_and(|word| matches!(word.as_str(), "1" | "true")) {
+        let shown =
+            json!({ "dry_run": true, "id": uuid(Kind::Campaign, id), "effect": view::effect(&effect) });
+        return Ok(Answer::ok(&with_warnings(shown, &campaign)));
+    }
     let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
     let full = campaigns::replace(&mut work, id, &campaign, Scope::Whole).await?;
-    work.answer(Answer::ok(&with_warnings(view::full(&full), &campaign))).await
+    let mut shown = with_warnings(view::full(&full), &campaign);
+    shown["effect"] = view::effect(&effect);
+    work.answer(Answer::ok(&shown)).await
 }
 
 fn with_warnings(mut shown: Value, body: &CampaignBody) -> Value {
@@ -104,9 +116,12 @@ pub async fn start(
     NoBody(once): NoBody,
 ) -> Answered {
     let id = id(&face)?;
+    let cost = spending::cost(&state.core, caller.actor.account, id, &state.prices).await?;
     let mut work = Work::new(&state.core, caller.actor)?.once(once);
     let campaign = campaigns::change(&mut work, id, Change::Start).await?;
-    work.answer(Answer::ok(&view::campaign(&campaign))).await
+    let mut shown = view::campaign(&campaign);
+    shown["cost"] = super::spending::cost(&cost);
+    work.answer(Answer::ok(&shown)).await
 }
 
 /// `POST /campaigns/{id}/pause`.

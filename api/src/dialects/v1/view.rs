@@ -2,6 +2,7 @@
 
 use super::seconds;
 use crate::operations::campaigns::{Counts, Full};
+use crate::operations::effect::Effect;
 use crate::operations::leads::{Import, Refused};
 use crate::refusal::Refusal;
 use sendwright_store::campaigns::Campaign;
@@ -63,6 +64,23 @@ pub fn counted(with_steps: &Full, counts: &Counts) -> Value {
     shown["messages"] = by_state(&counts.messages);
     shown["enrolments"] = by_state(&counts.enrolments);
     shown
+}
+
+/// What an edit does to the people who are under way.
+pub fn effect(effect: &Effect) -> Value {
+    let step = |n: u32| (n > 0).then_some(n);
+    let moves = effect
+        .moves
+        .iter()
+        .map(|(&(from, to), n)| json!({ "from_step": step(from), "to_step": step(to), "people": n }));
+    json!({
+        "people": effect.people,
+        "moves": moves.collect::<Value>(),
+        "repeats_avoided": effect.repeats_avoided,
+        "steps_nobody_gets": effect.steps_nobody_gets,
+        "messages_discarded": effect.discarded,
+        "estimated": effect.estimated,
+    })
 }
 
 fn by_state(counts: &[(String, i64)]) -> Value {
