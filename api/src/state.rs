@@ -10,6 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{Console, Refusal};
+use tokio::sync::Semaphore;
+
+/// Most hits that are written down at once: the database is for others too.
+const MOST_NOTED: usize = 64;
 
 /// What an operation needs, whoever asks for it: the API, the page, the command line.
 #[derive(Clone)]
@@ -46,6 +50,8 @@ pub struct ApiState {
     pub means: Means,
     /// Who may see the console.
     pub console: Console,
+    /// Hits of pixels and links that are being written down.
+    pub(crate) noting: Arc<Semaphore>,
     closing: Arc<AtomicBool>,
 }
 
@@ -59,6 +65,7 @@ impl ApiState {
             notes: notes.into(),
             means: Means { model: true, transport: true },
             console: Console::keyed(false),
+            noting: Arc::new(Semaphore::new(MOST_NOTED)),
             closing: Arc::default(),
         }
     }

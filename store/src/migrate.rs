@@ -12,6 +12,7 @@ const SHARED: &[(i64, &str, &str)] = &[
     (5, "slim indexes", include_str!("../../migrations/0005_slim_indexes.sql")),
     (30, "create inbound", include_str!("../../migrations/0030_create_inbound.sql")),
     (31, "extend sending_profiles", include_str!("../../migrations/0031_extend_sending_profiles.sql")),
+    (32, "create hits", include_str!("../../migrations/0032_create_hits.sql")),
 ];
 const POSTGRES: &[(i64, &str, &str)] = &[
     (2, "create json_each", include_str!("../../migrations/postgres/0002_create_json_each.sql")),

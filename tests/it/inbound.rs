@@ -61,7 +61,8 @@ async fn post(desk: &Desk, raw: impl Into<Vec<u8>>) -> (u16, Value) {
 }
 
 async fn send(desk: &Desk, kind: &str, raw: impl Into<Vec<u8>>) -> (u16, Value) {
-    let request = Request::post("/api/v1/inbound").header("x-api-key", &desk.key).header("content-type", kind);
+    let request =
+        Request::post("/api/v1/inbound").header("x-api-key", &desk.key).header("content-type", kind);
     let (status, _, text) = desk.send(request.body(Body::from(raw.into())).unwrap()).await;
     (status, serde_json::from_str(&text).unwrap())
 }
@@ -78,7 +79,10 @@ async fn a_reply_stops_its_sequence_and_no_other() {
             desk.texts("SELECT contact_id || ' ' || state FROM enrolments ORDER BY id").await,
             ["1 stopped", "2 completed"]
         );
-        assert_eq!(desk.texts("SELECT reason FROM enrolments WHERE contact_id = 1").await, [r#"{"code":"replied"}"#]);
+        assert_eq!(
+            desk.texts("SELECT reason FROM enrolments WHERE contact_id = 1").await,
+            [r#"{"code":"replied"}"#]
+        );
         assert_eq!(desk.number("SELECT COUNT(*) FROM mailbox WHERE recipient = 'p0@example.org'").await, 1);
         assert_eq!(desk.number("SELECT COUNT(*) FROM mailbox WHERE recipient = 'p1@example.org'").await, 2);
         let told = desk.texts("SELECT data FROM events WHERE kind = 'reply.received'").await;
@@ -93,7 +97,8 @@ async fn a_reply_stops_its_sequence_and_no_other() {
         ] {
             assert_eq!(data[name], value, "{data}");
         }
-        let (_, shown) = desk.call("GET", &format!("/api/v1/inbound/{}", body["id"].as_str().unwrap()), None).await;
+        let (_, shown) =
+            desk.call("GET", &format!("/api/v1/inbound/{}", body["id"].as_str().unwrap()), None).await;
         assert_eq!((&shown["status"], &shown["kind"]), (&Value::from("understood"), &Value::from("reply")));
         let (_, explained) = desk.call("GET", "/api/v1/leads/1/explain", None).await;
         assert!(explained.to_string().contains("answered"), "{explained}");
@@ -122,7 +127,10 @@ async fn a_claimed_or_released_message_does_not_pass_its_intent_after_a_reply() 
         desk.until(START + HOUR - MINUTE).await;
         post(&desk, reply(&desk, 1, "p0@example.org", "Who are you?")).await;
         // A hand in the database that brings the enrolment back: the fact of the reply still forbids.
-        desk.run("UPDATE enrolments SET state = 'active', reason = NULL, next_run_at = 0 WHERE contact_id = 1").await;
+        desk.run(
+            "UPDATE enrolments SET state = 'active', reason = NULL, next_run_at = 0 WHERE contact_id = 1",
+        )
+        .await;
         desk.until(START + 3 * HOUR).await;
         assert_eq!(desk.number("SELECT COUNT(*) FROM mailbox WHERE recipient = 'p0@example.org'").await, 1);
         assert_eq!(desk.texts("SELECT state FROM enrolments WHERE contact_id = 1").await, ["stopped"]);
@@ -181,8 +189,10 @@ async fn a_stranger_opts_nobody_out_and_a_token_does() {
 async fn an_unsubscribe_mail_opts_out_its_sender() {
     for on in BOTH {
         let desk = begun(on).await;
-        post(&desk, "From: P1@Example.org\r\nTo: sender@example.com\r\nSubject: unsubscribe\r\n\r\n\r\n").await;
-        post(&desk, "From: nobody@example.org\r\nTo: sender@example.com\r\nSubject: unsubscribe\r\n\r\n\r\n").await;
+        post(&desk, "From: P1@Example.org\r\nTo: sender@example.com\r\nSubject: unsubscribe\r\n\r\n\r\n")
+            .await;
+        post(&desk, "From: nobody@example.org\r\nTo: sender@example.com\r\nSubject: unsubscribe\r\n\r\n\r\n")
+            .await;
         assert_eq!(desk.texts("SELECT kind FROM inbound ORDER BY id").await, ["opt_out", "other"]);
         assert_eq!(desk.number("SELECT COUNT(*) FROM suppressions").await, 1);
         assert_eq!(desk.texts("SELECT state FROM enrolments WHERE contact_id = 2").await, ["stopped"]);
@@ -231,8 +241,10 @@ async fn a_forged_report_moves_nothing() {
         let forged = [
             report(&desk, 1, "p1@example.org", "failed", "5.1.1"),
             report(&desk, 77, "p0@example.org", "failed", "5.1.1"),
-            report(&desk, 1, "p0@example.org", "failed", "5.1.1").replace(desk.world.ctx.store.epoch(), "0000"),
-            report(&desk, 1, "p0@example.org", "failed", "5.1.1").replace("multipart/report", "multipart/mixed"),
+            report(&desk, 1, "p0@example.org", "failed", "5.1.1")
+                .replace(desk.world.ctx.store.epoch(), "0000"),
+            report(&desk, 1, "p0@example.org", "failed", "5.1.1")
+                .replace("multipart/report", "multipart/mixed"),
         ];
         for raw in forged {
             assert_eq!(post(&desk, raw).await.0, 202);

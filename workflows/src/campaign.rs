@@ -147,6 +147,12 @@ pub struct Policy {
     pub max_lateness: Option<Millis>,
     /// Hosts that a written text may link to.
     pub allowed_links: Vec<String>,
+    /// Whether opens are told; empty: as the sending profile says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub track_opens: Option<bool>,
+    /// Whether clicks are told; empty: as the sending profile says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub track_clicks: Option<bool>,
 }
 
 impl Policy {

@@ -2,7 +2,9 @@
 
 pub mod api;
 pub mod desk;
+pub mod dns_server;
 pub mod engine;
+pub mod imap_server;
 pub mod loops;
 pub mod model_server;
 pub mod postgres;

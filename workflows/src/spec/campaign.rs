@@ -34,6 +34,8 @@ const KNOWN: &[&str] = &[
     "after_uncertain",
     "max_lateness_seconds",
     "allowed_links",
+    "track_opens",
+    "track_clicks",
     "steps",
 ];
 
@@ -151,6 +153,8 @@ fn read_policy(fields: &mut Fields) -> Policy {
             .unwrap_or_default(),
         max_lateness: fields.integer("max_lateness_seconds", 1..=400 * DAY / SECOND).map(|s| s * SECOND),
         allowed_links: read_hosts(fields),
+        track_opens: fields.flag("track_opens"),
+        track_clicks: fields.flag("track_clicks"),
     }
 }
 
@@ -225,7 +229,7 @@ fn read_hosts(fields: &mut Fields) -> Vec<String> {
     hosts
 }
 
-fn is_host(text: &str) -> bool {
+pub(super) fn is_host(text: &str) -> bool {
     let label = |label: &str| {
         let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
         (1..=63).contains(&label.len())
