@@ -135,7 +135,7 @@ pub enum LeadsCommand {
 #[derive(Debug, Subcommand)]
 pub enum ProfileCommand {
     /// Create a sending profile; prints its id
-    Create(ProfileArgs),
+    Create(Box<ProfileArgs>),
     /// List sending profiles, without their passwords
     List(ListArgs),
 }

@@ -159,7 +159,7 @@ async fn a_profile_changes_where_it_is_named_and_stays_where_it_is_not() {
         assert_eq!(patch(json!({ "state": "active", "smtp_url": null })).await.done()["status"], "active");
         let unsigned = json!({ "dkim_private_key": null, "dkim_selector": null });
         assert_eq!(patch(unsigned).await.done()["signs"], false);
-        assert_eq!(app.number("SELECT COUNT(*) FROM audits WHERE action = 'change'").await, 4);
+        assert_eq!(app.number("SELECT COUNT(*) FROM audits WHERE action = 'update'").await, 4);
         for (wrong, field) in [
             (json!({ "name": "other" }), "name"),
             (json!({ "account_id": 2 }), "account_id"),

@@ -3,6 +3,10 @@
 use crate::support::desk::{Desk, START};
 use crate::support::engine::{BOTH, Lead, On, step};
 use crate::support::imap_server::ImapServer;
+use crate::support::loops::Loops;
+use crate::support::smtp_server::Script;
+use sendwright_store::clock::wall_millis;
+use sendwright_store::sending_profiles::{self, IMAP, NewProfile};
 use sendwright_worker::{imap, inbound};
 use sendwright_workflows::campaign::Policy;
 use sendwright_workflows::clock::{HOUR, MINUTE, SECOND};
@@ -122,4 +126,36 @@ async fn nothing_is_said_to_a_server_whose_certificate_is_not_trusted() {
     assert_eq!(poll(&desk).await, 0);
     let (_, shown) = desk.call("GET", &path, None).await;
     assert!(shown["imap_why"].as_str().unwrap().contains("no TLS"), "{shown}");
+}
+
+/// The whole way: handed over by SMTP, answered into a mailbox, read and understood by a worker's own lanes.
+#[tokio::test]
+async fn a_worker_reads_mailboxes_by_itself() {
+    let server = ImapServer::start();
+    let loops = Loops::start(On::Sqlite, Script::default()).await;
+    let steps = [step(1, Delay::default()), step(2, Delay { hours: 1, ..Delay::default() })];
+    loops.campaign("spring", 1, &Policy::default(), &steps).await;
+    loops.until("SELECT COUNT(*) FROM messages WHERE state = 'accepted'", 1).await;
+    let id = loops.server.received()[0].header("Message-ID").unwrap();
+    server.deliver(&format!(
+        "From: a@example.com\r\nSubject: Re: x\r\nIn-Reply-To: {id}\r\n\r\nTell me more\r\n"
+    ));
+    let store = &loops.ctx().store;
+    let profile = store.ids.one("sending_profiles").await.unwrap();
+    let sealed = loops.ctx().seals.seal(IMAP, profile, &server.url(None)).unwrap();
+    let new = NewProfile {
+        id: profile,
+        account_id: loops.world.account,
+        name: "answers".into(),
+        transport: "default".into(),
+        timezone: "UTC".into(),
+        imap_sealed: Some(sealed),
+        ..NewProfile::default()
+    };
+    let mut tx = store.begin().await.unwrap();
+    sending_profiles::insert(&mut tx, &new, wall_millis()).await.unwrap();
+    tx.commit().await.unwrap();
+    loops.until("SELECT COUNT(*) FROM enrolments WHERE state = 'stopped'", 1).await;
+    loops.until("SELECT COUNT(*) FROM events WHERE kind = 'reply.received'", 1).await;
+    loops.stop().await;
 }

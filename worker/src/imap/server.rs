@@ -67,6 +67,9 @@ impl FromStr for Server {
             _ => return Err(ServerError::Url),
         };
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_ascii_lowercase();
+        if host.is_empty() {
+            return Err(ServerError::Url);
+        }
         let decode = |text: &str| {
             let text = percent_decode_str(text).decode_utf8().ok()?;
             (!text.is_empty() && !text.contains(char::is_control)).then(|| text.into_owned())
@@ -88,9 +91,9 @@ impl FromStr for Server {
         };
         let mailbox = decode(url.path().trim_matches('/')).unwrap_or_else(|| "INBOX".to_owned());
         let port = url.port().unwrap_or(if implicit { 993 } else { 143 });
-        match host.is_empty() || port == 0 {
-            true => Err(ServerError::Url),
-            false => Ok(Self { host, port, security, user, password, ca, mailbox }),
+        match port {
+            0 => Err(ServerError::Url),
+            _ => Ok(Self { host, port, security, user, password, ca, mailbox }),
         }
     }
 }
