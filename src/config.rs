@@ -49,6 +49,8 @@ pub struct Config {
     pub http: Http,
     /// The default sending profile's transport.
     pub smtp: Option<Smtp>,
+    /// The server that `doctor` asks for what is published of senders, if not the system's.
+    pub dns: Option<SocketAddr>,
     /// The model.
     pub model: Option<Model>,
     /// What a worker does at once.
@@ -228,6 +230,7 @@ impl Config {
             database: read_database(r, &data),
             redis: read_redis(r),
             http: read_http(r, role, over.bind),
+            dns: r.parsed("dns.server", "SENDWRIGHT_DNS"),
             smtp: read_smtp(r),
             model: read_model(r),
             worker: read_worker(r, over.lanes, over.concurrency),

@@ -18,6 +18,7 @@ pub mod refusal;
 mod request;
 mod router;
 mod state;
+mod tracking;
 mod unsubscribe;
 pub mod work;
 

@@ -15,4 +15,5 @@ pub mod simulation;
 pub mod spending;
 pub mod statistics;
 pub mod suppressions;
+pub mod tracking;
 pub mod webhooks;

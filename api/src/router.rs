@@ -4,7 +4,7 @@ use crate::auth;
 use crate::dialects::{Dialect, Door, external, shape, v1};
 use crate::refusal::Refusal;
 use crate::state::ApiState;
-use crate::{console, health, request, unsubscribe};
+use crate::{console, health, request, tracking, unsubscribe};
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -17,6 +17,8 @@ pub fn router(state: ApiState) -> Router {
     let open = Router::new()
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
+        .route("/o/{file}", get(tracking::open))
+        .route("/c/{token}", get(tracking::click))
         .route("/u/{token}", get(unsubscribe::page).post(unsubscribe::act));
     let door = Door { state: state.clone(), dialect: Dialect::V1 };
     Router::new()
@@ -90,7 +92,7 @@ fn native() -> Router<ApiState> {
         .route("/messages/{id}/release", post(messages::release))
         .route("/messages/{id}/cancel", post(messages::cancel))
         .route("/sending-profiles", get(profiles::list).post(profiles::create))
-        .route("/sending-profiles/{id}", get(profiles::get))
+        .route("/sending-profiles/{id}", get(profiles::get).patch(profiles::change))
         .route("/suppressions", get(suppressions::list).post(suppressions::create))
         .route("/events", get(events::list).post(events::create))
         .route("/webhooks", get(webhooks::list).post(webhooks::create))

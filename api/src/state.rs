@@ -11,6 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{Console, Refusal};
+use tokio::sync::Semaphore;
+
+/// Most hits that are written down at once: the database is for others too.
+const MOST_NOTED: usize = 64;
 
 /// What an operation needs, whoever asks for it: the API, the page, the command line.
 #[derive(Clone)]
@@ -51,6 +55,8 @@ pub struct ApiState {
     pub console: Console,
     /// Webhooks may be registered for private addresses, any port, and without TLS: for development.
     pub webhooks_allow_private: bool,
+    /// Hits of pixels and links that are being written down.
+    pub(crate) noting: Arc<Semaphore>,
     closing: Arc<AtomicBool>,
 }
 
@@ -66,6 +72,7 @@ impl ApiState {
             prices: Prices::default(),
             console: Console::keyed(false),
             webhooks_allow_private: false,
+            noting: Arc::new(Semaphore::new(MOST_NOTED)),
             closing: Arc::default(),
         }
     }

@@ -201,7 +201,7 @@ pub enum LeadsCommand {
 #[derive(Debug, Subcommand)]
 pub enum ProfileCommand {
     /// Create a sending profile; prints its id
-    Create(ProfileArgs),
+    Create(Box<ProfileArgs>),
     /// List sending profiles, without their passwords
     List(ListArgs),
 }
@@ -237,6 +237,27 @@ pub struct ProfileArgs {
     /// The zone that day is counted in
     #[arg(long, value_name = "ZONE")]
     pub timezone: Option<String>,
+    /// A private key in PEM to sign with (DKIM): RSA of 2048 bits and more, or Ed25519
+    #[arg(long, value_name = "FILE", requires = "dkim_selector")]
+    pub dkim_key: Option<PathBuf>,
+    /// The name its public key is published under
+    #[arg(long, value_name = "NAME", requires = "dkim_key")]
+    pub dkim_selector: Option<String>,
+    /// Whom it signs for [default: the domain of --from-email]
+    #[arg(long, value_name = "DOMAIN", requires = "dkim_key")]
+    pub dkim_domain: Option<String>,
+    /// imaps://user:password@host/INBOX, where answers and bounces are read; better in the environment
+    #[arg(long, value_name = "URL", env = "SENDWRIGHT_PROFILE_IMAP_URL", hide_env_values = true)]
+    pub imap_url: Option<String>,
+    /// The domain that takes answers at reply+TOKEN@DOMAIN
+    #[arg(long, value_name = "DOMAIN")]
+    pub reply_domain: Option<String>,
+    /// Tell of opens, unless a campaign says otherwise
+    #[arg(long)]
+    pub track_opens: bool,
+    /// Tell of clicks, unless a campaign says otherwise
+    #[arg(long)]
+    pub track_clicks: bool,
     /// The account
     #[command(flatten)]
     pub account: AccountArgs,

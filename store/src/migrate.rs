@@ -16,6 +16,7 @@ const SHARED: &[(i64, &str, &str)] = &[
     (20, "create runs", include_str!("../../migrations/0020_create_runs.sql")),
     (21, "index reactions", include_str!("../../migrations/0021_index_reactions.sql")),
     (22, "add spending", include_str!("../../migrations/0022_add_spending.sql")),
+    (32, "create hits", include_str!("../../migrations/0032_create_hits.sql")),
 ];
 const POSTGRES: &[(i64, &str, &str)] = &[
     (2, "create json_each", include_str!("../../migrations/postgres/0002_create_json_each.sql")),
