@@ -2,14 +2,17 @@
 
 use crate::auth;
 use crate::dialects::{Dialect, Door, external, shape, v1};
+use crate::openapi::serve;
 use crate::refusal::Refusal;
 use crate::state::ApiState;
-use crate::{console, health, request, unsubscribe};
+use crate::{console, health, request, showing, unsubscribe};
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
 
 /// Every route, under the layers that give it its id, its door and its words for errors.
 pub fn router(state: ApiState) -> Router {
@@ -23,6 +26,7 @@ pub fn router(state: ApiState) -> Router {
         .nest("/api/external", behind(external(), Dialect::External, &state))
         .nest("/api/v1", native())
         .nest("/v1", native())
+        .merge(serve::routes(&state).layer(packed()))
         .merge(console::routes(&state))
         .merge(open)
         .fallback(nothing)
@@ -49,16 +53,21 @@ fn external() -> Router<ApiState> {
 
 /// The native surface.
 fn native() -> Router<ApiState> {
-    use v1::{campaigns, leads, messages, profiles, simulation, suppressions};
+    use v1::{campaigns, keys, leads, mailbox, messages, profiles, simulation, suppressions};
     Router::new()
         .route("/campaigns", get(campaigns::list).post(campaigns::create))
         .route("/campaigns/{id}", get(campaigns::get).put(campaigns::replace).delete(campaigns::archive))
         .route("/campaigns/{id}/start", post(campaigns::start))
-        .route("/campaigns/{id}/resume", post(campaigns::start))
+        .route("/campaigns/{id}/resume", post(campaigns::resume))
         .route("/campaigns/{id}/pause", post(campaigns::pause))
         .route("/campaigns/{id}/leads", post(campaigns::enrol))
         .route("/campaigns/{id}/simulation", get(simulation::get))
         .route("/campaigns/{id}/test", post(messages::test))
+        .route("/keys", get(keys::list).post(keys::create))
+        .route("/keys/{id}", get(keys::get).delete(keys::revoke))
+        .route("/keys/{id}/rotate", post(keys::rotate))
+        .route("/mailbox", get(mailbox::list))
+        .route("/mailbox/{id}", get(mailbox::get))
         .route("/leads", get(leads::list).post(leads::create))
         .route("/leads/bulk", post(leads::create_many))
         .route("/leads/{id}", get(leads::get).delete(leads::delete))
@@ -77,10 +86,17 @@ fn native() -> Router<ApiState> {
 fn behind(routes: Router<ApiState>, dialect: Dialect, state: &ApiState) -> Router<ApiState> {
     let door = Door { state: state.clone(), dialect };
     routes
+        .route_layer(from_fn(showing::show))
         .route_layer(from_fn_with_state(door.clone(), auth::guard))
         .fallback(nothing)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(door, shape))
+        .layer(packed())
+}
+
+/// gzip and br for callers that take them; a stream of events stays plain.
+fn packed() -> CompressionLayer {
+    CompressionLayer::new().quality(CompressionLevel::Precise(4))
 }
 
 async fn nothing() -> Refusal {

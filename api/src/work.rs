@@ -151,6 +151,12 @@ impl<'c> Work<'c> {
         self.hints.push(job);
     }
 
+    /// As [`answer`](Self::answer), where the answer holds a secret: what is kept, and given again, is `kept`.
+    pub async fn answer_once(self, answer: Answer, kept: Answer) -> Result<Answer, Refusal> {
+        self.answer(kept).await?;
+        Ok(answer)
+    }
+
     /// Stores the answer, commits, leaves the hints, and gives the answer back.
     pub async fn answer(mut self, answer: Answer) -> Result<Answer, Refusal> {
         let (account, now, once) = (self.actor.account, self.now, self.once.take());

@@ -10,6 +10,7 @@ const SHARED: &[(i64, &str, &str)] = &[
     (1, "create core", include_str!("../../migrations/0001_create_core.sql")),
     (3, "index told events", include_str!("../../migrations/0003_index_told_events.sql")),
     (5, "slim indexes", include_str!("../../migrations/0005_slim_indexes.sql")),
+    (40, "index test twins", include_str!("../../migrations/0040_index_test_twins.sql")),
 ];
 const POSTGRES: &[(i64, &str, &str)] = &[
     (2, "create json_each", include_str!("../../migrations/postgres/0002_create_json_each.sql")),

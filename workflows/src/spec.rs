@@ -6,12 +6,14 @@
 
 mod campaign;
 mod fields;
+mod key;
 mod lead;
 mod profile;
 mod step;
 mod zone;
 
 pub use campaign::{CampaignBody, Demands};
+pub use key::{KeySpec, overlap};
 pub use lead::{Columns, LEAD_FIELDS, LeadBody};
 pub use profile::ProfileBody;
 pub use zone::zone;
@@ -27,7 +29,7 @@ pub struct FieldError {
     /// The rule, a closed code: `required`, `invalid_type`, `too_long`, `out_of_range`, `control_character`,
     /// `invalid_choice`, `invalid_format`, `invalid_timezone`, `invalid_email`, `invalid_template`,
     /// `reference_not_found`, `conflict`, `too_many`, `steps_min_1`, `steps_not_sequential`, `reserved_name`,
-    /// `columns`; as a warning `unknown_field`, `unknown_variable`.
+    /// `columns`, `not_permitted`; as a warning `unknown_field`, `unknown_variable`.
     pub code: &'static str,
     /// For people: the rule, and what to write instead.
     pub message: String,

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod desk;
+pub mod document;
 pub mod engine;
 pub mod loops;
 pub mod model_server;

@@ -292,7 +292,8 @@ impl Line {
         loop {
             // lettre reads into 8 KiB, a line here has at most 0.5.
             if let Some(line) = self.replies.next_line() {
-                self.pipelines |= line.get(4..).is_some_and(|text| text.eq_ignore_ascii_case(b"PIPELINING\r\n"));
+                self.pipelines |=
+                    line.get(4..).is_some_and(|text| text.eq_ignore_ascii_case(b"PIPELINING\r\n"));
                 let fits = line.len().min(buf.remaining());
                 buf.put_slice(&line[..fits]);
                 return Poll::Ready(Ok(()));
