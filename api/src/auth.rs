@@ -19,6 +19,7 @@ use sendwright_store::keys::{self, Holder};
 use sendwright_store::tiers;
 use sendwright_workflows::clock::Millis;
 use sendwright_workflows::signing::ApiKey;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Bad keys an address may try a minute before it is told to wait (A3).
@@ -68,12 +69,23 @@ pub async fn guard(State(door): State<Door>, mut request: Request, next: Next) -
         Ok(entered) => entered,
         Err((refusal, counted)) => return told(refusal.into_response(), counted.as_ref(), now),
     };
+    let template = openapi::native(template);
+    let method = known_method(request.method());
     let (key, account) = (holder.key_id, holder.account_id);
     let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
     let actor = Actor { account, who: format!("key:{key}"), source: "api", request_id };
     let rights = Rights::of(&holder);
     request.extensions_mut().insert(Caller { actor, user_email: holder.user_email, rights });
-    told(next.run(request).await, counted.as_ref(), now)
+    let response = next.run(request).await;
+    let is_error = response.extensions().get::<Arc<Refusal>>().is_some() || response.status().as_u16() >= 400;
+    state.meter.count(account, key, (method, &template), is_error, now);
+    told(response, counted.as_ref(), now)
+}
+
+/// The method as usage names it: anybody can invent one.
+fn known_method(method: &Method) -> &'static str {
+    let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+    known.into_iter().find(|name| *name == method.as_str()).unwrap_or("OTHER")
 }
 
 /// Counts a call that asks for no key under its address.

@@ -11,6 +11,7 @@ mod dialects;
 mod health;
 mod intake;
 mod json;
+pub mod meter;
 mod metrics;
 pub mod openapi;
 pub mod operations;

@@ -36,6 +36,7 @@ use utoipa::OpenApi;
     v1::keys::revoke,
     v1::mailbox::list,
     v1::mailbox::get,
+    v1::usage::get,
     v1::leads::create,
     v1::leads::create_many,
     v1::leads::list,
@@ -163,7 +164,7 @@ fn properties(schema: &'static Value) -> Vec<(&'static String, &'static Value)> 
 }
 
 /// `/v1` is another name for `/api/v1`.
-fn native(template: &str) -> String {
+pub(crate) fn native(template: &str) -> String {
     match template.strip_prefix("/v1") {
         Some(rest) => format!("/api/v1{rest}"),
         None => template.to_owned(),

@@ -8,3 +8,4 @@ pub mod messages;
 pub mod sending_profiles;
 pub mod simulation;
 pub mod suppressions;
+pub mod usage;

@@ -53,7 +53,7 @@ fn external() -> Router<ApiState> {
 
 /// The native surface.
 fn native() -> Router<ApiState> {
-    use v1::{campaigns, keys, leads, mailbox, messages, profiles, simulation, suppressions};
+    use v1::{campaigns, keys, leads, mailbox, messages, profiles, simulation, suppressions, usage};
     Router::new()
         .route("/campaigns", get(campaigns::list).post(campaigns::create))
         .route("/campaigns/{id}", get(campaigns::get).put(campaigns::replace).delete(campaigns::archive))
@@ -68,6 +68,7 @@ fn native() -> Router<ApiState> {
         .route("/keys/{id}/rotate", post(keys::rotate))
         .route("/mailbox", get(mailbox::list))
         .route("/mailbox/{id}", get(mailbox::get))
+        .route("/usage", get(usage::get))
         .route("/leads", get(leads::list).post(leads::create))
         .route("/leads/bulk", post(leads::create_many))
         .route("/leads/{id}", get(leads::get).delete(leads::delete))

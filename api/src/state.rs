@@ -9,6 +9,7 @@ use sendwright_workflows::signing::Secret;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::meter::Meter;
 use crate::{Console, Refusal};
 
 /// What an operation needs, whoever asks for it: the API, the page, the command line.
@@ -46,6 +47,8 @@ pub struct ApiState {
     pub means: Means,
     /// Who may see the console.
     pub console: Console,
+    /// Counts what keys are used for.
+    pub meter: Meter,
     closing: Arc<AtomicBool>,
 }
 
@@ -59,6 +62,7 @@ impl ApiState {
             notes: notes.into(),
             means: Means { model: true, transport: true },
             console: Console::keyed(false),
+            meter: Meter::default(),
             closing: Arc::default(),
         }
     }

@@ -34,6 +34,7 @@ pub mod sending_profiles;
 pub mod simulation;
 pub mod suppressions;
 pub mod tiers;
+pub mod usage;
 pub mod users;
 pub mod workers;
 pub mod writing;

@@ -11,6 +11,7 @@ const SHARED: &[(i64, &str, &str)] = &[
     (3, "index told events", include_str!("../../migrations/0003_index_told_events.sql")),
     (5, "slim indexes", include_str!("../../migrations/0005_slim_indexes.sql")),
     (40, "index test twins", include_str!("../../migrations/0040_index_test_twins.sql")),
+    (41, "create usage", include_str!("../../migrations/0041_create_usage.sql")),
 ];
 const POSTGRES: &[(i64, &str, &str)] = &[
     (2, "create json_each", include_str!("../../migrations/postgres/0002_create_json_each.sql")),

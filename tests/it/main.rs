@@ -33,3 +33,4 @@ mod support;
 mod surface;
 mod unsubscribe;
 mod up;
+mod usage;

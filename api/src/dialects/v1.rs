@@ -10,6 +10,7 @@ pub mod profiles;
 pub mod simulation;
 pub mod suppressions;
 pub mod told;
+pub mod usage;
 mod view;
 
 pub use paging::{Asked, cursor};
