@@ -25,6 +25,7 @@ mod roles;
 mod running;
 mod samples;
 mod scale;
+mod sdks;
 mod servers;
 mod simulate;
 mod simulation;

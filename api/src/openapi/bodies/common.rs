@@ -12,8 +12,8 @@ pub struct Paging {
     /// The page, from 1.
     #[param(minimum = 1, example = 1)]
     pub page: Option<i64>,
-    /// Rows of a page.
-    #[param(minimum = 1, maximum = 100, default = 20, example = 20)]
+    /// Rows of a page; 20 where it is left out.
+    #[param(minimum = 1, maximum = 100, example = 20)]
     pub per_page: Option<i64>,
     /// Rows to give; another word for `per_page`.
     #[param(minimum = 1, maximum = 100, example = 20)]
@@ -39,8 +39,8 @@ pub struct PagingById {
     /// The page, from 1.
     #[param(minimum = 1, example = 1)]
     pub page: Option<i64>,
-    /// Rows of a page.
-    #[param(minimum = 1, maximum = 100, default = 20, example = 20)]
+    /// Rows of a page; 20 where it is left out.
+    #[param(minimum = 1, maximum = 100, example = 20)]
     pub per_page: Option<i64>,
     /// Rows to give; another word for `per_page`.
     #[param(minimum = 1, maximum = 100, example = 20)]
@@ -126,7 +126,7 @@ pub struct Listing {
     /// The page, from 1.
     #[schema(example = 1)]
     pub page: i64,
-    /// Rows of a page.
+    /// Rows of a page; 20 where it is left out.
     #[schema(example = 20)]
     pub per_page: i64,
     /// Pages there are.
