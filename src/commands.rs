@@ -13,6 +13,7 @@ mod leads;
 mod messages;
 mod migrate;
 mod open;
+mod openapi;
 mod preview;
 mod profile;
 mod read;
@@ -37,9 +38,10 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
     let sources = Sources::of_process(cli.config);
     let over = Overrides { data: cli.data, ..Overrides::default() };
     match cli.command {
-        // These two need no configuration: they read two files and ask the planner.
+        // These three need no configuration: they read files, ask the planner, or print what is compiled in.
         Command::Simulate(args) => simulate::run(&args),
         Command::Preview(args) => preview::run(&args),
+        Command::Openapi(args) => openapi::run(&args),
         Command::Up(args) => {
             let (role, bind) = (Role::Up { demo: args.demo }, args.listen.bind);
             up::run(&load(&sources, role, Overrides { bind, ..over })?, args.demo)

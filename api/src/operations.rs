@@ -16,4 +16,5 @@ pub mod spending;
 pub mod statistics;
 pub mod suppressions;
 pub mod tracking;
+pub mod usage;
 pub mod webhooks;

@@ -2,14 +2,17 @@
 
 use crate::auth;
 use crate::dialects::{Dialect, Door, external, shape, v1};
+use crate::openapi::serve;
 use crate::refusal::Refusal;
 use crate::state::ApiState;
-use crate::{console, health, request, tracking, unsubscribe};
+use crate::{console, health, request, showing, tracking, unsubscribe};
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
 
 /// Every route, under the layers that give it its id, its door and its words for errors.
 pub fn router(state: ApiState) -> Router {
@@ -25,6 +28,7 @@ pub fn router(state: ApiState) -> Router {
         .nest("/api/external", behind(external(), Dialect::External, &state))
         .nest("/api/v1", native())
         .nest("/v1", native())
+        .merge(serve::routes(&state).layer(packed()))
         .merge(console::routes(&state))
         .merge(open)
         .fallback(nothing)
@@ -52,15 +56,15 @@ fn external() -> Router<ApiState> {
 /// The native surface.
 fn native() -> Router<ApiState> {
     use v1::{
-        analytics, businesses, campaigns, drafts, events, inbound, leads, messages, profiles, runs,
-        simulation, spending, suppressions, webhooks,
+        analytics, businesses, campaigns, drafts, events, inbound, keys, leads, mailbox, messages, profiles,
+        runs, simulation, spending, suppressions, usage, webhooks,
     };
     Router::new()
         .route("/health", get(health::native))
         .route("/campaigns", get(campaigns::list).post(campaigns::create))
         .route("/campaigns/{id}", get(campaigns::get).put(campaigns::replace).delete(campaigns::archive))
         .route("/campaigns/{id}/start", post(campaigns::start))
-        .route("/campaigns/{id}/resume", post(campaigns::start))
+        .route("/campaigns/{id}/resume", post(campaigns::resume))
         .route("/campaigns/{id}/pause", post(campaigns::pause))
         .route("/campaigns/{id}/leads", post(campaigns::enrol))
         .route("/campaigns/{id}/businesses", post(businesses::add))
@@ -82,6 +86,12 @@ fn native() -> Router<ApiState> {
         .route("/campaigns/{id}/test", post(messages::test))
         .route("/inbound", get(inbound::list).post(inbound::create))
         .route("/inbound/{id}", get(inbound::get))
+        .route("/keys", get(keys::list).post(keys::create))
+        .route("/keys/{id}", get(keys::get).delete(keys::revoke))
+        .route("/keys/{id}/rotate", post(keys::rotate))
+        .route("/mailbox", get(mailbox::list))
+        .route("/mailbox/{id}", get(mailbox::get))
+        .route("/usage", get(usage::get))
         .route("/leads", get(leads::list).post(leads::create))
         .route("/leads/bulk", post(leads::create_many))
         .route("/leads/{id}", get(leads::get).delete(leads::delete))
@@ -110,10 +120,17 @@ fn native() -> Router<ApiState> {
 fn behind(routes: Router<ApiState>, dialect: Dialect, state: &ApiState) -> Router<ApiState> {
     let door = Door { state: state.clone(), dialect };
     routes
+        .route_layer(from_fn(showing::show))
         .route_layer(from_fn_with_state(door.clone(), auth::guard))
         .fallback(nothing)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(door, shape))
+        .layer(packed())
+}
+
+/// gzip and br for callers that take them; a stream of events stays plain.
+fn packed() -> CompressionLayer {
+    CompressionLayer::new().quality(CompressionLevel::Precise(4))
 }
 
 async fn nothing() -> Refusal {

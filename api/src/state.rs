@@ -10,6 +10,7 @@ use sendwright_workflows::spend::Prices;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::meter::Meter;
 use crate::{Console, Refusal};
 use tokio::sync::Semaphore;
 
@@ -57,6 +58,8 @@ pub struct ApiState {
     pub webhooks_allow_private: bool,
     /// Hits of pixels and links that are being written down.
     pub(crate) noting: Arc<Semaphore>,
+    /// Counts what keys are used for.
+    pub meter: Meter,
     closing: Arc<AtomicBool>,
 }
 
@@ -73,6 +76,7 @@ impl ApiState {
             console: Console::keyed(false),
             webhooks_allow_private: false,
             noting: Arc::new(Semaphore::new(MOST_NOTED)),
+            meter: Meter::default(),
             closing: Arc::default(),
         }
     }

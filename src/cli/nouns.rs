@@ -81,7 +81,7 @@ pub struct KeyCreateArgs {
     /// What people call it
     #[arg(long, value_name = "N")]
     pub name: String,
-    /// Its limits: standard (1000 calls an hour, 10 a second) or unlimited
+    /// Its limits: standard (100 calls a minute; external 1000 an hour, 10 a second) or unlimited
     #[arg(long, value_name = "T", default_value = "standard")]
     pub tier: String,
     /// The account
@@ -90,9 +90,12 @@ pub struct KeyCreateArgs {
     /// Whose key it is [default: the account's first user]
     #[arg(long, value_name = "EMAIL")]
     pub user: Option<String>,
-    /// What it may do, read or write; repeat it for both [default: everything its user may]
-    #[arg(long = "scope", value_name = "S", value_parser = ["read", "write"])]
+    /// What it may do, such as leads:read, or read for every noun; repeat it [default: everything its user may]
+    #[arg(long = "scope", value_name = "S")]
     pub scopes: Vec<String>,
+    /// A test key: its messages only ever go to the mailbox
+    #[arg(long)]
+    pub test: bool,
 }
 
 /// `campaign …`

@@ -6,7 +6,7 @@ pub use steps::{sequence, sequences};
 
 use crate::db::{Tx, execute, row, rows};
 use crate::error::{Error, Result};
-use crate::page::Page;
+use crate::page::{Page, in_order};
 use crate::replan;
 use sendwright_workflows::campaign::{Change, Policy, State};
 use sendwright_workflows::clock::Millis;
@@ -223,20 +223,20 @@ pub async fn list(tx: &mut Tx, account: i64, states: &[State], page: Page) -> Re
     let found = rows!(
         tx,
         Stored,
-        concat!(
+        in_order!(
+            page,
+            "",
             "SELECT ",
             columns!(),
             " FROM campaigns
-              WHERE account_id = $1 AND (created_at, id) > ($2, $3)
-                AND state IN (SELECT e.value ->> 0 FROM json_each($4) AS e)
-              ORDER BY created_at, id LIMIT $5 OFFSET $6"
+              WHERE account_id = $1 AND state IN (SELECT e.value ->> 0 FROM json_each($6) AS e)"
         ),
         account,
         page.after.0,
         page.after.1,
-        words(states),
         page.limit,
-        page.skip
+        page.skip,
+        words(states)
     )?;
     found.into_iter().map(Campaign::try_from).collect()
 }

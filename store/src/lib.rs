@@ -47,6 +47,7 @@ pub mod standings;
 pub mod statistics;
 pub mod suppressions;
 pub mod tiers;
+pub mod usage;
 pub mod users;
 pub mod workers;
 pub mod writing;

@@ -17,6 +17,8 @@ const SHARED: &[(i64, &str, &str)] = &[
     (21, "index reactions", include_str!("../../migrations/0021_index_reactions.sql")),
     (22, "add spending", include_str!("../../migrations/0022_add_spending.sql")),
     (32, "create hits", include_str!("../../migrations/0032_create_hits.sql")),
+    (40, "index test twins", include_str!("../../migrations/0040_index_test_twins.sql")),
+    (41, "create usage", include_str!("../../migrations/0041_create_usage.sql")),
 ];
 const POSTGRES: &[(i64, &str, &str)] = &[
     (2, "create json_each", include_str!("../../migrations/postgres/0002_create_json_each.sql")),

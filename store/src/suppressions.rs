@@ -2,7 +2,7 @@
 
 use crate::db::{Tx, execute, row, rows};
 use crate::error::Result;
-use crate::page::Page;
+use crate::page::{Page, in_order};
 use sendwright_workflows::clock::Millis;
 use serde_json::json;
 use std::collections::HashSet;
@@ -97,12 +97,7 @@ pub async fn list(tx: &mut Tx, account: i64, page: Page) -> Result<Vec<Suppressi
     rows!(
         tx,
         Suppression,
-        concat!(
-            "SELECT ",
-            columns!(),
-            " FROM suppressions WHERE account_id = $1 AND (created_at, id) > ($2, $3)
-              ORDER BY created_at, id LIMIT $4 OFFSET $5"
-        ),
+        in_order!(page, "", "SELECT ", columns!(), " FROM suppressions WHERE account_id = $1"),
         account,
         page.after.0,
         page.after.1,

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod desk;
 pub mod dns_server;
+pub mod document;
 pub mod engine;
 pub mod hooks;
 pub mod imap_server;

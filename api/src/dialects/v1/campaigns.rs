@@ -4,6 +4,11 @@ use super::{Asked, view};
 use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::intake::{Json, MOST_BULK_BYTES, NoBody};
+use crate::openapi::bodies::campaign::{
+    ArchiveParams, Campaign, CampaignFilter, CampaignInput, CampaignList,
+};
+use crate::openapi::bodies::common::{Paging, Shown};
+use crate::openapi::bodies::lead::{EnrolInput, Enrolled};
 use crate::operations::campaigns::{self, Begin, Scope};
 use crate::operations::effect;
 use crate::operations::leads::{self, Known};
@@ -26,7 +31,15 @@ pub(super) fn id(face: &str) -> Result<i64, Refusal> {
     ids::parse(Kind::Campaign, face).ok_or_else(|| Refusal::no_campaign(printable()))
 }
 
-/// `POST /campaigns`: a draft, or scheduled where it has a `schedule_time`.
+/// Creates a campaign.
+///
+/// It is a draft, or scheduled where it has a `schedule_time`.
+#[utoipa::path(
+    post, path = "/campaigns", operation_id = "create_campaign", tag = "Campaigns",
+    request_body = CampaignInput,
+    responses((status = 201, body = Campaign)),
+    security(("key" = ["campaigns:write"])),
+)]
 pub async fn create(State(state): State<ApiState>, caller: Caller, body: Json) -> Answered {
     let campaign = CampaignBody::from_json(&body.value).map_err(Refusal::faults)?;
     let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
@@ -34,7 +47,13 @@ pub async fn create(State(state): State<ApiState>, caller: Caller, body: Json) -
     work.answer(Answer::created(&with_warnings(view::full(&full), &campaign))).await
 }
 
-/// `GET /campaigns`.
+/// Lists campaigns.
+#[utoipa::path(
+    get, path = "/campaigns", operation_id = "list_campaigns", tag = "Campaigns",
+    params(CampaignFilter, Paging),
+    responses((status = 200, body = CampaignList)),
+    security(("key" = ["campaigns:read"])),
+)]
 pub async fn list(
     State(state): State<ApiState>,
     caller: Caller,
@@ -56,7 +75,13 @@ pub async fn list(
     Ok(Answer::ok(&asked.envelope("campaigns", rows, total, last)))
 }
 
-/// `GET /campaigns/{id}`, with counts.
+/// Shows a campaign, with counts.
+#[utoipa::path(
+    get, path = "/campaigns/{id}", operation_id = "get_campaign", tag = "Campaigns",
+    params(Shown),
+    responses((status = 200, body = Campaign)),
+    security(("key" = ["campaigns:read"])),
+)]
 pub async fn get(State(state): State<ApiState>, caller: Caller, Path(face): Path<String>) -> Answered {
     let (account, id) = (caller.actor.account, id(&face)?);
     let full = campaigns::get(&state.core, account, id).await?;
@@ -64,8 +89,16 @@ pub async fn get(State(state): State<ApiState>, caller: Caller, Path(face): Path
     Ok(Answer::ok(&view::counted(&full, &counts)))
 }
 
-/// `PUT /campaigns/{id}`: everything is replaced; the answer's `effect` says what that does to the people who
-/// are under way. `?dry_run=1` answers the effect alone and changes nothing.
+/// Replaces a campaign, steps and all.
+///
+/// The answer's `effect` says what that does to the people who are under way. `?dry_run=1` answers the effect alone
+/// and changes nothing.
+#[utoipa::path(
+    put, path = "/campaigns/{id}", operation_id = "replace_campaign", tag = "Campaigns",
+    request_body = CampaignInput,
+    responses((status = 200, body = Campaign)),
+    security(("key" = ["campaigns:write"])),
+)]
 pub async fn replace(
     State(state): State<ApiState>,
     caller: Caller,
@@ -93,7 +126,15 @@ fn with_warnings(mut shown: Value, body: &CampaignBody) -> Value {
     shown
 }
 
-/// `DELETE /campaigns/{id}`; `?force=true` stops who is under way (C-23).
+/// Archives a campaign (C-23).
+///
+/// With people under way it is refused, unless `force=true` stops them.
+#[utoipa::path(
+    delete, path = "/campaigns/{id}", operation_id = "archive_campaign", tag = "Campaigns",
+    params(ArchiveParams),
+    responses((status = 200, body = Campaign)),
+    security(("key" = ["campaigns:write"])),
+)]
 pub async fn archive(
     State(state): State<ApiState>,
     caller: Caller,
@@ -108,7 +149,12 @@ pub async fn archive(
     work.answer(Answer::ok(&view::campaign(&campaign))).await
 }
 
-/// `POST /campaigns/{id}/start` and `…/resume`: one change, two words.
+/// Starts a campaign, or goes on after a pause.
+#[utoipa::path(
+    post, path = "/campaigns/{id}/start", operation_id = "start_campaign", tag = "Campaigns",
+    responses((status = 200, body = Campaign)),
+    security(("key" = ["campaigns:write"])),
+)]
 pub async fn start(
     State(state): State<ApiState>,
     caller: Caller,
@@ -124,7 +170,24 @@ pub async fn start(
     work.answer(Answer::ok(&shown)).await
 }
 
-/// `POST /campaigns/{id}/pause`.
+/// Goes on with a paused campaign: the same change as a start.
+#[utoipa::path(
+    post, path = "/campaigns/{id}/resume", operation_id = "resume_campaign", tag = "Campaigns",
+    responses((status = 200, body = Campaign)),
+    security(("key" = ["campaigns:write"])),
+)]
+pub async fn resume(state: State<ApiState>, caller: Caller, face: Path<String>, once: NoBody) -> Answered {
+    start(state, caller, face, once).await
+}
+
+/// Pauses a campaign.
+///
+/// Nothing of it is handed over until it is started again.
+#[utoipa::path(
+    post, path = "/campaigns/{id}/pause", operation_id = "pause_campaign", tag = "Campaigns",
+    responses((status = 200, body = Campaign)),
+    security(("key" = ["campaigns:write"])),
+)]
 pub async fn pause(
     State(state): State<ApiState>,
     caller: Caller,
@@ -137,7 +200,15 @@ pub async fn pause(
     work.answer(Answer::ok(&view::campaign(&campaign))).await
 }
 
-/// `POST /campaigns/{id}/leads`: a list of leads, new or known by their address, or `{"lead_ids": […]}`.
+/// Enrols leads in a campaign.
+///
+/// A list of leads, new or known by their address, or `{"lead_ids": […]}`.
+#[utoipa::path(
+    post, path = "/campaigns/{id}/leads", operation_id = "enrol_leads", tag = "Campaigns",
+    request_body = EnrolInput,
+    responses((status = 200, body = Enrolled)),
+    security(("key" = ["campaigns:write"])),
+)]
 pub async fn enrol(
     State(state): State<ApiState>,
     caller: Caller,
