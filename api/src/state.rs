@@ -9,6 +9,7 @@ use sendwright_workflows::signing::Secret;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::operations::events::Intake;
 use crate::{Console, Refusal};
 
 /// What an operation needs, whoever asks for it: the API, the page, the command line.
@@ -46,6 +47,8 @@ pub struct ApiState {
     pub means: Means,
     /// Who may see the console.
     pub console: Console,
+    /// Takes events of callers' own to the database.
+    pub intake: Intake,
     /// Webhooks may be registered for private addresses, any port, and without TLS: for development.
     pub webhooks_allow_private: bool,
     closing: Arc<AtomicBool>,
@@ -61,6 +64,7 @@ impl ApiState {
             notes: notes.into(),
             means: Means { model: true, transport: true },
             console: Console::keyed(false),
+            intake: Intake::default(),
             webhooks_allow_private: false,
             closing: Arc::default(),
         }
