@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::meter::Meter;
+use crate::operations::events::Intake;
 use crate::{Console, Refusal};
 use tokio::sync::Semaphore;
 
@@ -54,6 +55,8 @@ pub struct ApiState {
     pub prices: Prices,
     /// Who may see the console.
     pub console: Console,
+    /// Takes events of callers' own to the database.
+    pub intake: Intake,
     /// Webhooks may be registered for private addresses, any port, and without TLS: for development.
     pub webhooks_allow_private: bool,
     /// Hits of pixels and links that are being written down.
@@ -74,6 +77,7 @@ impl ApiState {
             means: Means { model: true, transport: true },
             prices: Prices::default(),
             console: Console::keyed(false),
+            intake: Intake::default(),
             webhooks_allow_private: false,
             noting: Arc::new(Semaphore::new(MOST_NOTED)),
             meter: Meter::default(),

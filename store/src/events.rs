@@ -170,22 +170,14 @@ pub async fn sequence_of(tx: &mut Tx, account: i64, id: i64) -> Result<Option<i6
     Ok(row!(tx, (Option<i64>,), sql, account, id)?.and_then(|r| r.0))
 }
 
-/// Inserts an event of the caller's own, unnumbered.
-pub async fn insert_own(
-    tx: &mut Tx,
-    id: i64,
-    account: i64,
-    kind: &str,
-    data: &str,
-    at: Millis,
-) -> Result<()> {
+/// Inserts events of callers' own, unnumbered: rows of id, account, kind and data.
+pub async fn insert_own(tx: &mut Tx, rows: &[Value], at: Millis) -> Result<()> {
     execute!(
         tx,
-        "INSERT INTO events (id, account_id, kind, data, at) VALUES ($1, $2, $3, $4, $5)",
-        id,
-        account,
-        kind,
-        data,
+        "INSERT INTO events (id, account_id, kind, data, at)
+         SELECT CAST(e.value ->> 0 AS BIGINT), CAST(e.value ->> 1 AS BIGINT), e.value ->> 2, e.value ->> 3, $2
+         FROM json_each($1) AS e",
+        Value::from(rows).to_string(),
         at
     )?;
     Ok(())

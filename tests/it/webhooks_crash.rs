@@ -7,7 +7,7 @@ use sendwright_store::clock::wall_millis;
 use sendwright_store::events;
 use sendwright_store::ids::Ids;
 use sendwright_workflows::ids::{Kind, uuid};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::receiver::Receiver;
 use crate::support::site::{Shape, Site};
@@ -19,9 +19,8 @@ const EVENTS: usize = 10_000;
 async fn tell(site: &Site) -> HashSet<String> {
     let ids = Ids::new(site.db.clone()).take("events", EVENTS).await.unwrap();
     let mut tx = site.db.begin().await.unwrap();
-    for id in ids.clone() {
-        events::insert_own(&mut tx, id, 1, "custom.n", "{}", wall_millis()).await.unwrap();
-    }
+    let rows: Vec<Value> = ids.clone().map(|id| json!([id, 1, "custom.n", "{}"])).collect();
+    events::insert_own(&mut tx, &rows, wall_millis()).await.unwrap();
     tx.commit().await.unwrap();
     ids.map(|id| uuid(Kind::Event, id)).collect()
 }

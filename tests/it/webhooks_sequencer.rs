@@ -11,6 +11,10 @@ async fn number(hooks: &Hooks) -> usize {
     sequence::pass(hooks.ctx(), hooks.clock.now().unwrap()).await.unwrap()
 }
 
+fn own(hooks: &Hooks, id: i64, kind: &str) -> [Value; 1] {
+    [json!([id, hooks.world.account, kind, "{}"])]
+}
+
 async fn sequences(hooks: &Hooks) -> Vec<(i64, i64)> {
     hooks.world.rows("SELECT id, sequence FROM events WHERE sequence IS NOT NULL ORDER BY sequence").await
 }
@@ -23,10 +27,10 @@ async fn an_event_whose_transaction_commits_late_is_numbered_late_and_missed_by_
     let mut ids = store.ids.take("events", 3).await.unwrap();
     let late = ids.next().unwrap();
     let mut open = store.begin().await.unwrap();
-    events::insert_own(&mut open, late, hooks.world.account, "custom.late", "{}", 1).await.unwrap();
+    events::insert_own(&mut open, &own(&hooks, late, "custom.late"), 1).await.unwrap();
     for id in ids.clone() {
         let mut tx = store.begin().await.unwrap();
-        events::insert_own(&mut tx, id, hooks.world.account, "custom.soon", "{}", 2).await.unwrap();
+        events::insert_own(&mut tx, &own(&hooks, id, "custom.soon"), 2).await.unwrap();
         tx.commit().await.unwrap();
     }
     assert_eq!(number(&hooks).await, 2);

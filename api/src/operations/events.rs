@@ -1,10 +1,15 @@
 //! The ledger of events: read behind a number, and added to by the caller's own.
 
+mod intake;
+
+pub use intake::Intake;
+
 use crate::refusal::Refusal;
 use crate::state::Core;
 use crate::work::{Barrier, Work};
 use sendwright_queue::Job;
 use sendwright_store::events::{self, Content};
+use serde_json::json;
 
 /// How many numbers one look passes over at most: a rare kind is sought in several.
 const LOOK: i64 = 10_000;
@@ -43,7 +48,7 @@ pub async fn create(work: &mut Work<'_>, kind: &str, data: &str) -> Result<i64, 
     let id = work.ids("events", 1).await?.start;
     work.begin(Barrier::None).await?;
     let (account, now) = (work.account(), work.now());
-    events::insert_own(work.tx()?, id, account, kind, data, now).await?;
+    events::insert_own(work.tx()?, &[json!([id, account, kind, data])], now).await?;
     work.hint(Job::Sequence { account });
     Ok(id)
 }

@@ -146,7 +146,7 @@ pub async fn test(work: &mut Work<'_>, id: i64) -> Result<i64, Refusal> {
     }
     let (account, now) = (work.account(), work.now());
     let data = json!({ "message": "This is a test.", "sent_at": rfc3339(now) }).to_string();
-    events::insert_own(work.tx()?, event, account, TEST, &data, now).await?;
+    events::insert_own(work.tx()?, &[json!([event, account, TEST, data])], now).await?;
     let number = endpoints::next_number(work.tx()?, id).await?;
     ledger::insert(work.tx()?, (delivery, account, id, event), number, now).await?;
     work.audit("test", "webhook", Some(id), &json!({}));

@@ -131,19 +131,9 @@ impl Hooks {
     /// So many events at once, in one transaction, unnumbered.
     pub async fn tell_many(&self, count: usize) {
         let ids = self.core.store.ids.take("events", count).await.unwrap();
+        let rows: Vec<Value> = ids.map(|id| json!([id, self.world.account, "custom.n", "{}"])).collect();
         let mut tx = self.core.store.begin().await.unwrap();
-        for id in ids {
-            sendwright_store::events::insert_own(
-                &mut tx,
-                id,
-                self.world.account,
-                "custom.n",
-                "{}",
-                wall_millis(),
-            )
-            .await
-            .unwrap();
-        }
+        sendwright_store::events::insert_own(&mut tx, &rows, wall_millis()).await.unwrap();
         tx.commit().await.unwrap();
         self.ctx().bells.sequence.notify_one();
     }

@@ -61,10 +61,14 @@ pub fn number(
 /// `POST /events` `{"type": "custom.…", "data"?: {…}}`: an event of the caller's own.
 pub async fn create(State(state): State<ApiState>, caller: Caller, body: Json) -> Answered {
     let (kind, data) = read(&body.value)?;
+    let shown = |id| json!({ "id": uuid(Kind::Event, id), "type": kind }).to_string();
+    if body.once.is_none() {
+        let id = state.intake.add(&state.core, caller.actor.account, kind.to_owned(), data).await?;
+        return Ok(Answer { status: 202, body: shown(id) });
+    }
     let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
     let id = events::create(&mut work, kind, &data).await?;
-    let shown = json!({ "id": uuid(Kind::Event, id), "type": kind });
-    work.answer(Answer { status: 202, body: shown.to_string() }).await
+    work.answer(Answer { status: 202, body: shown(id) }).await
 }
 
 fn read(body: &Value) -> Result<(&str, String), Refusal> {
