@@ -1,5 +1,6 @@
 //! The console: plain pages over the same operations as the API. No script; every form carries a token.
 
+mod analytics;
 mod form;
 mod guard;
 mod home;
@@ -53,6 +54,7 @@ pub fn routes(state: &ApiState) -> Router<ApiState> {
         .route("/login", get(session::login).post(session::enter));
     Router::new()
         .route("/", get(home::show))
+        .route("/console/campaigns/{id}/analytics", get(analytics::show))
         .route("/console/campaigns/{id}/start", post(home::start))
         .route("/console/campaigns/{id}/pause", post(home::pause))
         .route("/console/keys/{id}/revoke", post(home::revoke))

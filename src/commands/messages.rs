@@ -11,7 +11,7 @@ use sendwright_store::Page;
 use sendwright_store::messages::Message;
 use sendwright_workflows::clock::rfc3339;
 use sendwright_workflows::ids::{self, Kind};
-use sendwright_workflows::message::State;
+use sendwright_workflows::message::{State, UNPLANNED};
 use sendwright_workflows::rate_limit::slot_millis;
 use sendwright_workflows::reason::Reason;
 use serde_json::{Value, json};
@@ -75,7 +75,7 @@ async fn print(core: &Core, account: i64, filter: Filter, args: &ListArgs) -> Re
 
 fn line(m: &Message) -> Value {
     json!({"id": m.id, "kind": m.kind, "campaign_id": m.campaign_id, "step": m.step_number, "to": m.address,
-        "state": m.state, "planned_at": rfc3339(m.planned_at),
+        "state": m.state, "planned_at": (m.planned_at < UNPLANNED).then(|| rfc3339(m.planned_at)),
         "slot": m.slot.map(|slot| rfc3339(slot_millis(slot))), "attempts": m.attempts,
         "reasons": m.reasons(), "accepted_at": m.accepted_at.map(rfc3339)})
 }

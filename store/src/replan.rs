@@ -16,7 +16,8 @@ pub struct Unplanned {
     pub reasons: String,
 }
 
-/// Has the planner look at everybody of a campaign whose message has no instant. The caller has locked it, and
+/// Has the planner look at everybody of a campaign whose message has no instant; a step whose message was cancelled
+/// is passed over then. The caller has locked it, and
 /// starts it in this transaction.
 pub async fn wake(tx: &mut Tx, campaign: i64, now: Millis) -> Result<u64> {
     execute!(
@@ -24,7 +25,7 @@ pub async fn wake(tx: &mut Tx, campaign: i64, now: Millis) -> Result<u64> {
         "UPDATE enrolments SET next_run_at = $2, updated_at = $2
          WHERE campaign_id = $1 AND state = 'active' AND next_run_at IS NULL AND EXISTS (
              SELECT 1 FROM messages m WHERE m.enrolment_id = enrolments.id AND m.planned_at = $3
-               AND m.state IN ('scheduled', 'writing', 'drafted', 'held'))",
+               AND m.state IN ('scheduled', 'writing', 'drafted', 'held', 'cancelled'))",
         campaign,
         now,
         UNPLANNED

@@ -39,7 +39,9 @@ macro_rules! standing_sql {
          LEFT JOIN suppressions s ON s.account_id = e.account_id AND s.channel = 'email'
               AND s.address_hash = c.email_hash
          LEFT JOIN messages m ON m.enrolment_id = e.id AND m.step_number > e.settled AND m.version = $2
-              AND m.state IN ('scheduled', 'writing', 'drafted', 'held', 'claimed', 'sending', 'uncertain')"
+              AND (m.state IN ('scheduled', 'writing', 'drafted', 'held', 'claimed', 'sending', 'uncertain')
+                   -- Cancelled before the campaign had a start: the start passes over it.
+                   OR (m.state = 'cancelled' AND m.planned_at = 253402300799000))"
     };
 }
 

@@ -301,3 +301,18 @@ async fn metrics_tell_what_there_is_to_do() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_campaigns_numbers_have_a_page_of_their_own_and_are_their_accounts_own() {
+    let mut desk = at_home().await;
+    let campaign = begun(&desk, &[step(1, Delay::default())]).await;
+    desk.until(START + HOUR).await;
+    let (_, _, home) = look(&desk, "/").await;
+    let path = format!("/console/campaigns/{campaign}/analytics");
+    assert!(home.contains(&path), "{home}");
+    let (status, _, page) = look(&desk, &path).await;
+    assert_eq!(status, 200, "{page}");
+    assert!(page.contains("Spring &lt;b&gt;") && page.contains("2026-01-15: 1 sent, 0 opened"), "{page}");
+    assert!(page.contains("<rect") && !page.contains("<script") && !page.contains("style="), "{page}");
+    assert_eq!(look(&desk, "/console/campaigns/99/analytics").await.0, 404);
+}

@@ -2,7 +2,7 @@
 
 use crate::support::desk::{Desk, START};
 use crate::support::engine::BOTH;
-use sendwright_workflows::clock::{DAY, HOUR, MINUTE};
+use sendwright_workflows::clock::{DAY, HOUR, MINUTE, rfc3339};
 use serde_json::{Value, json};
 
 /// A campaign whose texts are approved, with so many people, and its first texts written.
@@ -111,6 +111,31 @@ async fn a_rejected_text_is_never_sent_and_its_sequence_goes_on() {
         desk.until(START + DAY).await;
         assert_eq!(desk.texts(states()).await.iter().filter(|s| *s == "held").count(), 1, "the second step");
         assert_eq!(desk.number("SELECT MAX(step_number) FROM messages WHERE state = 'held'").await, 2);
+        assert_eq!(desk.number("SELECT COUNT(*) FROM attempts").await, 0);
+    }
+}
+
+/// Rejected before the start: the second step counts from where the first would have been.
+#[tokio::test]
+async fn a_text_rejected_before_the_start_is_passed_over_by_it() {
+    for on in BOTH {
+        let mut desk = Desk::new(on).await;
+        written(&mut desk, 1).await;
+        assert_eq!(act(&desk, "reject", 1).await.0, 200);
+        desk.until(START + 5 * HOUR).await;
+        let (_, future) = desk.call("GET", "/api/v1/campaigns/1/simulation", None).await;
+        assert_eq!(
+            (&future["messages"][0]["step"], &future["not_sent"][0]["step"]),
+            (&json!(2), &json!(1)),
+            "{future}"
+        );
+        let sent = desk.call("POST", "/api/v1/campaigns/1/send", None).await;
+        assert_eq!(sent.0, 202);
+        desk.until(START + 7 * HOUR).await;
+        let all =
+            "SELECT step_number || ' ' || state || ' ' || planned_at FROM messages WHERE step_number = 2";
+        assert_eq!(desk.texts(all).await, [format!("2 held {}", START + 6 * HOUR)]);
+        assert_eq!(future["messages"][0]["at"], json!(rfc3339(START + 6 * HOUR)));
         assert_eq!(desk.number("SELECT COUNT(*) FROM attempts").await, 0);
     }
 }

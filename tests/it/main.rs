@@ -28,6 +28,7 @@ mod native;
 mod outreach;
 mod program;
 mod protocol;
+mod review;
 mod roles;
 mod running;
 mod runs;

@@ -106,7 +106,9 @@ async fn a_server_that_says_nothing_or_stalls_is_given_up_in_time() {
     for answer in [Answer::Silent, Answer::StallsAfterHeaders] {
         let error = fault(answer.clone()).await;
         let detail = "it did not answer in time".to_owned();
-        assert_eq!(error, WriteError::Retry { after: None, detail, tokens: Tokens::default() }, "{answer:?}");
+        // It may have worked all the same: the most that a request can cost is told.
+        let WriteError::Retry { after: None, detail: told, tokens } = error else { panic!("{error:?}") };
+        assert!(told == detail && tokens.completion == 2_048 && tokens.prompt > 0, "{answer:?}: {tokens:?}");
     }
     assert!(matches!(fault(Answer::HangsUp).await, WriteError::Retry { .. }));
 }

@@ -17,6 +17,7 @@ static TEMPLATES: LazyLock<Handlebars<'static>> = LazyLock::new(|| {
     let pages = [
         ("layout", include_str!("../../../templates/pages/layout.hbs")),
         ("home", include_str!("../../../templates/pages/home.hbs")),
+        ("analytics", include_str!("../../../templates/pages/analytics.hbs")),
         ("login", include_str!("../../../templates/pages/login.hbs")),
         ("mailbox", include_str!("../../../templates/pages/mailbox.hbs")),
         ("mail", include_str!("../../../templates/pages/mail.hbs")),

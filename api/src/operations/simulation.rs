@@ -233,6 +233,13 @@ impl Run {
         let (index, person) = (self.whom.len(), self.person(row));
         self.whom.push((row.email.clone().unwrap_or_default(), person.zone));
         let mut subject = Subject { id: row.id, standing: self.standing(row), person, open: None };
+        if let (Some("cancelled"), Some(step)) = (row.open_state.as_deref(), row.open_step) {
+            let person = &subject.person;
+            let passed = plan(subject.standing, &self.sequence, person, &self.policy, self.means, self.from);
+            let (step, at, reasons) = (step as u32, passed.at, vec![Reason::Cancelled]);
+            self.lines.push(Line { subject: index, step, at, action: Action::Skip, reasons });
+            subject.standing = Standing { settled: step, base: at };
+        }
         // A text without an instant goes when the planner would have it go; one that is held goes nowhere.
         let is_held = matches!(row.open_state.as_deref(), Some("held" | "uncertain"));
         let has_instant = row.open_at.is_some_and(|at| at < UNPLANNED) || is_held;

@@ -68,7 +68,7 @@ pub fn explanation(e: &Explanation) -> Value {
         "message_id": uuid(Kind::Message, e.message.id),
         "state": e.message.state,
         "summary": e.summary,
-        "planned_at": rfc3339(e.message.planned_at),
+        "planned_at": (e.message.planned_at < UNPLANNED).then(|| rfc3339(e.message.planned_at)),
         "reasons": reasons(&e.reasons),
         "history": reasons(&e.history),
         "decision": e.decision,
