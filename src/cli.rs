@@ -1,11 +1,15 @@
 //! The command line: every command, every flag, and what help says of them.
 
 mod nouns;
+mod webhooks;
 
 pub use nouns::{
-    AccountCommand, CampaignArgs, CampaignCommand, KeyCommand, KeyCreateArgs, LeadsCommand, MessageArgs,
-    MessagesCommand, ProfileArgs, ProfileCommand, SuppressCommand, UserCommand,
+    AccountCommand, CampaignArgs, CampaignCommand, CampaignFutureArgs, KeyCommand, KeyCreateArgs,
+    LeadsCommand, MessageArgs, MessagesCommand, ProfileArgs, ProfileCommand, RunsCommand, SuppressCommand,
+    UserCommand,
 };
+
+pub use webhooks::{ListenArgs, ReplayArgs, TriggerArgs, WebhookArgs, WebhooksCommand};
 
 use crate::failure::EXIT_CODES;
 use clap::{Args, Parser, Subcommand};
@@ -61,6 +65,9 @@ pub enum Command {
     /// Campaigns: create from a file, start, pause, look at
     #[command(subcommand)]
     Campaign(CampaignCommand),
+    /// Runs: what was asked of a whole campaign, and how far it is
+    #[command(subcommand)]
+    Runs(RunsCommand),
     /// Leads
     #[command(subcommand)]
     Leads(LeadsCommand),
@@ -70,6 +77,9 @@ pub enum Command {
     /// Messages: list, release or cancel what waits for a person
     #[command(subcommand)]
     Messages(MessagesCommand),
+    /// Webhooks: list and test them, listen for them, send a sample, replay
+    #[command(subcommand)]
+    Webhooks(WebhooksCommand),
     /// Addresses that are never written to
     #[command(subcommand)]
     Suppress(SuppressCommand),

@@ -5,7 +5,9 @@ mod api;
 mod backup;
 mod campaign;
 mod doctor;
+mod drafts;
 mod explain;
+mod future;
 pub mod key;
 mod leads;
 mod messages;
@@ -15,10 +17,12 @@ mod openapi;
 mod preview;
 mod profile;
 mod read;
+mod runs;
 mod scheduler;
 mod simulate;
 mod suppress;
 mod up;
+mod webhooks;
 mod worker;
 
 use crate::cli::{Cli, Command};
@@ -54,9 +58,11 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::User(command) => account::user(&load(&sources, Role::Command, over)?, command),
         Command::Key(command) => key::run(&load(&sources, Role::Command, over)?, command),
         Command::Campaign(command) => campaign::run(&load(&sources, Role::Command, over)?, command),
+        Command::Runs(command) => runs::run(&load(&sources, Role::Command, over)?, command),
         Command::Leads(command) => leads::run(&load(&sources, Role::Command, over)?, command),
         Command::Profile(command) => profile::run(&load(&sources, Role::Command, over)?, command),
         Command::Suppress(command) => suppress::run(&load(&sources, Role::Command, over)?, command),
+        Command::Webhooks(command) => webhooks::run(&load(&sources, Role::Command, over)?, command),
         Command::Backup { file } => backup::run(&load(&sources, Role::Command, over)?, &file),
         Command::Messages(command) => messages::run(&load(&sources, Role::Command, over)?, command),
         Command::Explain(args) => explain::run(&load(&sources, Role::Command, over)?, &args),

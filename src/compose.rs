@@ -66,6 +66,12 @@ impl Parts {
         let (store, clock) = opened?;
         tokio::spawn(keep_time(clock.clone()));
         let (queue, receiver, limiter) = transport(config).await?;
+        if config.webhooks_allow_private {
+            tracing::warn!(
+                "SENDWRIGHT_WEBHOOKS_ALLOW_PRIVATE=1: webhooks may reach every machine that this one reaches; \
+                 for development alone"
+            );
+        }
         let core = Core { store, queue, clock: Arc::new(clock), seals: Seals::new(&secrets) };
         Ok(Some(Self { core, receiver, limiter, secrets }))
     }
@@ -89,7 +95,9 @@ impl Parts {
         let has_model = !is_up || config.model.is_some() || config.smtp.is_none();
         ApiState::new(self.core.clone(), self.limiter.clone(), &self.secrets, notes)
             .with_means(Means { model: has_model, transport: true })
+            .with_prices(config.model.as_ref().map(|model| model.prices).unwrap_or_default())
             .with_console(console(config, bound.filter(|_| is_up)))
+            .with_private_webhooks(config.webhooks_allow_private)
     }
 
     /// What a worker's handlers and the scheduler hold; `bound` is where `up` listens.

@@ -10,6 +10,7 @@ pub use read::Sources;
 
 use read::Reader;
 use sendwright_queue::Lane;
+use sendwright_workflows::spend::Prices;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -48,10 +49,14 @@ pub struct Config {
     pub http: Http,
     /// The default sending profile's transport.
     pub smtp: Option<Smtp>,
+    /// The server that `doctor` asks for what is published of senders, if not the system's.
+    pub dns: Option<SocketAddr>,
     /// The model.
     pub model: Option<Model>,
     /// What a worker does at once.
     pub worker: Worker,
+    /// Webhooks may go to private addresses, any port, and without TLS: for development.
+    pub webhooks_allow_private: bool,
     /// `SENDWRIGHT_SECRET` as given; [`secret::load`] reads or makes it.
     pub secret: Option<Hidden>,
     /// Logs.
@@ -143,6 +148,8 @@ pub struct Model {
     pub api_key: Option<Hidden>,
     /// The model's name.
     pub name: String,
+    /// What its tokens cost.
+    pub prices: Prices,
 }
 
 /// What a worker does at once.
@@ -223,9 +230,15 @@ impl Config {
             database: read_database(r, &data),
             redis: read_redis(r),
             http: read_http(r, role, over.bind),
+            dns: r.parsed("dns.server", "SENDWRIGHT_DNS"),
             smtp: read_smtp(r),
             model: read_model(r),
             worker: read_worker(r, over.lanes, over.concurrency),
+            webhooks_allow_private: read_switch(
+                r,
+                "webhooks.allow_private",
+                "SENDWRIGHT_WEBHOOKS_ALLOW_PRIVATE",
+            ),
             secret: r.read("security.secret", "SENDWRIGHT_SECRET", secret::check).map(Hidden),
             log: read_log(r),
             data,
@@ -258,14 +271,14 @@ fn read_redis(r: &mut Reader) -> Option<Redis> {
     let prefix = r.text("redis.prefix", "SENDWRIGHT_REDIS_PREFIX").unwrap_or_default();
     let url = r.read("redis.url", "REDIS_URL", |text| {
         let known = Url::parse(text).is_ok_and(|url| match url.scheme() {
-            "redis" => url.has_host(),
+            "redis" | "rediss" => url.has_host(),
             "redis+unix" => url.path().len() > 1,
             _ => false,
         });
         if known {
             Ok(text.to_owned())
         } else {
-            Err("must read redis://host:6379 or redis+unix:///path".to_owned())
+            Err("must read redis://host:6379, rediss://host:6379 (TLS) or redis+unix:///path".to_owned())
         }
     })?;
     Some(Redis { url: Hidden(url), prefix })
@@ -334,9 +347,18 @@ fn read_model(r: &mut Reader) -> Option<Model> {
             .ok_or_else(|| "must read https://host/v1".to_owned())
     });
     let name = r.text("model.name", "OPENAI_MODEL")?;
+    let prices = Prices {
+        input: r.read("model.price_in", "OPENAI_PRICE_IN", price).unwrap_or_default(),
+        output: r.read("model.price_out", "OPENAI_PRICE_OUT", price).unwrap_or_default(),
+    };
     let wanted = api_key.is_some() || base_url.is_some();
     let base_url = base_url.or_else(|| Url::parse("https://api.openai.com/v1").ok())?;
-    wanted.then_some(Model { base_url, api_key, name })
+    wanted.then_some(Model { base_url, api_key, name, prices })
+}
+
+fn price(text: &str) -> Result<f64, String> {
+    let price = text.trim().parse().ok().filter(|price: &f64| (0.0..=100_000.0).contains(price));
+    price.ok_or_else(|| "must be a price per million tokens, such as 0.15".to_owned())
 }
 
 fn read_worker(r: &mut Reader, lanes: Vec<Lane>, concurrency: Option<u32>) -> Worker {
@@ -362,6 +384,15 @@ pub fn read_lanes(text: &str) -> Result<Vec<Lane>, String> {
     }
     let what = || format!("must be all, or some of {}", Lane::ALL.map(Lane::as_str).join(","));
     text.split(',').map(|name| name.trim().parse().map_err(|_| what())).collect()
+}
+
+fn read_switch(r: &mut Reader, key: &'static str, variable: &str) -> bool {
+    let read = |text: &str| match text {
+        "1" | "true" => Ok(true),
+        "0" | "false" => Ok(false),
+        _ => Err("must be 1 or 0".to_owned()),
+    };
+    r.read(key, variable, read).unwrap_or(false)
 }
 
 fn read_log(r: &mut Reader) -> Log {

@@ -5,6 +5,7 @@ use crate::state::ApiState;
 use axum::extract::State;
 use sendwright_queue::Health;
 use sendwright_store::{Error, migrate};
+use sendwright_workflows::clock::rfc3339;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -18,6 +19,16 @@ pub async fn live() -> Answer {
 pub async fn ready(State(state): State<ApiState>) -> Answer {
     let (status, checks) = checks(&state).await;
     let body = json!({ "status": status, "checks": checks }).to_string();
+    Answer { status: if status == "ready" { 200 } else { 503 }, body }
+}
+
+/// `GET /api/v1/health` (S0-28): the same for whoever has a key.
+pub async fn native(State(state): State<ApiState>) -> Answer {
+    let (status, checks) = checks(&state).await;
+    let word = if status == "ready" { "healthy" } else { status };
+    let now = state.core.clock.now().map(rfc3339);
+    let version = env!("CARGO_PKG_VERSION");
+    let body = json!({ "status": word, "version": version, "timestamp": now, "checks": checks }).to_string();
     Answer { status: if status == "ready" { 200 } else { 503 }, body }
 }
 

@@ -38,6 +38,34 @@ impl<S: Sync, const MOST: usize> FromRequest<S> for Json<MOST> {
     }
 }
 
+/// Most bytes of an inbound e-mail.
+pub const MOST_MAIL_BYTES: usize = 10 << 20;
+
+/// A raw e-mail, `message/rfc822`, and the `Idempotency-Key` that came with it.
+pub struct Mime {
+    /// The message as it came.
+    pub raw: Bytes,
+    /// The key.
+    pub once: Option<Once>,
+}
+
+impl<S: Sync> FromRequest<S> for Mime {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
+        let (parts, body) = request.into_parts();
+        if media_type(&parts.headers).as_deref() != Some("message/rfc822") {
+            return Err(Refusal::NotMail);
+        }
+        let raw = read(&parts.headers, body, MOST_MAIL_BYTES).await?;
+        if raw.iter().all(u8::is_ascii_whitespace) {
+            return Err(Refusal::Malformed("empty_body", "send one e-mail as it came, headers first".into()));
+        }
+        let once = once(&parts, &raw)?;
+        Ok(Self { raw, once })
+    }
+}
+
 /// A JSON body, or none at all: the same as an empty object.
 pub struct MaybeJson(pub Json);
 
@@ -85,11 +113,17 @@ fn is_over(error: &axum::Error) -> bool {
 }
 
 fn check_media_type(headers: &HeaderMap) -> Result<(), Refusal> {
-    let text = |name| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().trim();
-    let kind = text(header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let kind = media_type(headers).unwrap_or_default();
     let is_json = kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"));
+    if is_json { Ok(()) } else { Err(Refusal::MediaType) }
+}
+
+/// What a body says it is, without parameters; `None` where it is encoded besides.
+fn media_type(headers: &HeaderMap) -> Option<String> {
+    let text = |name| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().trim();
     let is_plain = matches!(text(header::CONTENT_ENCODING), "" | "identity");
-    if is_json && is_plain { Ok(()) } else { Err(Refusal::MediaType) }
+    let kind = text(header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    is_plain.then_some(kind)
 }
 
 /// The `Idempotency-Key` of a request, with what makes the request what it is.

@@ -22,6 +22,7 @@ mod router;
 pub mod scope;
 mod showing;
 mod state;
+mod tracking;
 mod unsubscribe;
 pub mod work;
 
@@ -35,5 +36,7 @@ pub use work::{Actor, Once, Work};
 
 /// What the native face shows, for the command line's `--json`.
 pub mod shown {
+    pub use crate::dialects::v1::drafts::draft;
+    pub use crate::dialects::v1::runs::run;
     pub use crate::dialects::v1::told::{explanation, lead_explained};
 }

@@ -45,6 +45,9 @@ pub enum Refusal {
     /// Not JSON by its own word.
     #[error("send Content-Type: application/json, without Content-Encoding")]
     MediaType,
+    /// Not an e-mail by its own word.
+    #[error("send Content-Type: message/rfc822, without Content-Encoding")]
+    NotMail,
     /// Over the limit; seconds after which it may succeed.
     #[error("too many requests; try again in {0} s")]
     TooMany(u64),
@@ -76,7 +79,7 @@ impl Refusal {
             Refusal::Duplicate(_) => "duplicate",
             Refusal::OtherRequest => "idempotency_key_reused",
             Refusal::TooLarge(_) => "too_large",
-            Refusal::MediaType => "unsupported_media_type",
+            Refusal::MediaType | Refusal::NotMail => "unsupported_media_type",
             Refusal::TooMany(_) => "rate_limit_exceeded",
             Refusal::Unavailable => "unavailable",
             Refusal::Internal | Refusal::Replayed(_) => "internal_error",

@@ -5,7 +5,7 @@ use crate::dialects::{Dialect, Door, external, shape, v1};
 use crate::openapi::serve;
 use crate::refusal::Refusal;
 use crate::state::ApiState;
-use crate::{console, health, request, showing, unsubscribe};
+use crate::{console, health, request, showing, tracking, unsubscribe};
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -20,6 +20,8 @@ pub fn router(state: ApiState) -> Router {
     let open = Router::new()
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
+        .route("/o/{file}", get(tracking::open))
+        .route("/c/{token}", get(tracking::click))
         .route("/u/{token}", get(unsubscribe::page).post(unsubscribe::act));
     let door = Door { state: state.clone(), dialect: Dialect::V1 };
     Router::new()
@@ -53,16 +55,37 @@ fn external() -> Router<ApiState> {
 
 /// The native surface.
 fn native() -> Router<ApiState> {
-    use v1::{campaigns, keys, leads, mailbox, messages, profiles, simulation, suppressions, usage};
+    use v1::{
+        analytics, businesses, campaigns, drafts, events, inbound, keys, leads, mailbox, messages, profiles,
+        runs, simulation, spending, suppressions, usage, webhooks,
+    };
     Router::new()
+        .route("/health", get(health::native))
         .route("/campaigns", get(campaigns::list).post(campaigns::create))
         .route("/campaigns/{id}", get(campaigns::get).put(campaigns::replace).delete(campaigns::archive))
         .route("/campaigns/{id}/start", post(campaigns::start))
         .route("/campaigns/{id}/resume", post(campaigns::resume))
         .route("/campaigns/{id}/pause", post(campaigns::pause))
         .route("/campaigns/{id}/leads", post(campaigns::enrol))
+        .route("/campaigns/{id}/businesses", post(businesses::add))
+        .route("/campaigns/{id}/generate", post(runs::generate))
+        .route("/campaigns/{id}/send", post(runs::send))
+        .route("/campaigns/{id}/analytics", get(analytics::of_campaign))
+        .route("/analytics", get(analytics::of_account))
+        .route("/campaigns/{id}/drafts", get(drafts::list))
+        .route("/campaigns/{id}/drafts/approve", post(drafts::approve_many))
+        .route("/drafts/{id}", get(drafts::get).patch(drafts::edit))
+        .route("/drafts/{id}/approve", post(drafts::approve))
+        .route("/drafts/{id}/reject", post(drafts::reject))
+        .route("/drafts/{id}/regenerate", post(drafts::regenerate))
+        .route("/spending", get(spending::get).put(spending::set_cap))
+        .route("/runs", get(runs::list))
+        .route("/runs/{id}", get(runs::get))
+        .route("/runs/{id}/events", get(runs::events))
         .route("/campaigns/{id}/simulation", get(simulation::get))
         .route("/campaigns/{id}/test", post(messages::test))
+        .route("/inbound", get(inbound::list).post(inbound::create))
+        .route("/inbound/{id}", get(inbound::get))
         .route("/keys", get(keys::list).post(keys::create))
         .route("/keys/{id}", get(keys::get).delete(keys::revoke))
         .route("/keys/{id}/rotate", post(keys::rotate))
@@ -79,8 +102,18 @@ fn native() -> Router<ApiState> {
         .route("/messages/{id}/release", post(messages::release))
         .route("/messages/{id}/cancel", post(messages::cancel))
         .route("/sending-profiles", get(profiles::list).post(profiles::create))
-        .route("/sending-profiles/{id}", get(profiles::get))
+        .route("/sending-profiles/{id}", get(profiles::get).patch(profiles::change))
         .route("/suppressions", get(suppressions::list).post(suppressions::create))
+        .route("/events", get(events::list).post(events::create))
+        .route("/webhooks", get(webhooks::list).post(webhooks::create))
+        .route(
+            "/webhooks/{id}",
+            get(webhooks::get).patch(webhooks::change).put(webhooks::change).delete(webhooks::delete),
+        )
+        .route("/webhooks/{id}/test", post(webhooks::test))
+        .route("/webhooks/{id}/rotate-secret", post(webhooks::rotate))
+        .route("/webhooks/{id}/deliveries", get(webhooks::deliveries))
+        .route("/webhooks/{id}/replay", post(webhooks::replay))
 }
 
 /// A prefix: its routes behind the keys, and every error in its words.

@@ -151,21 +151,20 @@ impl<'c> Work<'c> {
         self.hints.push(job);
     }
 
-    /// As [`answer`](Self::answer), where the answer holds a secret: what is kept, and given again, is `kept`.
-    pub async fn answer_once(self, answer: Answer, kept: Answer) -> Result<Answer, Refusal> {
-        self.answer(kept).await?;
-        Ok(answer)
+    /// Stores the answer, commits, leaves the hints, and gives the answer back.
+    pub async fn answer(self, answer: Answer) -> Result<Answer, Refusal> {
+        self.answer_once(answer.clone(), answer).await
     }
 
-    /// Stores the answer, commits, leaves the hints, and gives the answer back.
-    pub async fn answer(mut self, answer: Answer) -> Result<Answer, Refusal> {
+    /// The same with a secret in what is given back, which is told this once: `stored` is without it.
+    pub async fn answer_once(mut self, stored: Answer, given: Answer) -> Result<Answer, Refusal> {
         let (account, now, once) = (self.actor.account, self.now, self.once.take());
         if let Some(once) = once {
-            let stored = (i64::from(answer.status), answer.body.as_str());
+            let stored = (i64::from(stored.status), stored.body.as_str());
             idempotency::store(self.tx()?, account, &once.key, &once.request, stored, now).await?;
         }
         self.commit().await?;
-        Ok(answer)
+        Ok(given)
     }
 
     /// Commits and leaves the hints, for callers that are not answered in JSON.

@@ -17,7 +17,9 @@ use crate::Lane;
 
 /// A Redis address that can never work; one that merely does not answer is no error.
 #[derive(Debug, thiserror::Error)]
-#[error("this is no Redis address: write redis://[user:password@]host[:port][/database]")]
+#[error(
+    "this is no Redis address: write redis://[user:password@]host[:port][/database], or rediss:// for TLS"
+)]
 pub struct BadUrl(#[source] pub(crate) RedisError);
 
 /// How long an answer may take before Redis counts as down for `/readyz`.

@@ -4,6 +4,7 @@ use crate::db::{Tx, execute, row, rows};
 use crate::error::Result;
 use crate::gates;
 use crate::heads::policy_of;
+use crate::intents::Seen;
 use chrono_tz::Tz;
 use sendwright_workflows::campaign::Policy;
 use sendwright_workflows::clock::{Micros, Millis};
@@ -62,11 +63,17 @@ struct DueMessage {
     crashes: i64,
     subject: String,
     body: String,
+    approved: bool,
+    enrolment_state: Option<String>,
+    replied_at: Option<i64>,
+    contact_state: Option<String>,
+    suppressed: Option<String>,
 }
 
 /// A campaign's waiting rows with its own limit.
 struct Line {
     id: i64,
+    version: i64,
     gate: Gate,
     rates: Rates,
     policy: Policy,
@@ -81,6 +88,8 @@ pub struct Claim {
     pub claimed: Vec<Claimed>,
     /// Rows whose slot has come, from [`claim_at_once`]: locked, and not yet written.
     pub ready: Vec<Claimed>,
+    /// What was read of these together with them, in their order.
+    pub seen: Vec<Seen>,
     /// Rows planned anew or held: there may be more to claim at once.
     pub moved: usize,
     /// When the next slot is free, where rows wait for one.
@@ -91,8 +100,14 @@ macro_rules! due_sql {
     () => {
         "SELECT m.id, m.account_id, m.kind, m.round, m.enrolment_id, m.contact_id, m.step_number, m.version,
             m.address, m.address_hash, m.zone, m.planned_at, m.reasons, m.fence, m.attempts, m.crashes,
-            d.subject, d.body
+            d.subject, d.body, m.approved, n.state AS enrolment_state, n.replied_at,
+            k.state AS contact_state,
+            s.why AS suppressed
          FROM messages m JOIN drafts d ON d.message_id = m.id
+         LEFT JOIN enrolments n ON n.id = m.enrolment_id
+         LEFT JOIN contacts k ON k.id = m.contact_id
+         LEFT JOIN suppressions s ON s.account_id = m.account_id AND s.channel = m.channel
+              AND s.address_hash = m.address_hash
          WHERE m.profile_id = $1 AND m.campaign_id = $2 AND m.state = 'drafted' AND m.planned_at <= $3
          ORDER BY m.planned_at, m.enrolment_id LIMIT $4"
     };
@@ -109,6 +124,7 @@ pub async fn claim(
 ) -> Result<Claim> {
     let mut claim = take_slots(tx, (profile, rates), worker, most, now, false).await?;
     claim.claimed.append(&mut claim.ready);
+    claim.seen.clear(); // By the time of their intent it is old.
     Ok(claim)
 }
 
@@ -198,11 +214,11 @@ fn first(lines: &[Line], profile: &Gate) -> Option<usize> {
 /// The profile's campaigns with due rows, and when the first shut gate among them opens. A campaign whose own
 /// gate is shut beyond the horizon is not read: its backlog must not hide the others'.
 async fn lines(tx: &mut Tx, profile: i64, most: usize, now: Millis) -> Result<(Vec<Line>, Option<Millis>)> {
-    type Row = (i64, String, i64, i64, i64, i64, i64);
+    type Row = (i64, i64, String, i64, i64, i64, i64, i64);
     let campaigns = rows!(
         &mut *tx,
         Row,
-        "SELECT c.id, c.policy, g.next, g.minute_start, g.minute_count, g.day_start, g.day_count
+        "SELECT c.id, c.version, c.policy, g.next, g.minute_start, g.minute_count, g.day_start, g.day_count
          FROM campaigns c JOIN gates g ON g.owner = 'campaign' AND g.owner_id = c.id
          WHERE c.profile_id = $1 AND c.state = 'running' AND c.mapped_version = c.version AND EXISTS (
              SELECT 1 FROM messages m WHERE m.profile_id = $1 AND m.campaign_id = c.id AND m.state = 'drafted'
@@ -212,17 +228,17 @@ async fn lines(tx: &mut Tx, profile: i64, most: usize, now: Millis) -> Result<(V
         now
     )?;
     let (mut open, mut opens) = (Vec::new(), None::<Millis>);
-    for (id, policy, next, ms, mc, ds, dc) in campaigns {
+    for (id, version, policy, next, ms, mc, ds, dc) in campaigns {
         let gate = gates::gate_of((next, ms, mc, ds, dc));
         if slot_millis(gate.next) > now + HORIZON {
             let at = slot_millis(gate.next);
             opens = Some(opens.map_or(at, |first| first.min(at)));
             continue;
         }
-        open.push(Line::new(id, gate, policy_of(id, &policy)?));
+        open.push(Line::new((id, version), gate, policy_of(id, &policy)?));
     }
     // Test sends belong to no campaign's line: their limits are the profile's alone.
-    open.push(Line::new(0, Gate::default(), Policy::default()));
+    open.push(Line::new((0, 0), Gate::default(), Policy::default()));
     for line in &mut open {
         line.rows = due(tx, profile, line.id, now, most as i64).await?.into();
     }
@@ -230,8 +246,8 @@ async fn lines(tx: &mut Tx, profile: i64, most: usize, now: Millis) -> Result<(V
 }
 
 impl Line {
-    fn new(id: i64, gate: Gate, policy: Policy) -> Self {
-        Line { id, gate, rates: policy.rates(), policy, rows: VecDeque::new(), touched: false }
+    fn new((id, version): (i64, i64), gate: Gate, policy: Policy) -> Self {
+        Line { id, version, gate, rates: policy.rates(), policy, rows: VecDeque::new(), touched: false }
     }
 }
 
@@ -251,6 +267,28 @@ async fn has_suspect(tx: &mut Tx, worker: i64) -> Result<bool> {
 
 fn zone_of(name: &str) -> Tz {
     name.parse().unwrap_or(Tz::UTC)
+}
+
+impl Seen {
+    /// Of a row that is drafted, locked, and in a campaign that runs.
+    fn with(campaign_version: i64, row: &DueMessage) -> Self {
+        Seen {
+            id: row.id,
+            kind: row.kind.clone(),
+            state: "drafted".into(),
+            fence: row.fence,
+            worker_id: None,
+            version: row.version,
+            approved: row.approved,
+            campaign_state: Some("running".into()),
+            campaign_version: Some(campaign_version),
+            policy: None,
+            enrolment_state: row.enrolment_state.clone(),
+            replied_at: row.replied_at,
+            contact_state: row.contact_state.clone(),
+            suppressed: row.suppressed.clone(),
+        }
+    }
 }
 
 struct Seating {
@@ -273,6 +311,9 @@ impl Seating {
             self.changes.push(json!([row.id, "claimed", row.planned_at, slot, reasons, 1]));
         }
         let line_of = if is_ready { &mut self.claim.ready } else { &mut self.claim.claimed };
+        if is_ready {
+            self.claim.seen.push(Seen::with(line.version, &row));
+        }
         line_of.push(Claimed {
             id: row.id,
             account_id: row.account_id,

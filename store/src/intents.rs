@@ -1,7 +1,7 @@
 //! T2, the intent: the last look before a hand-over, and the promise that it begins (SEND_PROTOCOL 3, 4, 8).
 
 use crate::claims::{Claimed, with_reasons};
-use crate::db::{Tx, execute, rows};
+use crate::db::{Tx, execute, row, rows};
 use crate::error::Result;
 use crate::gates;
 use crate::heads::policy_of;
@@ -11,6 +11,7 @@ use sendwright_workflows::quiet_hours::W;
 use sendwright_workflows::rate_limit::{Rates, give_back, slot_millis};
 use sendwright_workflows::reason::{Cause, Owner, Reason};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 
 mod at_the_dot;
 
@@ -32,37 +33,48 @@ pub enum Verdict {
     Lost,
 }
 
+/// What may forbid one message's hand-over, as it was read behind the barrier. It is true until that transaction ends
+/// and never after: whatever changes it takes the barrier exclusively.
+#[derive(Debug, sqlx::FromRow)]
+pub struct Seen {
+    pub(crate) id: i64,
+    pub(crate) kind: String,
+    pub(crate) state: String,
+    pub(crate) fence: i64,
+    pub(crate) worker_id: Option<i64>,
+    pub(crate) version: i64,
+    pub(crate) approved: bool,
+    pub(crate) campaign_state: Option<String>,
+    pub(crate) campaign_version: Option<i64>,
+    /// None: the claim's own, read behind the barrier as well.
+    pub(crate) policy: Option<String>,
+    pub(crate) enrolment_state: Option<String>,
+    pub(crate) replied_at: Option<i64>,
+    pub(crate) contact_state: Option<String>,
+    pub(crate) suppressed: Option<String>,
+}
+
+/// The same for all messages of one profile in one worker's hands.
 #[derive(sqlx::FromRow)]
-struct View {
-    id: i64,
-    kind: String,
-    state: String,
-    fence: i64,
-    worker_id: Option<i64>,
+struct Around {
     worker_state: Option<String>,
-    version: i64,
-    approved: bool,
-    campaign_state: Option<String>,
-    campaign_version: Option<i64>,
-    policy: Option<String>,
-    enrolment_state: Option<String>,
-    contact_state: Option<String>,
     profile_state: String,
     paused_until: Option<i64>,
     account_active: bool,
-    suppressed: Option<String>,
 }
 
-/// Commits to hand over: `rows` are messages of one account, claimed before or given a slot in this very
-/// transaction ([`crate::claims::claim_at_once`]), with the attempt id each will have. Takes the account's barrier shared as its first statement, re-reads everything that may forbid, and marks those
-/// that may go `sending`. Nothing has been handed over until the caller commits. The intent's instant comes
-/// back with the verdicts: it is read behind the barrier, however long that took, since limits and quiet hours
-/// are promised at that instant.
+/// Commits to hand over: `rows` are messages of one profile, claimed before or given a slot in this very
+/// transaction ([`crate::claims::claim_at_once`]), with the attempt id each will have. Takes the account's barrier
+/// shared as its first statement, re-reads everything that may forbid (`seen` is what that very claim, behind the same
+/// barrier, has read of some), and marks those that may go `sending`. Nothing has been handed over until the caller
+/// commits. The intent's instant comes back with the verdicts: it is read behind the barrier, however long that took,
+/// since limits and quiet hours are promised at that instant.
 pub async fn intend(
     tx: &mut Tx,
     account: i64,
     worker: i64,
     rows: &[(&Claimed, i64)],
+    seen: Vec<Seen>,
     clock: &dyn Clock,
 ) -> Result<(Millis, Vec<Verdict>)> {
     tx.barrier(account, false).await?;
@@ -70,11 +82,16 @@ pub async fn intend(
         let back = Verdict::Back { state: "drafted", reason: Reason::Late { cause: Cause::Outage } };
         return Ok((0, vec![back; rows.len()]));
     };
-    let views = views(tx, worker, rows).await?;
+    let Some((first, _)) = rows.first() else { return Ok((now, Vec::new())) };
+    let around = around(tx, worker, first.profile_id).await?;
+    let seen = if seen.is_empty() { look(tx, rows).await? } else { seen };
+    let seen: HashMap<i64, Seen> = seen.into_iter().map(|s| (s.id, s)).collect();
     let mut verdicts = Vec::with_capacity(rows.len());
     for (claimed, _) in rows {
-        let view = views.iter().find(|v| v.id == claimed.id);
-        let forbidden = view.map_or(Ok(Some(Verdict::Lost)), |v| forbidden(v, claimed, worker, now))?;
+        let (seen, around) = (seen.get(&claimed.id), around.as_ref());
+        let forbidden = seen.zip(around).map_or(Ok(Some(Verdict::Lost)), |(seen, around)| {
+            forbidden(seen, around, claimed, worker, now)
+        })?;
         verdicts.push(forbidden.unwrap_or_else(|| in_its_slot(claimed, now)));
     }
     let going: Vec<Value> = rows
@@ -94,27 +111,35 @@ pub async fn intend(
     Ok((now, verdicts))
 }
 
-async fn views(tx: &mut Tx, worker: i64, claimed: &[(&Claimed, i64)]) -> Result<Vec<View>> {
+async fn around(tx: &mut Tx, worker: i64, profile: i64) -> Result<Option<Around>> {
+    row!(
+        tx,
+        Around,
+        "SELECT w.state AS worker_state, p.state AS profile_state, p.paused_until, a.active AS account_active
+         FROM sending_profiles p JOIN accounts a ON a.id = p.account_id LEFT JOIN workers w ON w.id = $1
+         WHERE p.id = $2",
+        worker,
+        profile
+    )
+}
+
+async fn look(tx: &mut Tx, claimed: &[(&Claimed, i64)]) -> Result<Vec<Seen>> {
     let ids = Value::from(claimed.iter().map(|(c, _)| json!([c.id])).collect::<Vec<_>>()).to_string();
     rows!(
         tx,
-        View,
-        "SELECT m.id, m.kind, m.state, m.fence, m.worker_id, w.state AS worker_state, m.version, m.approved,
-                c.state AS campaign_state, c.version AS campaign_version, c.policy, n.state AS enrolment_state,
-                k.state AS contact_state, p.state AS profile_state, p.paused_until, a.active AS account_active,
+        Seen,
+        "SELECT m.id, m.kind, m.state, m.fence, m.worker_id, m.version, m.approved, c.state AS campaign_state,
+                c.version AS campaign_version, c.policy, n.state AS enrolment_state, n.replied_at,
+                k.state AS contact_state,
                 s.why AS suppressed
          FROM json_each($1) AS e
          JOIN messages m ON m.id = CAST(e.value ->> 0 AS BIGINT)
-         JOIN accounts a ON a.id = m.account_id
-         JOIN sending_profiles p ON p.id = m.profile_id
-         LEFT JOIN workers w ON w.id = $2
          LEFT JOIN campaigns c ON c.id = m.campaign_id
          LEFT JOIN enrolments n ON n.id = m.enrolment_id
          LEFT JOIN contacts k ON k.id = m.contact_id
          LEFT JOIN suppressions s ON s.account_id = m.account_id AND s.channel = m.channel
               AND s.address_hash = m.address_hash",
-        ids,
-        worker
+        ids
     )
 }
 
@@ -128,25 +153,31 @@ fn in_its_slot(claimed: &Claimed, now: Millis) -> Verdict {
 }
 
 /// What stands against a hand-over at `now`, beside its slot.
-fn forbidden(view: &View, claimed: &Claimed, worker: i64, now: Millis) -> Result<Option<Verdict>> {
+fn forbidden(
+    view: &Seen,
+    around: &Around,
+    claimed: &Claimed,
+    worker: i64,
+    now: Millis,
+) -> Result<Option<Verdict>> {
     // Claimed before, or given its slot in this very transaction and not yet written.
     let ours = match view.state.as_str() {
         "claimed" => view.fence == claimed.fence && view.worker_id == Some(worker),
         "drafted" => view.fence == claimed.fence - 1,
         _ => false,
     };
-    if !ours || view.worker_state.as_deref() != Some("alive") {
+    if !ours || around.worker_state.as_deref() != Some("alive") {
         return Ok(Some(Verdict::Lost));
     }
     let back = |state, reason| Ok(Some(Verdict::Back { state, reason }));
     if let Some(why) = &view.suppressed {
         return back("suppressed", Reason::Suppressed { why: why.clone() });
     }
-    if !view.account_active {
+    if !around.account_active {
         return back("held", Reason::AccountInactive);
     }
-    if view.profile_state != "active" {
-        return back("drafted", Reason::ProfilePaused { until: view.paused_until });
+    if around.profile_state != "active" {
+        return back("drafted", Reason::ProfilePaused { until: around.paused_until });
     }
     match view.kind.as_str() {
         "step" => judge_step(view, claimed, now),
@@ -155,10 +186,13 @@ fn forbidden(view: &View, claimed: &Claimed, worker: i64, now: Millis) -> Result
 }
 
 /// What forbids a step and not a test send: the campaign, the enrolment, the approval, the quiet hours.
-fn judge_step(view: &View, claimed: &Claimed, now: Millis) -> Result<Option<Verdict>> {
+fn judge_step(view: &Seen, claimed: &Claimed, now: Millis) -> Result<Option<Verdict>> {
     let back = |state, reason| Ok(Some(Verdict::Back { state, reason }));
     if view.contact_state.as_deref() != Some("active") {
         return back("cancelled", Reason::ContactDeleted);
+    }
+    if view.replied_at.is_some() {
+        return back("cancelled", Reason::Replied);
     }
     // A message that was uncertain, and was released or proven unsent, goes out even where its enrolment is
     // through since.
@@ -171,7 +205,8 @@ fn judge_step(view: &View, claimed: &Claimed, now: Millis) -> Result<Option<Verd
     if view.campaign_state.as_deref() != Some("running") {
         return back("drafted", Reason::Paused);
     }
-    let policy: Policy = policy_of(claimed.campaign_id, view.policy.as_deref().unwrap_or("{}"))?;
+    let read = view.policy.as_deref().map(|stored| policy_of(claimed.campaign_id, stored)).transpose()?;
+    let policy: &Policy = read.as_ref().unwrap_or(&claimed.policy);
     if policy.requires_approval && !view.approved {
         return back("held", Reason::Approval);
     }

@@ -119,13 +119,17 @@ pub struct Recipient {
     pub address: String,
     /// Its hash.
     pub address_hash: String,
+    /// The campaign and the enrolment it is in, 0 for a test.
+    pub campaign_id: i64,
+    /// See `campaign_id`.
+    pub enrolment_id: i64,
     /// `step` or `test`; a test goes to somebody else than the contact whose text it is.
     pub kind: String,
 }
 
 /// Reads whom a message goes or went to.
 pub async fn recipient(tx: &mut Tx, account: i64, message: i64) -> Result<Option<Recipient>> {
-    let sql = "SELECT address, address_hash, kind FROM messages WHERE account_id = $1 AND id = $2";
+    let sql = "SELECT address, address_hash, campaign_id, enrolment_id, kind FROM messages WHERE account_id = $1 AND id = $2";
     row!(tx, Recipient, sql, account, message)
 }
 

@@ -44,7 +44,7 @@ async fn between(on: On, policy: &Policy, prepare: &'static str, happens: &'stat
         world.exec(prepare).await;
     }
     world.exec(SECOND_AHEAD).await;
-    let mut sender = Sender::new(world.ctx.clone(), profile, Arc::default());
+    let mut sender = Sender::new(world.ctx.clone(), profile, Arc::default(), Default::default());
     sender.turn(start(), true).await.unwrap();
     assert_eq!(world.number("SELECT COUNT(*) FROM messages WHERE state = 'claimed'").await, 1);
     assert_eq!(
@@ -140,7 +140,7 @@ async fn a_slot_is_void_from_w_on_and_the_row_is_due_again() {
             let mut world = World::new(on, start()).await;
             let (profile, _) = world.drafted(1, &Rates::default(), &Policy::default(), &one()).await;
             world.exec(SECOND_AHEAD).await;
-            let mut sender = Sender::new(world.ctx.clone(), profile, Arc::default());
+            let mut sender = Sender::new(world.ctx.clone(), profile, Arc::default(), Default::default());
             sender.turn(start(), true).await.unwrap();
             world.clock.set(start() + SECOND + late);
             sender.turn(start() + SECOND + late, false).await.unwrap();

@@ -1,13 +1,13 @@
 //! What servers answer and what becomes of the message, through the worker's own loops (FAULTS F49 to F60).
 
-use crate::support::engine::{BOTH, step};
+use crate::support::engine::{BOTH, On, step};
 use crate::support::loops::{Loops, PATIENCE};
 use crate::support::smtp_server::{Act, At, Rule, Script, SmtpServer};
 use sendwright_workflows::campaign::{OnUncertain, Policy};
 use sendwright_workflows::clock::{HOUR, MINUTE, SECOND};
 use sendwright_workflows::rate_limit::Rates;
 use sendwright_workflows::sequence::{Delay, Step};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const ACCEPTED: &str = "SELECT COUNT(*) FROM messages WHERE state = 'accepted'";
 
@@ -321,4 +321,20 @@ async fn on_a_slow_server_an_opt_out_while_the_body_waits_is_obeyed() {
         assert_eq!(server.received().len(), 2);
         assert_eq!(world.number("SELECT COUNT(*) FROM enrolments WHERE state = 'stopped'").await, 1);
     }
+}
+
+/// A server that takes connections and greets nobody: a look waits 15 seconds for it, an end does not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_orderly_end_waits_for_no_connection_that_is_being_opened() {
+    let loops = Loops::start(On::Sqlite, script(Rule::at(At::Banner).act(Act::Stall))).await;
+    loops.campaign("silent", 3, &Policy::default(), &one()).await;
+    let patience = Instant::now() + PATIENCE;
+    while loops.server.connections() == 0 {
+        assert!(Instant::now() < patience, "no connection was tried");
+        tokio::task::yield_now().await;
+    }
+    let since = Instant::now();
+    let (world, _) = loops.stop().await;
+    assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
+    assert_eq!(world.number("SELECT COUNT(*) FROM messages WHERE state = 'drafted'").await, 3);
 }

@@ -11,6 +11,7 @@ use sendwright_store::Store;
 use sendwright_store::secrets::Seals;
 use sendwright_workflows::clock::{Clock, MINUTE, Millis, SECOND};
 use sendwright_workflows::signing::Secret;
+use sendwright_workflows::spend::Prices;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,12 +58,16 @@ pub struct Settings {
     pub secrets: Vec<Secret>,
     /// How long before its planned instant a text is written by a model.
     pub write_ahead: Millis,
+    /// What the model's tokens cost; nothing where no price is known.
+    pub prices: Prices,
     /// How long before its planned instant a message is planned.
     pub plan_ahead: Millis,
     /// Timeouts of every SMTP phase.
     pub timeouts: Timeouts,
     /// How long an orderly end waits for open hand-overs.
     pub grace: Duration,
+    /// Webhooks may go to private addresses, any port, and without TLS: for development.
+    pub webhooks_allow_private: bool,
 }
 
 impl Settings {
@@ -80,9 +85,11 @@ impl Settings {
             mailbox_url: None,
             secrets,
             write_ahead: 10 * MINUTE,
+            prices: Prices::default(),
             plan_ahead: 5 * SECOND,
             timeouts: Timeouts::default(),
             grace: Duration::from_secs(25),
+            webhooks_allow_private: false,
         }
     }
 }
@@ -96,6 +103,12 @@ pub struct Bells {
     pub write: Notify,
     /// There may be messages to send.
     pub mail: Notify,
+    /// There may be deliveries to make.
+    pub deliver: Notify,
+    /// There may be events to number.
+    pub sequence: Notify,
+    /// There may be inbound messages to understand.
+    pub inbound: Notify,
 }
 
 /// What every handler holds. One per process.

@@ -6,6 +6,7 @@ use crate::recorder::Recorder;
 use crate::recovery::{self, Watch};
 use crate::sender::Sender;
 use crate::sweep;
+use crate::{imap, inbound, tracking};
 use futures::FutureExt;
 use sendwright_queue::{Job, Lane, Receiver, consume};
 use sendwright_store::{Result, claims, planning};
@@ -16,13 +17,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+mod webhooks;
 
 /// A loop that has heard nothing asks the store itself after this long, jittered.
 const POLL: Duration = Duration::from_millis(800);
 /// The pause before a lane that panicked is begun anew.
 const IN_PANIC: Duration = Duration::from_secs(1);
+/// Passes over mailboxes under way at once: each holds those that it reads.
+const IMAP_PASSES: usize = 4;
 /// A sender without work ends after this long.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -49,6 +55,16 @@ pub async fn run(
     }
     if lanes.contains(&Lane::Mail) {
         loops.spawn(standing("mail", ctx.clone(), stop.clone(), mail_lane));
+    }
+    if lanes.contains(&Lane::Sequence) {
+        loops.spawn(standing("sequence", ctx.clone(), stop.clone(), webhooks::sequence_lane));
+    }
+    if lanes.contains(&Lane::Deliver) {
+        loops.spawn(standing("deliver", ctx.clone(), stop.clone(), webhooks::deliver_lane));
+    }
+    if lanes.contains(&Lane::Inbound) {
+        loops.spawn(standing("inbound", ctx.clone(), stop.clone(), inbound_lane));
+        loops.spawn(standing("imap", ctx.clone(), stop.clone(), imap_lane));
     }
     loops.spawn(listen(ctx.clone(), lanes.to_vec(), hints, concurrency, stop.clone()));
     loops.close();
@@ -86,6 +102,9 @@ async fn listen(
         match job {
             Job::Plan { .. } | Job::Remap { .. } => ctx.bells.plan.notify_one(),
             Job::Write { .. } => ctx.bells.write.notify_one(),
+            Job::Deliver { .. } => ctx.bells.deliver.notify_one(),
+            Job::Sequence { .. } => ctx.bells.sequence.notify_one(),
+            Job::Inbound { .. } => ctx.bells.inbound.notify_one(),
             _ => ctx.bells.mail.notify_one(),
         }
         let done: futures::future::BoxFuture<'static, ()> = Box::pin(std::future::ready(()));
@@ -169,6 +188,40 @@ async fn write_lane(ctx: Arc<Context>, stop: CancellationToken) {
     }
 }
 
+async fn inbound_lane(ctx: Arc<Context>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if let Some(now) = ctx.clock.now() {
+            let both = async {
+                Ok::<_, sendwright_store::Error>(
+                    inbound::pass(&ctx, now).await? + tracking::pass(&ctx, now).await?,
+                )
+            };
+            match both.await {
+                Ok(0) => {}
+                Ok(_) => continue,
+                Err(error) => tracing::warn!(%error, lane = "inbound", "a pass failed; tried again"),
+            }
+        }
+        rest(&ctx, &ctx.bells.inbound, None, &stop).await;
+    }
+}
+
+/// Reads mailboxes beside the understanding of what came: a slow server keeps nobody waiting but its like.
+async fn imap_lane(ctx: Arc<Context>, stop: CancellationToken) {
+    let never = Notify::new();
+    let mut passes = JoinSet::new();
+    while rest(&ctx, &never, None, &stop).await {
+        while passes.try_join_next().is_some() {}
+        let Some(now) = ctx.clock.now().filter(|_| passes.len() < IMAP_PASSES) else { continue };
+        let ctx = ctx.clone();
+        passes.spawn(async move {
+            if let Err(error) = imap::pass(&ctx, now).await {
+                tracing::warn!(%error, lane = "imap", "a pass failed; tried again");
+            }
+        });
+    }
+}
+
 /// Keeps one sender per profile with work; each has its own bell, so that none waits for another.
 async fn mail_lane(ctx: Arc<Context>, stop: CancellationToken) {
     let mut bells: HashMap<i64, Arc<Notify>> = HashMap::new();
@@ -232,7 +285,7 @@ struct Task {
 
 impl Task {
     async fn run(self, profile: i64) {
-        let mut sender = Sender::new(self.ctx.clone(), profile, self.bell.clone());
+        let mut sender = Sender::new(self.ctx.clone(), profile, self.bell.clone(), self.stop.clone());
         let mut quiet = tokio::time::Instant::now();
         while !self.stop.is_cancelled() && quiet.elapsed() < IDLE {
             sender.shares = self.busy.load(Ordering::Relaxed) > 1;

@@ -185,6 +185,7 @@ fn count(outcomes: &[Outcome]) {
 
 /// Work that the outcomes made: the next steps, and what is tried again.
 fn ring(ctx: &Context, outcomes: &[Outcome]) {
+    ctx.bells.sequence.notify_one();
     let soon = |at: i64| at <= outcomes.last().map_or(0, |o| o.at) + 1_000;
     if outcomes.iter().any(|o| o.then.as_ref().and_then(|t| t.next_run_at).is_some_and(soon)) {
         ctx.bells.plan.notify_one();

@@ -145,7 +145,8 @@ async fn record(
     Ok(())
 }
 
-async fn claimed(ctx: &Context, attempt: OpenAttempt) -> Result<Claimed> {
+/// An attempt as the claim that it began with.
+pub(crate) async fn claimed(ctx: &Context, attempt: OpenAttempt) -> Result<Claimed> {
     let mut tx = ctx.store.read().await?;
     let head = heads::head(&mut tx, attempt.campaign_id).await?;
     let profile = sending_profiles::by_id(&mut tx, attempt.profile_id).await?;

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 mod departure;
 
@@ -48,13 +49,15 @@ pub struct Sender {
     read_at: i64,
     pool: Option<(To, Pool)>,
     seated: Vec<Seated>,
-    /// The last claim took all it could carry: there is more for certain, or so it seems.
-    full: bool,
+    /// What the last claim took, where it left more behind: there is as much again, or so it seems.
+    full: usize,
     /// Letters whose slot was void before they were ready: the next slot finds them written.
     written: HashMap<i64, departure::Written>,
     /// Hand-overs under way: attempt id and the boot instant of its intent.
     under_way: Arc<Mutex<HashMap<i64, i64>>>,
     bell: Arc<Notify>,
+    /// An end of this process waits for no connection.
+    stop: CancellationToken,
     /// The boot instant until which the server counts as slow: intents are committed at the dot.
     slow_until: Arc<AtomicI64>,
     /// Other profiles have work too: this one takes a quarter of D instead of three.
@@ -63,7 +66,7 @@ pub struct Sender {
 
 impl Sender {
     /// A sender that has not looked yet.
-    pub fn new(ctx: Arc<Context>, profile: i64, bell: Arc<Notify>) -> Self {
+    pub fn new(ctx: Arc<Context>, profile: i64, bell: Arc<Notify>, stop: CancellationToken) -> Self {
         let under_way = Arc::default();
         Self {
             ctx,
@@ -72,10 +75,11 @@ impl Sender {
             read_at: 0,
             pool: None,
             seated: Vec::new(),
-            full: false,
+            full: 0,
             written: HashMap::new(),
             under_way,
             bell,
+            stop,
             slow_until: Arc::default(),
             shares: false,
         }
@@ -111,12 +115,13 @@ impl Sender {
         if room == 0 {
             return Ok(());
         }
-        let due = match std::mem::take(&mut self.full) {
-            true => {
+        let before = std::mem::take(&mut self.full);
+        let due = match before {
+            0 => self.ahead(now, room, turn).await?,
+            last => {
                 turn.did = true; // Whatever comes of it, the next turn asks.
-                room
+                room.min(last)
             }
-            false => self.ahead(now, room, turn).await?,
         };
         if due == 0 {
             return Ok(());
@@ -142,7 +147,13 @@ impl Sender {
         }
         match matches!(route.to, To::Smtp(_)) && boot_millis() < self.slow_until.load(Ordering::Relaxed) {
             true => self.claim_for_the_dot(&route, carriers, turn).await,
-            false => self.claim_and_begin(&route, carriers, turn).await,
+            false => {
+                let most = carriers.len();
+                let given = self.claim_and_begin(&route, carriers, turn).await?;
+                let is_more = given == most && (before > 0 || due > most);
+                self.full = if is_more { given } else { 0 };
+                Ok(())
+            }
         }
     }
 
@@ -206,7 +217,8 @@ impl Sender {
                 // What is ready goes, and what is seated keeps its slot: only an empty hand waits.
                 let idle = self.seated.is_empty() && pool.idle() == 0;
                 let within = if idle { CONNECT_WITHIN } else { CONNECT_BESIDE };
-                let ready = pool.ready(permits.len(), within).await;
+                let ready = self.stop.run_until_cancelled(pool.ready(permits.len(), within)).await;
+                let Some(ready) = ready else { return Ok(Vec::new()) };
                 let carriers: Vec<Carrier> = ready
                     .sessions
                     .into_iter()

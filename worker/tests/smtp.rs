@@ -12,6 +12,8 @@ mod gate;
 mod hand_over;
 #[path = "smtp/letter.rs"]
 mod letter;
+#[path = "smtp/pipelining.rs"]
+mod pipelining;
 #[path = "smtp/pool.rs"]
 mod pool;
 

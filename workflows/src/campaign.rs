@@ -147,6 +147,16 @@ pub struct Policy {
     pub max_lateness: Option<Millis>,
     /// Hosts that a written text may link to.
     pub allowed_links: Vec<String>,
+    /// The kind of business that is written to (S0-37), as it was given.
+    pub business_type: Option<String>,
+    /// The strategy's name, or the approach in words (S0-37), as it was given.
+    pub strategy: Option<String>,
+    /// Whether opens are told; empty: as the sending profile says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub track_opens: Option<bool>,
+    /// Whether clicks are told; empty: as the sending profile says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub track_clicks: Option<bool>,
 }
 
 impl Policy {

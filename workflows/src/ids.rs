@@ -32,6 +32,8 @@ pub enum Kind {
     Enrolment = 13,
     /// An account.
     Account = 14,
+    /// An inbound message.
+    Inbound = 30,
 }
 
 /// The uuid of a number: RFC 9562 version 8, the kind in the first byte, the number in the last eight.

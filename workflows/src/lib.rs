@@ -4,19 +4,28 @@
 //! same functions, which is why they agree.
 
 pub mod address;
+pub mod answer;
 pub mod backoff;
 pub mod campaign;
 pub mod clock;
 pub mod contact;
+pub mod dkim;
 pub mod enrolment;
+pub mod event;
 pub mod ids;
 pub mod message;
 pub mod quiet_hours;
 pub mod rate_limit;
 pub mod reason;
 pub mod render;
+pub mod run;
 pub mod sequence;
 pub mod signing;
 pub mod simulate;
 pub mod spec;
+pub mod spend;
+pub mod statistics;
+pub mod strategy;
+pub mod tracking;
 pub mod variables;
+pub mod webhook;

@@ -1,5 +1,6 @@
 //! A message's states, and which may follow which.
 
+use crate::clock::Millis;
 use serde::{Deserialize, Serialize};
 
 /// Where one message is (DESIGN, States; SEND_PROTOCOL).
@@ -101,7 +102,35 @@ impl State {
     }
 }
 
+/// The planned instant of a message that was written before its campaign has a start: the last second of the
+/// year 9999. The start plans it anew.
+pub const UNPLANNED: Millis = 253_402_300_799_000;
+
 /// The Message-ID of every attempt of a message (SEND_PROTOCOL 1), without angle brackets.
 pub fn message_id(message: i64, epoch: &str, domain: &str) -> String {
     format!("m-{message}.{epoch}@{domain}")
+}
+
+/// The message that a Message-ID of this epoch names, with or without angle brackets; `None` for any other.
+pub fn of_message_id(id: &str, epoch: &str) -> Option<i64> {
+    let id = id.trim().trim_start_matches('<').trim_end_matches('>');
+    let (left, _) = id.split_once('@')?;
+    let (message, of) = left.strip_prefix("m-")?.split_once('.')?;
+    let plain = !message.is_empty() && message.bytes().all(|b| b.is_ascii_digit());
+    (plain && of == epoch).then(|| message.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_id_names_its_message_in_its_own_epoch_alone() {
+        let id = message_id(42, "e1", "example.com");
+        assert_eq!(of_message_id(&format!("<{id}>"), "e1"), Some(42));
+        assert_eq!(of_message_id(&id, "e1"), Some(42));
+        for other in ["", "<m-42.e2@example.com>", "<m-+1.e1@x>", "<m-.e1@x>", "<42.e1@x>", "<m-42.e1>"] {
+            assert_eq!(of_message_id(other, "e1"), None, "{other}");
+        }
+    }
 }

@@ -72,10 +72,19 @@ impl fmt::Debug for Secret {
 /// tag, and the ids under a mask made from the tag, so that nobody reads how many of what we have.
 /// Equal arguments give equal tokens. At most 32 ids.
 pub fn sign(secret: &Secret, purpose: &str, epoch: &str, ids: &[i64]) -> String {
+    URL_SAFE_NO_PAD.encode(token(secret, purpose, epoch, ids))
+}
+
+/// The same in hexadecimal, for places that forget the case of letters: the local part of an address.
+pub fn sign_hex(secret: &Secret, purpose: &str, epoch: &str, ids: &[i64]) -> String {
+    hex::encode(token(secret, purpose, epoch, ids))
+}
+
+fn token(secret: &Secret, purpose: &str, epoch: &str, ids: &[i64]) -> Vec<u8> {
     let mut body: Vec<u8> = ids.iter().take(MAX_IDS).flat_map(|id| id.to_be_bytes()).collect();
     let tag = tag(secret, purpose, epoch, &body);
     mask(secret, &tag, &mut body);
-    URL_SAFE_NO_PAD.encode([&[secret.key_id()], &tag[..], &body].concat())
+    [&[secret.key_id()], &tag[..], &body].concat()
 }
 
 /// The ids of a token that was signed with one of `secrets` for this purpose and epoch; the tag is
@@ -84,7 +93,18 @@ pub fn verify(secrets: &[Secret], purpose: &str, epoch: &str, token: &str) -> Op
     if token.len() > (1 + TAG + 8 * MAX_IDS) * 2 {
         return None;
     }
-    let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+    ids_of(secrets, purpose, epoch, &URL_SAFE_NO_PAD.decode(token).ok()?)
+}
+
+/// The same for a token in hexadecimal.
+pub fn verify_hex(secrets: &[Secret], purpose: &str, epoch: &str, token: &str) -> Option<Vec<i64>> {
+    if token.len() > (1 + TAG + 8 * MAX_IDS) * 2 {
+        return None;
+    }
+    ids_of(secrets, purpose, epoch, &hex::decode(token).ok()?)
+}
+
+fn ids_of(secrets: &[Secret], purpose: &str, epoch: &str, bytes: &[u8]) -> Option<Vec<i64>> {
     let (key_id, rest) = bytes.split_first()?;
     let (given, masked) = rest.split_at_checked(TAG)?;
     secrets.iter().filter(|secret| secret.key_id() == *key_id).find_map(|secret| {

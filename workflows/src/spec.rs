@@ -4,7 +4,10 @@
 //! `null` and an absent field are the same thing. A wrong type is an error that names what was expected;
 //! nothing is converted. Messages never repeat a value that may be a secret.
 
+mod business;
 mod campaign;
+mod draft;
+mod endpoint;
 mod fields;
 mod key;
 mod lead;
@@ -12,7 +15,10 @@ mod profile;
 mod step;
 mod zone;
 
+pub use business::business;
 pub use campaign::{CampaignBody, Demands};
+pub use draft::DraftBody;
+pub use endpoint::EndpointBody;
 pub use key::{KeySpec, overlap};
 pub use lead::{Columns, LEAD_FIELDS, LeadBody};
 pub use profile::ProfileBody;
@@ -29,7 +35,8 @@ pub struct FieldError {
     /// The rule, a closed code: `required`, `invalid_type`, `too_long`, `out_of_range`, `control_character`,
     /// `invalid_choice`, `invalid_format`, `invalid_timezone`, `invalid_email`, `invalid_template`,
     /// `reference_not_found`, `conflict`, `too_many`, `steps_min_1`, `steps_not_sequential`, `reserved_name`,
-    /// `columns`, `not_permitted`; as a warning `unknown_field`, `unknown_variable`.
+    /// `columns`, `unknown_field`, `not_permitted`, and of a URL `insecure_url`, `blocked_port`, `blocked_address`; as a
+    /// warning `unknown_field`, `unknown_variable`.
     pub code: &'static str,
     /// For people: the rule, and what to write instead.
     pub message: String,

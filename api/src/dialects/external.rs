@@ -223,7 +223,8 @@ pub async fn delete_campaign(
 }
 
 fn read_campaign(body: &Value) -> Result<CampaignBody, Refusal> {
-    CampaignBody::from_json_with(body, Demands { require_step_names: true }).map_err(Refusal::faults)
+    CampaignBody::from_json_with(body, Demands { require_step_names: true, require_steps: true })
+        .map_err(Refusal::faults)
 }
 
 fn id(face: &str) -> Result<i64, Refusal> {

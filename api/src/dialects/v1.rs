@@ -1,17 +1,25 @@
 //! `/api/v1` and `/v1`: the native face. Uuids out, any face in; 201 for what was made; errors by S2-39.
 
+pub mod analytics;
+pub mod businesses;
 pub mod campaigns;
+pub mod drafts;
+pub mod events;
+pub mod inbound;
 pub mod keys;
 pub mod leads;
 pub mod mailbox;
 pub mod messages;
 mod paging;
 pub mod profiles;
+pub mod runs;
 pub mod simulation;
+pub mod spending;
 pub mod suppressions;
 pub mod told;
 pub mod usage;
 mod view;
+pub mod webhooks;
 
 pub use paging::{Asked, cursor};
 

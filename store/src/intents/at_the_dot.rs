@@ -1,6 +1,6 @@
 //! The intent at the dot: for servers so slow that an intent before MAIL would be too old (SEND_PROTOCOL 3).
 
-use super::{Verdict, forbidden, mark, views};
+use super::{Verdict, around, forbidden, look, mark};
 use crate::claims::Claimed;
 use crate::db::Tx;
 use crate::error::Result;
@@ -47,9 +47,10 @@ pub async fn intend_at_the_dot(
     let Some(now) = clock.now() else {
         return Ok(AtTheDot::Back { state: "drafted", reason: Reason::Late { cause: Cause::Outage } });
     };
-    let views = views(tx, worker, &[(claimed, attempt)]).await?;
-    let Some(view) = views.first() else { return Ok(AtTheDot::Lost) };
-    match forbidden(view, claimed, worker, now)? {
+    let around = around(tx, worker, claimed.profile_id).await?;
+    let seen = look(tx, &[(claimed, attempt)]).await?;
+    let Some((seen, around)) = seen.first().zip(around) else { return Ok(AtTheDot::Lost) };
+    match forbidden(seen, &around, claimed, worker, now)? {
         Some(Verdict::Back { state, reason }) => return Ok(AtTheDot::Back { state, reason }),
         Some(_) => return Ok(AtTheDot::Lost),
         None => {}

@@ -22,6 +22,13 @@ use tokio_util::sync::CancellationToken;
 #[derive(Default)]
 pub struct ShiftedClock(AtomicI64);
 
+impl ShiftedClock {
+    /// Puts it forward.
+    pub fn pass(&self, by: Millis) {
+        self.0.fetch_add(by, Ordering::Relaxed);
+    }
+}
+
 impl Clock for ShiftedClock {
     fn now(&self) -> Option<Millis> {
         Some(wall_millis() + self.0.load(Ordering::Relaxed))

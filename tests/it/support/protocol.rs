@@ -87,7 +87,9 @@ pub async fn intend(ctx: &Context, message: &Claimed) -> (i64, Verdict) {
     let mut tx = ctx.store.begin().await.unwrap();
     let rows = [(message, attempt)];
     let (_, verdicts) =
-        intents::intend(&mut tx, message.account_id, ctx.life.id(), &rows, ctx.clock.as_ref()).await.unwrap();
+        intents::intend(&mut tx, message.account_id, ctx.life.id(), &rows, Vec::new(), ctx.clock.as_ref())
+            .await
+            .unwrap();
     tx.commit().await.unwrap();
     (attempt, verdicts.into_iter().next().unwrap())
 }

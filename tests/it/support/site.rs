@@ -94,6 +94,7 @@ impl Site {
             ("SENDWRIGHT_SECRET", SECRET.to_owned()),
             ("SENDWRIGHT_LEASE_SECONDS", LEASE.to_string()),
             ("SENDWRIGHT_OPEN_HANDOVERS", D.to_string()),
+            ("SENDWRIGHT_WEBHOOKS_ALLOW_PRIVATE", "1".to_owned()),
             ("RUST_BACKTRACE", "1".to_owned()),
         ];
         let url = match (shape.workers, &postgres) {

@@ -165,6 +165,9 @@ impl<'a> Peer<'a> {
         if !script.ascii_only {
             lines.extend(["8BITMIME".to_owned(), "SMTPUTF8".into()]);
         }
+        if !script.one_by_one {
+            lines.push("PIPELINING".into());
+        }
         if matches!(script.tls, Tls::Upgrade(_)) && !self.encrypted {
             lines.push("STARTTLS".into());
         }

@@ -95,6 +95,8 @@ pub struct Script {
     pub close_after_idle: Option<Duration>,
     /// Leaves 8BITMIME and SMTPUTF8 out.
     pub ascii_only: bool,
+    /// Leaves PIPELINING out.
+    pub one_by_one: bool,
 }
 
 impl Script {

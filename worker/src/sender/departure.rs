@@ -7,7 +7,7 @@ use crate::letter::{self, Sealed};
 use crate::outlet::{self, Route};
 use sendwright_store::claims::{self, Claimed};
 use sendwright_store::clock::boot_millis;
-use sendwright_store::intents::{self, Verdict};
+use sendwright_store::intents::{self, Seen, Verdict};
 use sendwright_store::writing::{self, Earlier};
 use sendwright_store::{Result, Tx, heads};
 use sendwright_workflows::clock::{Millis, SECOND};
@@ -32,6 +32,8 @@ struct Intended {
     intent_at: i64,
     /// The intent's business instant.
     at: Millis,
+    /// What the claim of this very transaction has read of them.
+    seen: Vec<Seen>,
 }
 
 /// Letters kept at most for rows whose slot was void.
@@ -63,23 +65,24 @@ impl Written {
 
 impl Sender {
     /// T1 and T2 in one transaction for rows whose slot has come, T1 alone for those whose slot is to come. The
-    /// barrier is its first statement, as of any intent.
+    /// barrier is its first statement, as of any intent. Answers how many rows got a slot.
     pub(super) async fn claim_and_begin(
         &mut self,
         route: &Route,
         mut carriers: Vec<Carrier>,
         turn: &mut Turn,
-    ) -> Result<()> {
+    ) -> Result<usize> {
         let attempts = self.ctx.store.ids.take("attempts", carriers.len()).await?.collect();
         let (intent_at, worker) = (boot_millis(), self.ctx.life.id());
         let mut tx = self.ctx.store.begin().await?;
         tx.barrier(route.profile.account_id, false).await?;
-        let Some(now) = self.ctx.clock.now() else { return Ok(()) };
+        let Some(now) = self.ctx.clock.now() else { return Ok(0) };
         let most = carriers.len();
-        let claim = claims::claim_at_once(&mut tx, self.profile, &route.rates, worker, most, now).await?;
+        let mut claim = claims::claim_at_once(&mut tx, self.profile, &route.rates, worker, most, now).await?;
         turn.did |= !claim.claimed.is_empty() || !claim.ready.is_empty() || claim.moved > 0;
         turn.next = [turn.next, claim.next.map(|at| at - SECOND)].into_iter().flatten().min();
-        self.full = claim.claimed.len() + claim.ready.len() == most;
+        let seen = std::mem::take(&mut claim.seen);
+        let given = claim.claimed.len() + claim.ready.len();
         let mut seat = |mut message: Claimed| {
             outlet::when_uncertain(&mut message.policy, route.profile.on_uncertain.as_deref());
             carriers.pop().map(|carrier| Seated { message, carrier })
@@ -88,14 +91,14 @@ impl Sender {
         let ready: Vec<Seated> = claim.ready.into_iter().filter_map(&mut seat).collect();
         carriers.into_iter().for_each(|carrier| drop(carrier.into_permit()));
         let (departing, refused) = self.seal(route, ready, now).await?;
-        let mut intended = Intended { departing, attempts, worker, intent_at, at: now };
+        let mut intended = Intended { departing, attempts, worker, intent_at, at: now, seen };
         let refused = self.intend(&mut tx, &mut intended, refused).await?;
         self.write_back(&mut tx, route, &refused, now).await?;
         if self.commit(tx, intended, route, now).await {
             self.seated.extend(later);
         }
         refused.into_iter().for_each(|(seated, ..)| drop(seated.carrier.into_permit()));
-        Ok(())
+        Ok(given)
     }
 
     /// T1 alone, for a slow server: hand-overs begin under the claim, and each commits its intent at its dot.
@@ -138,7 +141,7 @@ impl Sender {
         let (departing, refused) = self.seal(&route, ripe, now).await?;
         let attempts = self.ctx.store.ids.take("attempts", departing.len()).await?.collect();
         let (intent_at, worker) = (boot_millis(), self.ctx.life.id());
-        let mut intended = Intended { departing, attempts, worker, intent_at, at: now };
+        let mut intended = Intended { departing, attempts, worker, intent_at, at: now, seen: Vec::new() };
         let mut tx = self.ctx.store.begin().await?;
         tx.barrier(route.profile.account_id, false).await?;
         let refused = self.intend(&mut tx, &mut intended, refused).await?;
@@ -161,8 +164,8 @@ impl Sender {
             .zip(intended.attempts.iter().copied())
             .map(|((s, _), id)| (&s.message, id))
             .collect();
-        let clock = self.ctx.clock.as_ref();
-        let (at, verdicts) = intents::intend(tx, account, intended.worker, &rows, clock).await?;
+        let (clock, seen) = (self.ctx.clock.as_ref(), std::mem::take(&mut intended.seen));
+        let (at, verdicts) = intents::intend(tx, account, intended.worker, &rows, seen, clock).await?;
         intended.at = at;
         let (mut going, mut attempts) = (Vec::new(), Vec::new());
         let all =
@@ -202,7 +205,7 @@ impl Sender {
             }
             Err(_) => false,
         };
-        let Intended { departing, attempts, worker, intent_at, at } = intended;
+        let Intended { departing, attempts, worker, intent_at, at, .. } = intended;
         for ((seated, sealed), attempt) in departing.into_iter().zip(attempts) {
             if !committed {
                 let Seated { message, carrier } = seated;

@@ -46,17 +46,20 @@ async fn a_refusal_is_a_definite_no_and_the_session_goes_on() {
         (At::Dot, Stage::Answer, "554 5.7.1 spam", 554, true, Some("5.7.1")),
         (At::Dot, Stage::Answer, "571 5.7.1 spam", 550, true, Some("5.7.1")),
     ] {
-        let (server, mut session) = started(Script::default().rule(Rule::at(at).times(1).reply(line))).await;
-        match send(&mut session).await {
-            Outcome::Refused { stage: s, code: c, permanent: p, enhanced: e, reply } => {
-                assert_eq!((s, c, p, e.as_deref()), (stage, code, permanent, enhanced), "{line}");
-                assert!(reply.contains(line[4..].trim()), "{reply}");
+        for one_by_one in [false, true] {
+            let script = Script { one_by_one, ..Script::default() };
+            let (server, mut session) = started(script.rule(Rule::at(at).times(1).reply(line))).await;
+            match send(&mut session).await {
+                Outcome::Refused { stage: s, code: c, permanent: p, enhanced: e, reply } => {
+                    assert_eq!((s, c, p, e.as_deref()), (stage, code, permanent, enhanced), "{line}");
+                    assert!(reply.contains(line[4..].trim()), "{reply}");
+                }
+                other => panic!("{line}: {other:?}"),
             }
-            other => panic!("{line}: {other:?}"),
+            assert!(server.received().is_empty());
+            assert!(accepted(&send(&mut session).await), "after {line}");
+            assert_eq!((server.received().len(), server.connections()), (1, 1));
         }
-        assert!(server.received().is_empty());
-        assert!(accepted(&send(&mut session).await), "after {line}");
-        assert_eq!((server.received().len(), server.connections()), (1, 1));
     }
 }
 

@@ -8,7 +8,9 @@ use crate::campaign::{AfterUncertain, OnUncertain, Policy, WithoutModel};
 use crate::clock::{DAY, Millis, SECOND, parse_rfc3339, rfc3339};
 use crate::ids::Kind;
 use crate::quiet_hours::QuietHours;
+use crate::render;
 use crate::sequence::{Sequence, Step};
+use crate::strategy;
 use serde_json::Value;
 
 pub(super) const ON_UNCERTAIN: &[(&str, OnUncertain)] =
@@ -34,6 +36,10 @@ const KNOWN: &[&str] = &[
     "after_uncertain",
     "max_lateness_seconds",
     "allowed_links",
+    "business_type",
+    "strategy",
+    "track_opens",
+    "track_clicks",
     "steps",
 ];
 
@@ -42,6 +48,8 @@ const KNOWN: &[&str] = &[
 pub struct Demands {
     /// Every step has a name (S1-34); elsewhere a step without one is called `Step 2`.
     pub require_step_names: bool,
+    /// The steps are given; elsewhere a `business_type` or a `strategy` makes one of its own (S0-37).
+    pub require_steps: bool,
 }
 
 /// A campaign that passed every check.
@@ -127,7 +135,13 @@ fn read(body: &Value, demands: Demands, errors: &mut Vec<FieldError>) -> Option<
             profile::read("sending_profile", inline, Some(&campaign.name), fields.errors());
         warnings.extend(campaign.sending_profile.iter().flat_map(|profile| profile.warnings.clone()));
     }
-    campaign.steps = read_steps(&mut fields, demands, &mut warnings);
+    let given = fields.value("steps").and_then(Value::as_array).is_some_and(|steps| !steps.is_empty());
+    let policy = &campaign.policy;
+    let (kind, strategy) = (policy.business_type.as_deref(), policy.strategy.as_deref());
+    campaign.steps = match (kind.or(strategy), given || demands.require_steps) {
+        (Some(_), false) => vec![strategy::step(kind, strategy)],
+        _ => read_steps(&mut fields, demands, &mut warnings),
+    };
     campaign.warnings = warnings;
     Some(campaign)
 }
@@ -151,7 +165,22 @@ fn read_policy(fields: &mut Fields) -> Policy {
             .unwrap_or_default(),
         max_lateness: fields.integer("max_lateness_seconds", 1..=400 * DAY / SECOND).map(|s| s * SECOND),
         allowed_links: read_hosts(fields),
+        business_type: read_words(fields, "business_type", 200),
+        strategy: read_words(fields, "strategy", 2_000),
+        track_opens: fields.flag("track_opens"),
+        track_clicks: fields.flag("track_clicks"),
     }
+}
+
+/// Words that a prompt is made from: they count as absent where they say nothing, and must not read as a
+/// template that is broken.
+fn read_words(fields: &mut Fields, name: &str, most: usize) -> Option<String> {
+    let text = fields.text(name, most, Lines::Many)?;
+    let text = text.trim();
+    for finding in render::check(render::Kind::Text, text).err().unwrap_or_default() {
+        fields.fault(name, "invalid_template", finding.to_string());
+    }
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 fn read_quiet_hours(fields: &mut Fields) -> Option<QuietHours> {
@@ -225,7 +254,7 @@ fn read_hosts(fields: &mut Fields) -> Vec<String> {
     hosts
 }
 
-fn is_host(text: &str) -> bool {
+pub(super) fn is_host(text: &str) -> bool {
     let label = |label: &str| {
         let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
         (1..=63).contains(&label.len())

@@ -10,7 +10,9 @@ use crate::openapi::bodies::campaign::{
 use crate::openapi::bodies::common::{Paging, Shown};
 use crate::openapi::bodies::lead::{EnrolInput, Enrolled};
 use crate::operations::campaigns::{self, Begin, Scope};
+use crate::operations::effect;
 use crate::operations::leads::{self, Known};
+use crate::operations::spending;
 use crate::refusal::Refusal;
 use crate::state::ApiState;
 use crate::work::Work;
@@ -23,7 +25,8 @@ use std::collections::HashMap;
 
 type Answered = Result<Answer, Refusal>;
 
-fn id(face: &str) -> Result<i64, Refusal> {
+/// Reads any face of a campaign's id.
+pub(super) fn id(face: &str) -> Result<i64, Refusal> {
     let printable = || face.chars().filter(|c| !c.is_control()).take(64).collect::<String>();
     ids::parse(Kind::Campaign, face).ok_or_else(|| Refusal::no_campaign(printable()))
 }
@@ -87,6 +90,9 @@ pub async fn get(State(state): State<ApiState>, caller: Caller, Path(face): Path
 }
 
 /// Replaces a campaign, steps and all.
+///
+/// The answer's `effect` says what that does to the people who are under way. `?dry_run=1` answers the effect alone
+/// and changes nothing.
 #[utoipa::path(
     put, path = "/campaigns/{id}", operation_id = "replace_campaign", tag = "Campaigns",
     request_body = CampaignInput,
@@ -97,13 +103,22 @@ pub async fn replace(
     State(state): State<ApiState>,
     caller: Caller,
     Path(face): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
     body: Json,
 ) -> Answered {
     let id = id(&face)?;
     let campaign = CampaignBody::from_json(&body.value).map_err(Refusal::faults)?;
+    let effect = effect::of_edit(&state.core, caller.actor.account, id, &campaign).await?;
+    if query.get("dry_run").is_some_and(|word| matches!(word.as_str(), "1" | "true")) {
+        let shown =
+            json!({ "dry_run": true, "id": uuid(Kind::Campaign, id), "effect": view::effect(&effect) });
+        return Ok(Answer::ok(&with_warnings(shown, &campaign)));
+    }
     let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
     let full = campaigns::replace(&mut work, id, &campaign, Scope::Whole).await?;
-    work.answer(Answer::ok(&with_warnings(view::full(&full), &campaign))).await
+    let mut shown = with_warnings(view::full(&full), &campaign);
+    shown["effect"] = view::effect(&effect);
+    work.answer(Answer::ok(&shown)).await
 }
 
 fn with_warnings(mut shown: Value, body: &CampaignBody) -> Value {
@@ -147,9 +162,12 @@ pub async fn start(
     NoBody(once): NoBody,
 ) -> Answered {
     let id = id(&face)?;
+    let cost = spending::cost(&state.core, caller.actor.account, id, &state.prices).await?;
     let mut work = Work::new(&state.core, caller.actor)?.once(once);
     let campaign = campaigns::change(&mut work, id, Change::Start).await?;
-    work.answer(Answer::ok(&view::campaign(&campaign))).await
+    let mut shown = view::campaign(&campaign);
+    shown["cost"] = super::spending::cost(&cost);
+    work.answer(Answer::ok(&shown)).await
 }
 
 /// Goes on with a paused campaign: the same change as a start.

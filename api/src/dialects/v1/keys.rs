@@ -64,7 +64,7 @@ async fn once(work: Work<'_>, row: &Key, made: &ApiKey, now: Millis) -> Answered
         shown["key"] = key;
         Answer::created(&shown)
     };
-    work.answer_once(with(json!(made.reveal())), with(Value::Null)).await
+    work.answer_once(with(Value::Null), with(json!(made.reveal()))).await
 }
 
 /// Lists the account's keys, and those of its test twin.

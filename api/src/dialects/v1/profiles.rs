@@ -58,8 +58,24 @@ pub async fn list(
     security(("key" = ["profiles:read"])),
 )]
 pub async fn get(State(state): State<ApiState>, caller: Caller, Path(face): Path<String>) -> Answered {
-    let printable = || face.chars().filter(|c| !c.is_control()).take(64).collect::<String>();
-    let id = ids::parse(Kind::Profile, &face).ok_or_else(|| sending_profiles::missing(printable()))?;
-    let found = sending_profiles::get(&state.core, caller.actor.account, id).await?;
+    let found = sending_profiles::get(&state.core, caller.actor.account, id(&face)?).await?;
     Ok(Answer::ok(&view::profile(&found)))
+}
+
+/// `PATCH /sending-profiles/{id}`: what is named changes, `null` clears; `state` is `active` or `paused`.
+pub async fn change(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(face): Path<String>,
+    body: Json,
+) -> Answered {
+    let id = id(&face)?;
+    let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
+    let stored = sending_profiles::change(&mut work, id, &body.value).await?;
+    work.answer(Answer::ok(&view::profile(&stored))).await
+}
+
+fn id(face: &str) -> Result<i64, Refusal> {
+    let printable = || face.chars().filter(|c| !c.is_control()).take(64).collect::<String>();
+    ids::parse(Kind::Profile, face).ok_or_else(|| sending_profiles::missing(printable()))
 }

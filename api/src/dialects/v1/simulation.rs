@@ -3,6 +3,7 @@
 use crate::auth::Caller;
 use crate::openapi::bodies::campaign::{Simulation, SimulationParams};
 use crate::operations::simulation::{self, Future, MOST, Planned, Span};
+use crate::operations::spending;
 use crate::refusal::Refusal;
 use crate::state::ApiState;
 use axum::body::Body;
@@ -51,7 +52,12 @@ pub async fn get(
     let accepts = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
     match accepts.contains(LINES) {
         true => Ok(lines(future)),
-        false => Ok(crate::answer::Answer::ok(&page(id, &future)).into_response()),
+        false => {
+            let cost = spending::cost(&state.core, caller.actor.account, id, &state.prices).await?;
+            let mut shown = page(id, &future);
+            shown["cost"] = super::spending::cost(&cost);
+            Ok(crate::answer::Answer::ok(&shown).into_response())
+        }
     }
 }
 

@@ -231,6 +231,9 @@ impl Session {
 
     /// The answer to a command that was sent with others before it.
     async fn hear(&mut self, stage: Stage, limit: Duration, wanted: u16) -> Result<(), Outcome> {
+        if self.wire.is_spent() {
+            return Err(Outcome::Failed { stage, detail: "the answer before this one had no end".into() });
+        }
         self.wire.patience(limit);
         let answer = self.smtp.0.read_response().await;
         self.judge(stage, wanted, answer)

@@ -1,0 +1,139 @@
+//! The inbound lane: what came back is understood once, and what follows is done in one transaction with that.
+
+mod bounce;
+mod opt_out;
+pub mod parse;
+mod reply;
+
+use crate::context::Context;
+use parse::Mail;
+use sendwright_store::answers::{self, Answered};
+use sendwright_store::events::NewEvent;
+use sendwright_store::inbound::{self, Understood, Waiting};
+use sendwright_store::{Result, Tx};
+use sendwright_workflows::answer::snippet;
+use sendwright_workflows::clock::Millis;
+use sendwright_workflows::message::of_message_id;
+use sendwright_workflows::signing::verify_hex;
+
+/// Messages taken at once.
+const BATCH: i64 = 8;
+/// What reply tokens are signed for; their ids are `[message]`.
+pub const REPLY: &str = "reply";
+
+/// Understands a batch of what has come in. Answers how many were taken.
+pub async fn pass(ctx: &Context, now: Millis) -> Result<usize> {
+    let mut tx = ctx.store.begin().await?;
+    let taken = inbound::take(&mut tx, BATCH, now).await?;
+    tx.commit().await?;
+    let count = taken.len();
+    for waiting in taken {
+        let id = waiting.id;
+        if let Err(error) = understand(ctx, waiting, now).await {
+            tracing::warn!(%error, inbound = id, "an inbound message is looked at again later");
+        }
+    }
+    Ok(count)
+}
+
+async fn understand(ctx: &Context, waiting: Waiting, now: Millis) -> Result<()> {
+    let raw = waiting.raw.clone();
+    let read = tokio::task::spawn_blocking(move || parse::read(&raw)).await;
+    let mail = match read {
+        Ok(Ok(mail)) => mail,
+        Ok(Err(why)) => return aside(ctx, &waiting, None, why.to_string(), now).await,
+        Err(_) => return aside(ctx, &waiting, None, "it could not be read".into(), now).await,
+    };
+    match &mail.report {
+        Some(report) => bounce::settle(ctx, &waiting, &mail, report, now).await,
+        None => reply::settle(ctx, &waiting, &mail, now).await,
+    }
+}
+
+/// Writes down that a message is none of ours to act on, and why.
+async fn aside(
+    ctx: &Context,
+    waiting: &Waiting,
+    mail: Option<&Mail>,
+    why: String,
+    now: Millis,
+) -> Result<()> {
+    let what = Understood { detail: Some(why), ..mail.map(described).unwrap_or_default() };
+    let mut tx = ctx.store.begin().await?;
+    inbound::understand(&mut tx, waiting.id, &Understood { kind: "other", ..what }, now).await?;
+    tx.commit().await
+}
+
+/// What is known of a message before it is matched.
+fn described(mail: &Mail) -> Understood {
+    Understood {
+        sender: mail.sender.clone(),
+        subject: Some(mail.subject.clone()),
+        snippet: Some(snippet(&mail.text)),
+        ..Understood::default()
+    }
+}
+
+/// The same, with what it was matched to.
+fn matched(mail: &Mail, message: &Answered, by: &'static str) -> Understood {
+    let some = |id: i64| (id > 0).then_some(id);
+    Understood {
+        message_id: Some(message.id),
+        campaign_id: some(message.campaign_id),
+        enrolment_id: some(message.enrolment_id),
+        contact_id: some(message.contact_id),
+        matched_by: Some(by),
+        ..described(mail)
+    }
+}
+
+/// The message of the account that was answered: by a token of ours among the recipients, else by the Message-IDs.
+async fn find(
+    ctx: &Context,
+    tx: &mut Tx,
+    account: i64,
+    mail: &Mail,
+) -> Result<Option<(Answered, &'static str)>> {
+    let epoch = ctx.store.epoch();
+    for token in mail.recipients.iter().filter_map(|address| token(address)) {
+        let ids = verify_hex(&ctx.settings.secrets, REPLY, epoch, &token);
+        if let Some(&[id]) = ids.as_deref()
+            && let Some(found) = answers::message(tx, account, id).await?
+        {
+            return Ok(Some((found, "token")));
+        }
+    }
+    Ok(by_id(ctx, tx, account, &mail.answers).await?.map(|found| (found, "message_id")))
+}
+
+async fn by_id(ctx: &Context, tx: &mut Tx, account: i64, ids: &[String]) -> Result<Option<Answered>> {
+    for id in ids.iter().filter_map(|id| of_message_id(id, ctx.store.epoch())) {
+        if let Some(found) = answers::message(tx, account, id).await? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+/// `reply+<token>@…`
+fn token(address: &str) -> Option<String> {
+    let (local, _) = address.split_once('@')?;
+    let local = local.to_ascii_lowercase();
+    local.strip_prefix("reply+").map(str::to_owned)
+}
+
+/// An event about a message that something came back for.
+fn event(id: i64, kind: &'static str, message: &Answered, data: &serde_json::Value, at: Millis) -> NewEvent {
+    let some = |id: i64| (id > 0).then_some(id);
+    NewEvent {
+        id,
+        account_id: message.account_id,
+        kind,
+        campaign_id: some(message.campaign_id),
+        contact_id: some(message.contact_id),
+        enrolment_id: some(message.enrolment_id),
+        message_id: Some(message.id),
+        data: data.to_string(),
+        at,
+    }
+}

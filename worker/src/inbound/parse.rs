@@ -1,0 +1,205 @@
+//! An inbound message read: who writes, what it answers, what is new in it, or what a server reports in it.
+//! A hostile one costs a bounded amount of work, and is at worst not understood.
+
+use mail_parser::{Address, HeaderValue, Message, MessageParser, MessagePart, MimeHeaders, PartType};
+use sendwright_workflows::answer;
+
+/// Most bytes that are read: what a person wrote, and what a server reports, stands at the beginning.
+const READ: usize = 1 << 20;
+/// Most parts and nested messages.
+const MOST_PARTS: usize = 200;
+const MOST_NESTED: usize = 16;
+/// Most ids, recipients and addresses that are looked at.
+const MOST_NAMED: usize = 50;
+
+/// What of a message matters.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mail {
+    /// Its own Message-ID.
+    pub id: Option<String>,
+    /// Who wrote it, by `From`.
+    pub sender: Option<String>,
+    /// Whom it was sent to, by every header that may say so.
+    pub recipients: Vec<String>,
+    /// Its subject, decoded.
+    pub subject: String,
+    /// What is new in its text.
+    pub text: String,
+    /// The Message-IDs it answers, the nearest first.
+    pub answers: Vec<String>,
+    /// A machine wrote it, by its own word (RFC 3834).
+    pub automatic: bool,
+    /// A report of a machine: a delivery status notification (RFC 3464), or one without any recipient's fate.
+    pub report: Option<Report>,
+}
+
+/// What a server reports.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The Message-IDs of what it is about, as returned.
+    pub about: Vec<String>,
+    /// Whom the returned message was addressed to.
+    pub addressed: Vec<String>,
+    /// Each recipient's fate.
+    pub fates: Vec<Fate>,
+}
+
+/// One recipient's fate.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fate {
+    /// `Final-Recipient` and `Original-Recipient`.
+    pub recipients: Vec<String>,
+    /// `failed`, `delayed`, `delivered`, `relayed` or `expanded`.
+    pub action: String,
+    /// RFC 3463, `5.1.1`.
+    pub status: String,
+    /// The remote server's words.
+    pub diagnostic: String,
+}
+
+/// Why a message is not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unread {
+    /// More parts than any letter has.
+    #[error("it has too many parts")]
+    Parts,
+    /// No message at all.
+    #[error("it is no message")]
+    Broken,
+}
+
+/// Reads a message.
+pub fn read(raw: &[u8]) -> Result<Mail, Unread> {
+    let raw = &raw[..raw.len().min(READ)];
+    if count(raw, b"\n--", MOST_PARTS)
+        || count(raw, b"message/", MOST_NESTED)
+        || count(raw, b"multipart/", MOST_NESTED)
+    {
+        return Err(Unread::Parts);
+    }
+    let message = MessageParser::default().parse(raw).ok_or(Unread::Broken)?;
+    if message.headers().is_empty() {
+        return Err(Unread::Broken);
+    }
+    let text = message.body_text(0).unwrap_or_default();
+    Ok(Mail {
+        id: message.message_id().map(str::to_owned),
+        sender: addresses(message.from()).into_iter().next(),
+        recipients: recipients(&message),
+        subject: plain(message.subject().unwrap_or_default(), 500),
+        text: answer::own_text(&text),
+        answers: answers(&message),
+        automatic: is_automatic(&message),
+        report: report(&message),
+    })
+}
+
+/// Whether `word` stands in `raw` more often than `most`, in any case.
+fn count(raw: &[u8], word: &[u8], most: usize) -> bool {
+    raw.windows(word.len()).filter(|found| found.eq_ignore_ascii_case(word)).nth(most).is_some()
+}
+
+fn addresses(address: Option<&Address<'_>>) -> Vec<String> {
+    let all = address.into_iter().flat_map(|address| address.iter());
+    all.filter_map(|one| one.address.as_deref()).map(|one| plain(one, 320)).take(MOST_NAMED).collect()
+}
+
+/// Without control characters, which no database column and no log takes well, and not too long.
+fn plain(text: &str, most: usize) -> String {
+    text.chars().filter(|c| !c.is_control()).take(most).collect()
+}
+
+fn recipients(message: &Message<'_>) -> Vec<String> {
+    let mut all = addresses(message.to());
+    all.extend(addresses(message.cc()));
+    for name in ["Delivered-To", "X-Original-To", "Envelope-To"] {
+        all.extend(message.header_raw(name).map(|raw| raw.trim().trim_matches(['<', '>']).to_owned()));
+    }
+    all.truncate(MOST_NAMED);
+    all
+}
+
+fn ids(value: &HeaderValue<'_>) -> Vec<String> {
+    match value {
+        HeaderValue::Text(one) => vec![one.to_string()],
+        HeaderValue::TextList(all) => all.iter().map(ToString::to_string).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn answers(message: &Message<'_>) -> Vec<String> {
+    let mut all = ids(message.in_reply_to());
+    let mut references = ids(message.references());
+    references.reverse();
+    all.extend(references);
+    all.truncate(MOST_NAMED);
+    all
+}
+
+fn is_automatic(message: &Message<'_>) -> bool {
+    let word = |name: &str| message.header_raw(name).unwrap_or_default().trim().to_ascii_lowercase();
+    let submitted = word("Auto-Submitted");
+    (!submitted.is_empty() && submitted != "no")
+        || matches!(word("Precedence").as_str(), "auto_reply" | "auto-reply")
+        || ["X-Autoreply", "X-Autorespond", "X-Auto-Reply"]
+            .iter()
+            .any(|name| message.header_raw(*name).is_some())
+}
+
+fn is_of(part: &MessagePart<'_>, kind: &str, sub: &str) -> bool {
+    part.content_type().is_some_and(|found| {
+        found.ctype().eq_ignore_ascii_case(kind)
+            && found.subtype().is_some_and(|found| found.eq_ignore_ascii_case(sub))
+    })
+}
+
+fn report(message: &Message<'_>) -> Option<Report> {
+    if !is_of(message.root_part(), "multipart", "report") {
+        return None;
+    }
+    let status = message.parts.iter().find(|part| is_of(part, "message", "delivery-status"));
+    let fates = status.map(|status| fates(&String::from_utf8_lossy(status.contents()))).unwrap_or_default();
+    let mut report = Report { fates, ..Report::default() };
+    for part in &message.parts {
+        match &part.body {
+            PartType::Message(returned) => report.add(returned),
+            _ if is_of(part, "text", "rfc822-headers") => {
+                let Some(headers) = MessageParser::default().parse_headers(part.contents()) else { continue };
+                report.add(&headers);
+            }
+            _ => {}
+        }
+    }
+    Some(report)
+}
+
+impl Report {
+    fn add(&mut self, returned: &Message<'_>) {
+        self.about.extend(returned.message_id().map(str::to_owned));
+        self.addressed.extend(addresses(returned.to()));
+    }
+}
+
+/// The groups of fields after the first, which is about the message as a whole (RFC 3464, 2.1).
+fn fates(status: &str) -> Vec<Fate> {
+    let unfolded = status.replace("\r\n", "\n").replace("\n ", " ").replace("\n\t", " ");
+    let groups = unfolded.split("\n\n").map(str::trim).filter(|group| !group.is_empty());
+    let fates = groups.map(|group| {
+        let mut fate = Fate::default();
+        for (name, value) in group.lines().filter_map(|line| line.split_once(':')) {
+            let value = plain(value.trim(), 500);
+            let typed = value.split_once(';').map_or(value.as_str(), |(_, rest)| rest).trim();
+            match name.trim().to_ascii_lowercase().as_str() {
+                "final-recipient" | "original-recipient" => {
+                    fate.recipients.push(typed.trim_matches(['<', '>']).to_owned());
+                }
+                "action" => fate.action = value.to_ascii_lowercase(),
+                "status" => fate.status = value.split_whitespace().next().unwrap_or_default().to_owned(),
+                "diagnostic-code" => fate.diagnostic = typed.to_owned(),
+                _ => {}
+            }
+        }
+        fate
+    });
+    fates.filter(|fate| !fate.action.is_empty()).take(MOST_NAMED).collect()
+}
