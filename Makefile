@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up test lint fmt bench release reset
+.PHONY: help up test lint fmt openapi sdks bench release reset
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -18,6 +18,15 @@ lint: ## check format, clippy and, where cargo-deny is installed, licences and s
 
 fmt: ## format the code
 	cargo fmt --all
+
+openapi: ## write docs/openapi.json, docs/openapi-3.0.json and docs/postman.json from the code
+	cargo build --bin sendwright
+	target/debug/sendwright openapi > docs/openapi.json
+	target/debug/sendwright openapi --3.0 > docs/openapi-3.0.json
+	target/debug/sendwright openapi --postman > docs/postman.json
+
+sdks: ## pack the Python and JavaScript clients into target/sdks
+	sdks/pack
 
 bench: ## compare with BullMQ, nodemailer and PostgreSQL on this machine; about three minutes
 	@.ci/servers

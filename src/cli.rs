@@ -4,8 +4,9 @@ mod nouns;
 mod webhooks;
 
 pub use nouns::{
-    AccountCommand, CampaignArgs, CampaignCommand, KeyCommand, KeyCreateArgs, LeadsCommand, MessageArgs,
-    MessagesCommand, ProfileArgs, ProfileCommand, SuppressCommand, UserCommand,
+    AccountCommand, CampaignArgs, CampaignCommand, CampaignFutureArgs, KeyCommand, KeyCreateArgs,
+    LeadsCommand, MessageArgs, MessagesCommand, ProfileArgs, ProfileCommand, RunsCommand, SuppressCommand,
+    UserCommand,
 };
 
 pub use webhooks::{ListenArgs, ReplayArgs, TriggerArgs, WebhookArgs, WebhooksCommand};
@@ -64,6 +65,9 @@ pub enum Command {
     /// Campaigns: create from a file, start, pause, look at
     #[command(subcommand)]
     Campaign(CampaignCommand),
+    /// Runs: what was asked of a whole campaign, and how far it is
+    #[command(subcommand)]
+    Runs(RunsCommand),
     /// Leads
     #[command(subcommand)]
     Leads(LeadsCommand),
@@ -86,6 +90,8 @@ pub enum Command {
     Simulate(SimulateArgs),
     /// Why a message went, waits or was held, and when it is looked at next
     Explain(ExplainArgs),
+    /// Print the OpenAPI document of the API
+    Openapi(OpenapiArgs),
     /// Copy the database into a new file, beside a running `up` (SQLite; Postgres has pg_dump)
     Backup {
         /// The file; it must not be there yet
@@ -183,6 +189,17 @@ pub struct SimulateArgs {
     /// One object a line: {"email","step","at","local","reasons":[…]}
     #[arg(long)]
     pub json: bool,
+}
+
+/// `openapi`.
+#[derive(Debug, Args)]
+pub struct OpenapiArgs {
+    /// For tools that read OpenAPI 3.0 [default: 3.1]
+    #[arg(long = "3.0")]
+    pub older: bool,
+    /// A Postman collection instead
+    #[arg(long, conflicts_with = "older")]
+    pub postman: bool,
 }
 
 /// `explain`.

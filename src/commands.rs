@@ -5,15 +5,19 @@ mod api;
 mod backup;
 mod campaign;
 mod doctor;
+mod drafts;
 mod explain;
+mod future;
 pub mod key;
 mod leads;
 mod messages;
 mod migrate;
 mod open;
+mod openapi;
 mod preview;
 mod profile;
 mod read;
+mod runs;
 mod scheduler;
 mod simulate;
 mod suppress;
@@ -34,9 +38,10 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
     let sources = Sources::of_process(cli.config);
     let over = Overrides { data: cli.data, ..Overrides::default() };
     match cli.command {
-        // These two need no configuration: they read two files and ask the planner.
+        // These three need no configuration: they read files, ask the planner, or print what is compiled in.
         Command::Simulate(args) => simulate::run(&args),
         Command::Preview(args) => preview::run(&args),
+        Command::Openapi(args) => openapi::run(&args),
         Command::Up(args) => {
             let (role, bind) = (Role::Up { demo: args.demo }, args.listen.bind);
             up::run(&load(&sources, role, Overrides { bind, ..over })?, args.demo)
@@ -53,6 +58,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::User(command) => account::user(&load(&sources, Role::Command, over)?, command),
         Command::Key(command) => key::run(&load(&sources, Role::Command, over)?, command),
         Command::Campaign(command) => campaign::run(&load(&sources, Role::Command, over)?, command),
+        Command::Runs(command) => runs::run(&load(&sources, Role::Command, over)?, command),
         Command::Leads(command) => leads::run(&load(&sources, Role::Command, over)?, command),
         Command::Profile(command) => profile::run(&load(&sources, Role::Command, over)?, command),
         Command::Suppress(command) => suppress::run(&load(&sources, Role::Command, over)?, command),

@@ -95,6 +95,7 @@ impl Parts {
         let has_model = !is_up || config.model.is_some() || config.smtp.is_none();
         ApiState::new(self.core.clone(), self.limiter.clone(), &self.secrets, notes)
             .with_means(Means { model: has_model, transport: true })
+            .with_prices(config.model.as_ref().map(|model| model.prices).unwrap_or_default())
             .with_console(console(config, bound.filter(|_| is_up)))
             .with_private_webhooks(config.webhooks_allow_private)
     }

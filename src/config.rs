@@ -10,6 +10,7 @@ pub use read::Sources;
 
 use read::Reader;
 use sendwright_queue::Lane;
+use sendwright_workflows::spend::Prices;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -48,6 +49,8 @@ pub struct Config {
     pub http: Http,
     /// The default sending profile's transport.
     pub smtp: Option<Smtp>,
+    /// The server that `doctor` asks for what is published of senders, if not the system's.
+    pub dns: Option<SocketAddr>,
     /// The model.
     pub model: Option<Model>,
     /// What a worker does at once.
@@ -145,6 +148,8 @@ pub struct Model {
     pub api_key: Option<Hidden>,
     /// The model's name.
     pub name: String,
+    /// What its tokens cost.
+    pub prices: Prices,
 }
 
 /// What a worker does at once.
@@ -225,6 +230,7 @@ impl Config {
             database: read_database(r, &data),
             redis: read_redis(r),
             http: read_http(r, role, over.bind),
+            dns: r.parsed("dns.server", "SENDWRIGHT_DNS"),
             smtp: read_smtp(r),
             model: read_model(r),
             worker: read_worker(r, over.lanes, over.concurrency),
@@ -341,9 +347,18 @@ fn read_model(r: &mut Reader) -> Option<Model> {
             .ok_or_else(|| "must read https://host/v1".to_owned())
     });
     let name = r.text("model.name", "OPENAI_MODEL")?;
+    let prices = Prices {
+        input: r.read("model.price_in", "OPENAI_PRICE_IN", price).unwrap_or_default(),
+        output: r.read("model.price_out", "OPENAI_PRICE_OUT", price).unwrap_or_default(),
+    };
     let wanted = api_key.is_some() || base_url.is_some();
     let base_url = base_url.or_else(|| Url::parse("https://api.openai.com/v1").ok())?;
-    wanted.then_some(Model { base_url, api_key, name })
+    wanted.then_some(Model { base_url, api_key, name, prices })
+}
+
+fn price(text: &str) -> Result<f64, String> {
+    let price = text.trim().parse().ok().filter(|price: &f64| (0.0..=100_000.0).contains(price));
+    price.ok_or_else(|| "must be a price per million tokens, such as 0.15".to_owned())
 }
 
 fn read_worker(r: &mut Reader, lanes: Vec<Lane>, concurrency: Option<u32>) -> Worker {

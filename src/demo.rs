@@ -102,6 +102,7 @@ async fn new_key(core: &Core, file: &Path) -> Result<(i64, ApiKey), Failure> {
         account: AccountArgs { account: Some(account.name.clone()) },
         user: None,
         scopes: Vec::new(),
+        test: false,
     };
     let text = key::create(&core.store, &args, now).await?;
     write_secretly(file, &text).map_err(|error| Failure::new(format!("{}: {error}", file.display())))?;

@@ -66,6 +66,23 @@ impl<S: Sync> FromRequest<S> for Mime {
     }
 }
 
+/// A JSON body, or none at all: the same as an empty object.
+pub struct MaybeJson(pub Json);
+
+impl<S: Sync> FromRequest<S> for MaybeJson {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        let is_empty = request.headers().get(header::CONTENT_TYPE).is_none()
+            && axum::body::HttpBody::size_hint(request.body()).exact() == Some(0);
+        if !is_empty {
+            return Json::from_request(request, state).await.map(Self);
+        }
+        let (parts, _) = request.into_parts();
+        Ok(Self(Json { value: Value::Object(Default::default()), once: once(&parts, &[])? }))
+    }
+}
+
 /// No body is looked at; the `Idempotency-Key` alone.
 pub struct NoBody(pub Option<Once>);
 

@@ -11,13 +11,18 @@ mod dialects;
 mod health;
 mod intake;
 mod json;
+pub mod meter;
 mod metrics;
+pub mod openapi;
 pub mod operations;
 mod peer;
 pub mod refusal;
 mod request;
 mod router;
+pub mod scope;
+mod showing;
 mod state;
+mod tracking;
 mod unsubscribe;
 pub mod work;
 
@@ -31,5 +36,7 @@ pub use work::{Actor, Once, Work};
 
 /// What the native face shows, for the command line's `--json`.
 pub mod shown {
+    pub use crate::dialects::v1::drafts::draft;
+    pub use crate::dialects::v1::runs::run;
     pub use crate::dialects::v1::told::{explanation, lead_explained};
 }

@@ -1,13 +1,20 @@
 //! What can be done, one file a noun, with no HTTP in it: dialects, pages and the command line all come here.
 
 pub mod campaigns;
+pub mod drafts;
+pub mod effect;
 pub mod events;
 pub mod inbound;
 pub mod keys;
 pub mod leads;
 pub mod mailbox;
 pub mod messages;
+pub mod runs;
 pub mod sending_profiles;
 pub mod simulation;
+pub mod spending;
+pub mod statistics;
 pub mod suppressions;
+pub mod tracking;
+pub mod usage;
 pub mod webhooks;

@@ -2,14 +2,17 @@
 
 use crate::auth;
 use crate::dialects::{Dialect, Door, external, shape, v1};
+use crate::openapi::serve;
 use crate::refusal::Refusal;
 use crate::state::ApiState;
-use crate::{console, health, request, unsubscribe};
+use crate::{console, health, request, showing, tracking, unsubscribe};
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
 
 /// Every route, under the layers that give it its id, its door and its words for errors.
 pub fn router(state: ApiState) -> Router {
@@ -17,12 +20,15 @@ pub fn router(state: ApiState) -> Router {
     let open = Router::new()
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
+        .route("/o/{file}", get(tracking::open))
+        .route("/c/{token}", get(tracking::click))
         .route("/u/{token}", get(unsubscribe::page).post(unsubscribe::act));
     let door = Door { state: state.clone(), dialect: Dialect::V1 };
     Router::new()
         .nest("/api/external", behind(external(), Dialect::External, &state))
         .nest("/api/v1", native())
         .nest("/v1", native())
+        .merge(serve::routes(&state).layer(packed()))
         .merge(console::routes(&state))
         .merge(open)
         .fallback(nothing)
@@ -50,21 +56,42 @@ fn external() -> Router<ApiState> {
 /// The native surface.
 fn native() -> Router<ApiState> {
     use v1::{
-        businesses, campaigns, events, inbound, leads, messages, profiles, simulation, suppressions, webhooks,
+        analytics, businesses, campaigns, drafts, events, inbound, keys, leads, mailbox, messages, profiles,
+        runs, simulation, spending, suppressions, usage, webhooks,
     };
     Router::new()
         .route("/health", get(health::native))
         .route("/campaigns", get(campaigns::list).post(campaigns::create))
         .route("/campaigns/{id}", get(campaigns::get).put(campaigns::replace).delete(campaigns::archive))
         .route("/campaigns/{id}/start", post(campaigns::start))
-        .route("/campaigns/{id}/resume", post(campaigns::start))
+        .route("/campaigns/{id}/resume", post(campaigns::resume))
         .route("/campaigns/{id}/pause", post(campaigns::pause))
         .route("/campaigns/{id}/leads", post(campaigns::enrol))
         .route("/campaigns/{id}/businesses", post(businesses::add))
+        .route("/campaigns/{id}/generate", post(runs::generate))
+        .route("/campaigns/{id}/send", post(runs::send))
+        .route("/campaigns/{id}/analytics", get(analytics::of_campaign))
+        .route("/analytics", get(analytics::of_account))
+        .route("/campaigns/{id}/drafts", get(drafts::list))
+        .route("/campaigns/{id}/drafts/approve", post(drafts::approve_many))
+        .route("/drafts/{id}", get(drafts::get).patch(drafts::edit))
+        .route("/drafts/{id}/approve", post(drafts::approve))
+        .route("/drafts/{id}/reject", post(drafts::reject))
+        .route("/drafts/{id}/regenerate", post(drafts::regenerate))
+        .route("/spending", get(spending::get).put(spending::set_cap))
+        .route("/runs", get(runs::list))
+        .route("/runs/{id}", get(runs::get))
+        .route("/runs/{id}/events", get(runs::events))
         .route("/campaigns/{id}/simulation", get(simulation::get))
         .route("/campaigns/{id}/test", post(messages::test))
         .route("/inbound", get(inbound::list).post(inbound::create))
         .route("/inbound/{id}", get(inbound::get))
+        .route("/keys", get(keys::list).post(keys::create))
+        .route("/keys/{id}", get(keys::get).delete(keys::revoke))
+        .route("/keys/{id}/rotate", post(keys::rotate))
+        .route("/mailbox", get(mailbox::list))
+        .route("/mailbox/{id}", get(mailbox::get))
+        .route("/usage", get(usage::get))
         .route("/leads", get(leads::list).post(leads::create))
         .route("/leads/bulk", post(leads::create_many))
         .route("/leads/{id}", get(leads::get).delete(leads::delete))
@@ -75,7 +102,7 @@ fn native() -> Router<ApiState> {
         .route("/messages/{id}/release", post(messages::release))
         .route("/messages/{id}/cancel", post(messages::cancel))
         .route("/sending-profiles", get(profiles::list).post(profiles::create))
-        .route("/sending-profiles/{id}", get(profiles::get))
+        .route("/sending-profiles/{id}", get(profiles::get).patch(profiles::change))
         .route("/suppressions", get(suppressions::list).post(suppressions::create))
         .route("/events", get(events::list).post(events::create))
         .route("/webhooks", get(webhooks::list).post(webhooks::create))
@@ -93,10 +120,17 @@ fn native() -> Router<ApiState> {
 fn behind(routes: Router<ApiState>, dialect: Dialect, state: &ApiState) -> Router<ApiState> {
     let door = Door { state: state.clone(), dialect };
     routes
+        .route_layer(from_fn(showing::show))
         .route_layer(from_fn_with_state(door.clone(), auth::guard))
         .fallback(nothing)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(door, shape))
+        .layer(packed())
+}
+
+/// gzip and br for callers that take them; a stream of events stays plain.
+fn packed() -> CompressionLayer {
+    CompressionLayer::new().quality(CompressionLevel::Precise(4))
 }
 
 async fn nothing() -> Refusal {

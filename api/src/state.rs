@@ -6,11 +6,17 @@ use sendwright_store::secrets::Seals;
 use sendwright_workflows::clock::{Clock, Millis};
 use sendwright_workflows::enrolment::Means;
 use sendwright_workflows::signing::Secret;
+use sendwright_workflows::spend::Prices;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::meter::Meter;
 use crate::operations::events::Intake;
 use crate::{Console, Refusal};
+use tokio::sync::Semaphore;
+
+/// Most hits that are written down at once: the database is for others too.
+const MOST_NOTED: usize = 64;
 
 /// What an operation needs, whoever asks for it: the API, the page, the command line.
 #[derive(Clone)]
@@ -45,12 +51,18 @@ pub struct ApiState {
     pub notes: Arc<[(String, String)]>,
     /// What the workers have, as far as this process knows: for what lies ahead.
     pub means: Means,
+    /// What the model's tokens cost, as far as this process knows.
+    pub prices: Prices,
     /// Who may see the console.
     pub console: Console,
     /// Takes events of callers' own to the database.
     pub intake: Intake,
     /// Webhooks may be registered for private addresses, any port, and without TLS: for development.
     pub webhooks_allow_private: bool,
+    /// Hits of pixels and links that are being written down.
+    pub(crate) noting: Arc<Semaphore>,
+    /// Counts what keys are used for.
+    pub meter: Meter,
     closing: Arc<AtomicBool>,
 }
 
@@ -63,9 +75,12 @@ impl ApiState {
             secrets: secrets.into(),
             notes: notes.into(),
             means: Means { model: true, transport: true },
+            prices: Prices::default(),
             console: Console::keyed(false),
             intake: Intake::default(),
             webhooks_allow_private: false,
+            noting: Arc::new(Semaphore::new(MOST_NOTED)),
+            meter: Meter::default(),
             closing: Arc::default(),
         }
     }
@@ -73,6 +88,11 @@ impl ApiState {
     /// The same, with what the workers have: both are taken to be there otherwise.
     pub fn with_means(self, means: Means) -> Self {
         Self { means, ..self }
+    }
+
+    /// The same, with what the model's tokens cost: nothing otherwise.
+    pub fn with_prices(self, prices: Prices) -> Self {
+        Self { prices, ..self }
     }
 
     /// The same, with the console guarded so; by a key otherwise.

@@ -68,6 +68,8 @@ pub struct Allowance {
     pub allowed: bool,
     /// The rule's limit (`X-RateLimit-Limit`).
     pub limit: u32,
+    /// The rule's window, in whole seconds.
+    pub window_seconds: u64,
     /// Calls left after this one (`X-RateLimit-Remaining`).
     pub remaining: u32,
     /// Whole seconds until every call counted so far is forgotten (`X-RateLimit-Reset`, once added to now).
@@ -81,6 +83,7 @@ impl Allowance {
     const UNLIMITED: Allowance = Allowance {
         allowed: true,
         limit: u32::MAX,
+        window_seconds: 0,
         remaining: u32::MAX,
         reset_seconds: 0,
         retry_after_seconds: 0,
@@ -115,6 +118,7 @@ fn judge(rules: &[Rule], seen: &[Seen], allowed: bool) -> Allowance {
         Allowance {
             allowed,
             limit: rule.limit,
+            window_seconds: rule.window.as_secs(),
             remaining: rule.limit.saturating_sub(seen.used + u32::from(allowed)),
             reset_seconds: whole(seen.last_leaves),
             retry_after_seconds: if refuses { whole(seen.first_leaves).max(1) } else { 0 },

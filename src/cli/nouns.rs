@@ -2,6 +2,7 @@
 
 use super::{AccountArgs, ListArgs};
 use clap::{Args, Subcommand};
+use sendwright_workflows::clock::Millis;
 use std::path::PathBuf;
 
 /// `account …`
@@ -17,6 +18,16 @@ pub enum AccountCommand {
         /// The zone of contacts and campaigns that have none
         #[arg(long, value_name = "ZONE", default_value = "UTC")]
         timezone: String,
+    },
+    /// Set what an account's texts may cost in all, in the currency of the model's prices; without an amount, say
+    /// where it stands
+    Cap {
+        /// The most that may be spent, or none
+        #[arg(value_name = "AMOUNT|none")]
+        amount: Option<String>,
+        /// The account
+        #[command(flatten)]
+        account: AccountArgs,
     },
     /// List accounts
     List {
@@ -70,7 +81,7 @@ pub struct KeyCreateArgs {
     /// What people call it
     #[arg(long, value_name = "N")]
     pub name: String,
-    /// Its limits: standard (1000 calls an hour, 10 a second) or unlimited
+    /// Its limits: standard (100 calls a minute; external 1000 an hour, 10 a second) or unlimited
     #[arg(long, value_name = "T", default_value = "standard")]
     pub tier: String,
     /// The account
@@ -79,9 +90,12 @@ pub struct KeyCreateArgs {
     /// Whose key it is [default: the account's first user]
     #[arg(long, value_name = "EMAIL")]
     pub user: Option<String>,
-    /// What it may do, read or write; repeat it for both [default: everything its user may]
-    #[arg(long = "scope", value_name = "S", value_parser = ["read", "write"])]
+    /// What it may do, such as leads:read, or read for every noun; repeat it [default: everything its user may]
+    #[arg(long = "scope", value_name = "S")]
     pub scopes: Vec<String>,
+    /// A test key: its messages only ever go to the mailbox
+    #[arg(long)]
+    pub test: bool,
 }
 
 /// `campaign …`
@@ -103,12 +117,67 @@ pub enum CampaignCommand {
     Pause(CampaignArgs),
     /// Where a campaign stands: its counts by state
     Status(CampaignArgs),
+    /// Have everybody's next text written, without sending any; prints the run's id
+    Generate(CampaignArgs),
+    /// Start a campaign and follow its round; prints the run's id
+    Send(CampaignArgs),
+    /// Show the texts that were not sent yet
+    Drafts {
+        /// The campaign
+        #[command(flatten)]
+        campaign: CampaignArgs,
+        /// Only those that wait for approval
+        #[arg(long)]
+        waiting: bool,
+    },
+    /// Approve texts: those named, or all that wait
+    Approve {
+        /// The campaign's id
+        id: String,
+        /// Drafts, by their ids
+        drafts: Vec<String>,
+        /// The account
+        #[command(flatten)]
+        account: AccountArgs,
+    },
+    /// Print every future message of a stored campaign; nothing is stored or sent
+    Simulate(CampaignFutureArgs),
 }
 
-/// One campaign.
+/// `campaign simulate`.
+#[derive(Debug, Args)]
+pub struct CampaignFutureArgs {
+    /// The campaign
+    #[command(flatten)]
+    pub campaign: CampaignArgs,
+    /// From when to look: RFC 3339 with an offset [default: now]
+    #[arg(long, value_name = "INSTANT", value_parser = super::instant)]
+    pub from: Option<Millis>,
+    /// How many days to look ahead
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3660))]
+    pub days: u32,
+}
+
+/// `runs …`
+#[derive(Debug, Subcommand)]
+pub enum RunsCommand {
+    /// How far a run is
+    Status(CampaignArgs),
+    /// List runs
+    List {
+        /// Of this campaign
+        #[arg(long, value_name = "N")]
+        campaign: Option<String>,
+        /// How it is printed, and the account
+        #[command(flatten)]
+        list: ListArgs,
+    },
+}
+
+/// One campaign, or one run.
 #[derive(Debug, Args)]
 pub struct CampaignArgs {
-    /// The campaign's id
+    /// Its id
     pub id: String,
     /// How it is printed, and the account
     #[command(flatten)]
@@ -135,7 +204,7 @@ pub enum LeadsCommand {
 #[derive(Debug, Subcommand)]
 pub enum ProfileCommand {
     /// Create a sending profile; prints its id
-    Create(ProfileArgs),
+    Create(Box<ProfileArgs>),
     /// List sending profiles, without their passwords
     List(ListArgs),
 }
@@ -171,6 +240,27 @@ pub struct ProfileArgs {
     /// The zone that day is counted in
     #[arg(long, value_name = "ZONE")]
     pub timezone: Option<String>,
+    /// A private key in PEM to sign with (DKIM): RSA of 2048 bits and more, or Ed25519
+    #[arg(long, value_name = "FILE", requires = "dkim_selector")]
+    pub dkim_key: Option<PathBuf>,
+    /// The name its public key is published under
+    #[arg(long, value_name = "NAME", requires = "dkim_key")]
+    pub dkim_selector: Option<String>,
+    /// Whom it signs for [default: the domain of --from-email]
+    #[arg(long, value_name = "DOMAIN", requires = "dkim_key")]
+    pub dkim_domain: Option<String>,
+    /// imaps://user:password@host/INBOX, where answers and bounces are read; better in the environment
+    #[arg(long, value_name = "URL", env = "SENDWRIGHT_PROFILE_IMAP_URL", hide_env_values = true)]
+    pub imap_url: Option<String>,
+    /// The domain that takes answers at reply+TOKEN@DOMAIN
+    #[arg(long, value_name = "DOMAIN")]
+    pub reply_domain: Option<String>,
+    /// Tell of opens, unless a campaign says otherwise
+    #[arg(long)]
+    pub track_opens: bool,
+    /// Tell of clicks, unless a campaign says otherwise
+    #[arg(long)]
+    pub track_clicks: bool,
     /// The account
     #[command(flatten)]
     pub account: AccountArgs,

@@ -1,14 +1,16 @@
 //! `account create|list` and `user create|disable`: tenants and their people.
 
 use super::open;
-use crate::cli::{AccountCommand, UserCommand};
+use crate::cli::{AccountArgs, AccountCommand, UserCommand};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::table;
+use sendwright_api::operations::spending::{self, MOST_CAP};
+use sendwright_api::{Actor, Work};
 use sendwright_store::users::User;
 use sendwright_store::{Error, Store, accounts, users};
 use sendwright_workflows::clock::rfc3339;
-use sendwright_workflows::spec;
+use sendwright_workflows::{spec, spend};
 use serde_json::json;
 use std::io::{self, Write};
 
@@ -24,8 +26,35 @@ pub fn account(config: &Config, command: AccountCommand) -> Result<(), Failure> 
                 create(&store, &name, &owner, &timezone).await
             }
             AccountCommand::List { json } => list(&store, json).await,
+            AccountCommand::Cap { amount, account } => cap(config, amount.as_deref(), &account).await,
         }
     })
+}
+
+async fn cap(config: &Config, amount: Option<&str>, args: &AccountArgs) -> Result<(), Failure> {
+    let refused = || Failure::input(vec!["the cap must be an amount of 0 or more, or none".to_owned()]);
+    let cap = match amount {
+        None | Some("none") => None,
+        Some(text) => {
+            let cap = text.parse().ok().map(|cap: f64| cap * 1_000_000.0);
+            let cap = cap.filter(|cap| (0.0..=MOST_CAP as f64).contains(cap)).ok_or_else(refused)?;
+            Some(cap as i64)
+        }
+    };
+    let (core, account) = open::core_in(config, args).await?;
+    if amount.is_some() {
+        let mut work = Work::new(&core, Actor::command(account.id))?;
+        spending::set_cap(&mut work, cap).await?;
+        work.commit().await?;
+    }
+    let now = spending::get(&core, account.id).await?;
+    let cap = now.cap.map_or_else(|| "none".to_owned(), |cap| spend::amount(cap).to_string());
+    Ok(writeln!(
+        io::stdout(),
+        "cap {cap}, spent {}, reserved {}",
+        spend::amount(now.spent),
+        spend::amount(now.reserved)
+    )?)
 }
 
 async fn create(store: &Store, name: &str, owner: &str, timezone: &str) -> Result<(), Failure> {

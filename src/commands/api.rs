@@ -6,6 +6,7 @@ use crate::compose::{self, Parts};
 use crate::config::{Config, Role};
 use crate::failure::Failure;
 use crate::shutdown;
+use sendwright_api::meter;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -31,12 +32,14 @@ pub fn run(config: &Config) -> Result<(), Failure> {
             let state = parts.api(config, Role::Part, Some(bound));
             metrics.open(&state);
             front.open(sendwright_api::router(state.clone()));
+            let meter = tokio::spawn(meter::keep(state.clone(), end.clone().cancelled_owned()));
             tracing::info!("ready");
             stop.cancelled().await;
             state.close();
             tokio::time::sleep(LINGER).await;
             end.cancel();
             let _ = server.await;
+            let _ = meter.await;
             parts.close().await;
         }
         tracing::info!("the API ends in good order");

@@ -1,6 +1,6 @@
-//! `campaign create|list|start|pause|status`: what POST and GET /api/v1/campaigns do, by hand.
+//! `campaign create|list|start|pause|status|…`: what POST and GET /api/v1/campaigns do, by hand.
 
-use super::{open, read};
+use super::{drafts, future, open, read, runs};
 use crate::cli::{AccountArgs, CampaignArgs, CampaignCommand, ListArgs};
 use crate::config::{Config, secret};
 use crate::failure::Failure;
@@ -32,6 +32,13 @@ pub fn run(config: &Config, command: CampaignCommand) -> Result<(), Failure> {
             CampaignCommand::Start(args) => change(config, &args, Change::Start).await,
             CampaignCommand::Pause(args) => change(config, &args, Change::Pause).await,
             CampaignCommand::Status(args) => status(config, &args).await,
+            CampaignCommand::Generate(args) => runs::generate(config, &args).await,
+            CampaignCommand::Send(args) => runs::send(config, &args).await,
+            CampaignCommand::Drafts { campaign, waiting } => drafts::list(config, &campaign, waiting).await,
+            CampaignCommand::Approve { id, drafts: named, account } => {
+                drafts::approve(config, &id, &named, &account).await
+            }
+            CampaignCommand::Simulate(args) => future::run(config, &args).await,
         }
     })
 }

@@ -3,6 +3,7 @@
 mod mail;
 mod place;
 mod reach;
+mod senders;
 
 use super::open;
 use crate::config::Config;
@@ -34,6 +35,9 @@ pub fn run(config: &Config, send_to: Option<&str>) -> Result<(), Failure> {
         list.add("database", reach::database(config).await)?;
         list.add("redis", reach::redis(config).await)?;
         list.add("mail", mail::connect(config).await)?;
+        for (subject, finding) in senders::look(config).await {
+            list.add(subject, finding)?;
+        }
         list.add("model", reach::model(config).await)?;
         list.add("public url", place::public_url(config))?;
         list.add("hand-overs", place::hand_overs(config))?;

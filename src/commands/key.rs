@@ -6,7 +6,8 @@ use crate::cli::{AccountArgs, KeyCommand, KeyCreateArgs, ListArgs};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::table;
-use sendwright_store::accounts::Account;
+use sendwright_api::scope;
+use sendwright_store::accounts::{self, Account};
 use sendwright_store::keys::{self, Key, NewKey};
 use sendwright_store::users::User;
 use sendwright_store::{Store, tiers, users};
@@ -45,7 +46,12 @@ pub async fn create(store: &Store, args: &KeyCreateArgs, now: Millis) -> Result<
     if name.is_empty() || name.chars().count() > 200 || name.contains(char::is_control) {
         return Err(Failure::input(vec!["--name must be one line of 1 to 200 characters".to_owned()]));
     }
-    let account = open::account(store, &args.account, now).await?;
+    if let Some(wrong) = args.scopes.iter().find(|word| !scope::known().contains(word)) {
+        let known = scope::known().join(", ");
+        return Err(Failure::input(vec![format!("--scope: there is no scope {wrong:?}; there are {known}")]));
+    }
+    let main = open::account(store, &args.account, now).await?;
+    let account = if args.test { accounts::twin(store, &main, now).await? } else { main.clone() };
     let (id, audit) = (store.ids.one("keys").await?, store.ids.one("audits").await?);
     let mut random = [0_u8; 32];
     getrandom::fill(&mut random).map_err(|error| Failure::new(format!("no randomness: {error}")))?;
@@ -56,7 +62,7 @@ pub async fn create(store: &Store, args: &KeyCreateArgs, now: Millis) -> Result<
         let known = tiers::names(&mut tx).await?.join(", ");
         return Err(Failure::input(vec![format!("--tier: there is no such tier; there are {known}")]));
     }
-    let user = find_user(&mut tx, &account, args.user.as_deref()).await?;
+    let user = find_user(&mut tx, &main, args.user.as_deref()).await?;
     let new = NewKey {
         id,
         account_id: account.id,
@@ -70,7 +76,7 @@ pub async fn create(store: &Store, args: &KeyCreateArgs, now: Millis) -> Result<
         expires_at: None,
     };
     keys::insert(&mut tx, &new, now).await?;
-    open::audit(&mut tx, audit, account.id, ("create", "key", id), now).await?;
+    open::audit(&mut tx, audit, main.id, ("create", "key", id), now).await?;
     tx.commit().await?;
     Ok(key.reveal().to_owned())
 }
@@ -104,28 +110,19 @@ async fn list(store: &Store, args: &ListArgs, now: Millis) -> Result<(), Failure
     let mut out = io::stdout().lock();
     if args.json {
         for key in &keys {
-            let scopes: serde_json::Value = serde_json::from_str(&key.scopes).unwrap_or_default();
             let line = json!({"id": key.id, "name": key.name, "prefix": key.prefix, "user": key.user_email,
-                "scopes": scopes, "tier": key.tier, "mode": key.mode, "state": state(key, now),
+                "scopes": key.scopes(), "tier": key.tier, "mode": key.mode, "state": key.state(now),
                 "last_used_at": key.last_used_at.map(rfc3339), "created_at": rfc3339(key.created_at)});
             writeln!(out, "{line}")?;
         }
         return Ok(());
     }
     let row = |key: Key| {
-        let (state, used) = (state(&key, now), key.last_used_at.map(rfc3339).unwrap_or_default());
+        let (state, used) = (key.state(now), key.last_used_at.map(rfc3339).unwrap_or_default());
         vec![key.id.to_string(), key.name, key.prefix, key.user_email, key.tier, state.to_owned(), used]
     };
     let rows: Vec<Vec<String>> = keys.into_iter().map(row).collect();
     Ok(table::write(&mut out, &["id", "name", "prefix", "user", "tier", "state", "last used"], &rows)?)
-}
-
-fn state(key: &Key, now: Millis) -> &'static str {
-    match (key.revoked_at, key.expires_at) {
-        (Some(_), _) => "revoked",
-        (None, Some(at)) if at <= now => "expired",
-        _ => "active",
-    }
 }
 
 async fn revoke(store: &Store, key: &str, account: &AccountArgs, now: Millis) -> Result<(), Failure> {
@@ -137,7 +134,7 @@ async fn revoke(store: &Store, key: &str, account: &AccountArgs, now: Millis) ->
     let found = found.ok_or_else(missing)?;
     let audit = store.ids.one("audits").await?;
     let mut tx = store.begin().await?;
-    keys::revoke(&mut tx, account.id, found.id, now).await?;
+    keys::revoke(&mut tx, found.account_id, found.id, now).await?;
     open::audit(&mut tx, audit, account.id, ("revoke", "key", found.id), now).await?;
     tx.commit().await?;
     eprintln!("revoked: {} opens nothing from now on", found.prefix);

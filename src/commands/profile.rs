@@ -14,6 +14,7 @@ use sendwright_workflows::clock::rfc3339;
 use sendwright_workflows::spec::ProfileBody;
 use serde_json::{Map, Value, json};
 use std::io::{self, Write};
+use std::path::Path;
 
 /// Runs it.
 ///
@@ -32,6 +33,8 @@ async fn create(config: &Config, args: &ProfileArgs) -> Result<(), Failure> {
     let body = body(args)?;
     if let Some(url) = &body.smtp_url {
         url.parse::<Server>().map_err(|error| Failure::input(vec![format!("--smtp-url: {error}")]))?;
+    }
+    if body.smtp_url.is_some() || body.dkim_private_key.is_some() || body.imap_url.is_some() {
         secret::load(config)?;
     }
     let (core, account) = open::core_in(config, &args.account).await?;
@@ -56,7 +59,19 @@ fn body(args: &ProfileArgs) -> Result<ProfileBody, Failure> {
     set("rate_limit_per_minute", args.per_minute.map(Value::from));
     set("rate_limit_per_day", args.per_day.map(Value::from));
     set("timezone", text(&args.timezone));
+    set("dkim_private_key", args.dkim_key.as_deref().map(key).transpose()?.map(Value::from));
+    set("dkim_selector", text(&args.dkim_selector));
+    set("dkim_domain", text(&args.dkim_domain));
+    set("imap_url", text(&args.imap_url));
+    set("reply_domain", text(&args.reply_domain));
+    set("track_opens", args.track_opens.then_some(Value::from(true)));
+    set("track_clicks", args.track_clicks.then_some(Value::from(true)));
     ProfileBody::from_json(&Value::Object(body)).map_err(|errors| Failure::body("profile create", &errors))
+}
+
+fn key(file: &Path) -> Result<String, Failure> {
+    let read = std::fs::read_to_string(file);
+    read.map_err(|error| Failure::input(vec![format!("--dkim-key: {}: {error}", file.display())]))
 }
 
 async fn list(config: &Config, args: &ListArgs) -> Result<(), Failure> {
@@ -74,6 +89,8 @@ fn line(p: &Profile) -> Value {
     json!({"id": p.id, "name": p.name, "transport": p.transport, "from_email": p.from_email,
         "from_name": p.from_name, "reply_to": p.reply_to, "rate_limit_per_second": p.per_second,
         "rate_limit_per_minute": p.per_minute, "rate_limit_per_day": p.per_day, "timezone": p.timezone,
+        "signs": p.signs, "polls": p.polls, "track_opens": p.track_opens, "track_clicks": p.track_clicks,
+        "dkim_domain": p.dkim_domain, "dkim_selector": p.dkim_selector, "reply_domain": p.reply_domain,
         "state": p.state, "why": p.why, "is_default": p.is_default, "created_at": rfc3339(p.created_at)})
 }
 

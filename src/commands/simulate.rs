@@ -100,7 +100,7 @@ fn read_leads(
     Ok((emails, subjects))
 }
 
-fn write_json(out: &mut impl Write, line: &Line, email: &str, zone: Tz) -> io::Result<()> {
+pub(super) fn write_json(out: &mut impl Write, line: &Line, email: &str, zone: Tz) -> io::Result<()> {
     let message = Message {
         email,
         step: line.step,
@@ -112,7 +112,12 @@ fn write_json(out: &mut impl Write, line: &Line, email: &str, zone: Tz) -> io::R
     out.write_all(b"\n")
 }
 
-fn write_table(out: &mut impl Write, lines: &[Line], emails: &[String], zones: &[Tz]) -> io::Result<()> {
+pub(super) fn write_table(
+    out: &mut impl Write,
+    lines: &[Line],
+    emails: &[String],
+    zones: &[Tz],
+) -> io::Result<()> {
     let widest = lines.iter().map(|line| emails[line.subject].chars().count()).max().unwrap_or_default();
     let widths = [24, 29, widest.max(4), 4, 5, 0];
     let header = ["at", "local", "lead", "step", "", "reasons"].map(str::to_owned);

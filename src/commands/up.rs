@@ -8,6 +8,7 @@ use crate::demo::{self, Demo};
 use crate::failure::Failure;
 use crate::lock::RoleLock;
 use crate::shutdown;
+use sendwright_api::meter;
 use sendwright_store::accounts;
 use sendwright_worker::{engine, scheduler};
 use std::net::SocketAddr;
@@ -63,6 +64,7 @@ async fn work(
         Some(beside) => beside.fallback_service(api),
         None => api,
     });
+    tokio::spawn(meter::keep(state.clone(), stop.clone().cancelled_owned()));
     tokio::spawn(scheduler::run(ctx.clone(), stop.clone()));
     if let Some(demo) = demo {
         tokio::spawn(stop.clone().run_until_cancelled_owned(demo.follow(parts.core.clone(), bound)));

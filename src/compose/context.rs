@@ -34,6 +34,7 @@ pub fn build(
         only_mailbox: role == Role::Up { demo: true },
         public_url: public_url(config),
         webhooks_allow_private: config.webhooks_allow_private,
+        prices: config.model.as_ref().map(|model| model.prices).unwrap_or_default(),
         mailbox_url: bound.filter(|_| is_up).and_then(own_url),
         ..Settings::new(process_name(), outlet(config, is_up)?, secrets.to_vec())
     };

@@ -74,6 +74,59 @@ pub async fn list(tx: &mut Tx, after: i64, limit: i64) -> Result<Vec<Account>> {
     )
 }
 
+/// The account's test twin, made where there is none: a child account with rows and a sending profile of its own,
+/// whose messages only ever go to the mailbox. A twin is its own twin. Its keys belong to the parent's users.
+pub async fn twin(store: &Store, account: &Account, now: Millis) -> Result<Account> {
+    if account.mode == "test" {
+        return Ok(account.clone());
+    }
+    for _ in 0..2 {
+        let mut tx = store.read().await?;
+        let found = twin_of(&mut tx, account.id).await?;
+        tx.rollback().await?;
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        let (id, profile) = (store.ids.one("accounts").await?, store.ids.one("sending_profiles").await?);
+        let made = Account {
+            id,
+            parent_id: Some(account.id),
+            name: format!("{} (test)", account.name),
+            mode: "test".to_owned(),
+            created_at: now,
+            ..account.clone()
+        };
+        let mut tx = store.begin().await?;
+        match insert(&mut tx, &made).await {
+            Ok(()) => {
+                sending_profiles::insert(&mut tx, &NewProfile::default_of(profile, id), now).await?;
+                tx.commit().await?;
+                return Ok(made);
+            }
+            // Another process made it in between: look again.
+            Err(Error::Duplicate) => tx.rollback().await?,
+            Err(other) => return Err(other),
+        }
+    }
+    Err(Error::Duplicate)
+}
+
+/// The account's test twin.
+pub async fn twin_of(tx: &mut Tx, account: i64) -> Result<Option<Account>> {
+    let sql = concat!("SELECT ", columns!(), " FROM accounts WHERE parent_id = $1 AND mode = 'test'");
+    row!(tx, Account, sql, account)
+}
+
+/// Accounts that are nobody's twin, at most two.
+async fn own(tx: &mut Tx) -> Result<Vec<Account>> {
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM accounts WHERE parent_id IS NULL OR mode = 'live' ORDER BY id LIMIT 2"
+    );
+    rows!(tx, Account, sql)
+}
+
 /// Makes an account with its owner and its default sending profile, which follows the process's transport.
 /// Its name taken is [`Error::Duplicate`].
 pub async fn create(store: &Store, name: &str, owner: &str, timezone: &str, now: Millis) -> Result<Account> {
@@ -112,7 +165,7 @@ pub async fn create(store: &Store, name: &str, owner: &str, timezone: &str, now:
 pub async fn first_or_only(store: &Store, now: Millis) -> Result<Option<Account>> {
     for _ in 0..2 {
         let mut tx = store.read().await?;
-        let mut found = list(&mut tx, 0, 2).await?;
+        let mut found = own(&mut tx).await?;
         tx.rollback().await?;
         if found.len() > 1 {
             return Ok(None);

@@ -6,9 +6,11 @@ pub use steps::{sequence, sequences};
 
 use crate::db::{Tx, execute, row, rows};
 use crate::error::{Error, Result};
-use crate::page::Page;
+use crate::page::{Page, in_order};
+use crate::replan;
 use sendwright_workflows::campaign::{Change, Policy, State};
 use sendwright_workflows::clock::Millis;
+use sendwright_workflows::message::UNPLANNED;
 use sendwright_workflows::sequence::Step;
 use serde_json::json;
 
@@ -221,20 +223,20 @@ pub async fn list(tx: &mut Tx, account: i64, states: &[State], page: Page) -> Re
     let found = rows!(
         tx,
         Stored,
-        concat!(
+        in_order!(
+            page,
+            "",
             "SELECT ",
             columns!(),
             " FROM campaigns
-              WHERE account_id = $1 AND (created_at, id) > ($2, $3)
-                AND state IN (SELECT e.value ->> 0 FROM json_each($4) AS e)
-              ORDER BY created_at, id LIMIT $5 OFFSET $6"
+              WHERE account_id = $1 AND state IN (SELECT e.value ->> 0 FROM json_each($6) AS e)"
         ),
         account,
         page.after.0,
         page.after.1,
-        words(states),
         page.limit,
-        page.skip
+        page.skip,
+        words(states)
     )?;
     found.into_iter().map(Campaign::try_from).collect()
 }
@@ -274,6 +276,10 @@ pub async fn change(tx: &mut Tx, campaign: &Campaign, change: Change, now: Milli
         policy_text(&policy),
         now
     )?;
+    if policy.starts_at != campaign.policy.starts_at {
+        // Texts that were written before there was a start have their instants only now.
+        replan::wake(tx, campaign.id, now).await?;
+    }
     Ok((changed == 1).then_some(state))
 }
 
@@ -297,10 +303,11 @@ pub async fn next_due(tx: &mut Tx, account: i64, campaign: i64) -> Result<Option
         (Option<i64>, Option<i64>),
         "SELECT (SELECT MIN(planned_at) FROM messages
                   WHERE account_id = $1 AND campaign_id = $2 AND kind = 'step'
-                    AND state IN ('scheduled', 'drafted')),
+                    AND state IN ('scheduled', 'drafted') AND planned_at < $3),
                 (SELECT MIN(next_run_at) FROM enrolments WHERE campaign_id = $2 AND next_run_at IS NOT NULL)",
         account,
-        campaign
+        campaign,
+        UNPLANNED
     )?;
     Ok(found.and_then(|(message, enrolment)| message.into_iter().chain(enrolment).min()))
 }

@@ -2,7 +2,7 @@
 
 use crate::db::{Tx, execute, row, rows};
 use crate::error::Result;
-use crate::page::Page;
+use crate::page::{Page, in_order};
 use sendwright_workflows::clock::Millis;
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
@@ -209,13 +209,13 @@ pub async fn list(tx: &mut Tx, account: i64, external_id: Option<&str>, page: Pa
     rows!(
         tx,
         Contact,
-        concat!(
+        in_order!(
+            page,
+            "",
             "SELECT ",
             columns!(),
             " FROM contacts
-              WHERE account_id = $1 AND state <> 'deleted' AND (created_at, id) > ($2, $3)
-                AND (CAST($6 AS TEXT) IS NULL OR external_id = $6)
-              ORDER BY created_at, id LIMIT $4 OFFSET $5"
+              WHERE account_id = $1 AND state <> 'deleted' AND (CAST($6 AS TEXT) IS NULL OR external_id = $6)"
         ),
         account,
         page.after.0,

@@ -98,6 +98,16 @@ impl Db {
         })
     }
 
+    /// The same, and every statement of it sees the database at one instant, on Postgres too.
+    pub async fn snapshot(&self) -> Result<Tx> {
+        Ok(match self {
+            Db::Postgres(pool) => {
+                Tx::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?)
+            }
+            Db::Sqlite { read, .. } => Tx::Sqlite(read.begin().await?),
+        })
+    }
+
     /// Copies an SQLite database into a new file, as it was at one instant, while others write. Postgres has its own
     /// ways: [`Error::Schema`].
     pub async fn copy_to(&self, file: &Path) -> Result<()> {

@@ -3,6 +3,7 @@
 use crate::db::{Tx, execute, row, rows};
 use crate::error::Result;
 use crate::events::{self, NewEvent};
+use crate::statistics::{self, Scope};
 use sendwright_workflows::clock::Millis;
 
 /// Starts campaigns whose `schedule_time` has come. Answers how many.
@@ -61,7 +62,9 @@ pub async fn complete(tx: &mut Tx, campaign: i64, event: i64, now: Millis) -> Re
         round
     )?;
     if told < round {
-        let data = serde_json::json!({"round": round}).to_string();
+        let scope = Scope { account, campaign: Some(campaign), round: Some(round) };
+        let totals = statistics::totals(&mut *tx, scope).await?;
+        let data = serde_json::json!({"round": round, "totals": totals}).to_string();
         let event = NewEvent {
             id: event,
             account_id: account,

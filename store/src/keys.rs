@@ -2,6 +2,7 @@
 
 use crate::db::{Tx, execute, row, rows};
 use crate::error::Result;
+use crate::page::{Page, in_order};
 use sendwright_workflows::clock::{MINUTE, Millis};
 use subtle::ConstantTimeEq;
 
@@ -35,6 +36,10 @@ pub struct NewKey<'a> {
 pub struct Key {
     /// Its row.
     pub id: i64,
+    /// Its account: the one that asks, or that one's test twin.
+    pub account_id: i64,
+    /// The user whose rights it inherits.
+    pub user_id: i64,
     /// What people call it.
     pub name: String,
     /// The public part.
@@ -42,7 +47,7 @@ pub struct Key {
     /// The user whose rights it inherits.
     pub user_email: String,
     /// A JSON array.
-    pub scopes: String,
+    scopes: String,
     /// The limits it lives under.
     pub tier: String,
     /// `live` or `test`.
@@ -55,6 +60,22 @@ pub struct Key {
     pub last_used_at: Option<Millis>,
     /// When it was made.
     pub created_at: Millis,
+}
+
+impl Key {
+    /// What it may do; empty means everything its user may.
+    pub fn scopes(&self) -> Vec<String> {
+        serde_json::from_str(&self.scopes).unwrap_or_default()
+    }
+
+    /// `active`, `expired` or `revoked`.
+    pub fn state(&self, now: Millis) -> &'static str {
+        match (self.revoked_at, self.expires_at) {
+            (Some(_), _) => "revoked",
+            (None, Some(at)) if at <= now => "expired",
+            _ => "active",
+        }
+    }
 }
 
 /// A key with all that decides whether it is let in: one row, read anew at every request, so that a
@@ -70,7 +91,9 @@ pub struct Holder {
     /// Its user's e-mail (S1-07, `authenticated_user`).
     pub user_email: String,
     /// A JSON array.
-    pub scopes: String,
+    scopes: String,
+    /// The tier's name.
+    pub tier: String,
     /// `live` or `test`.
     pub mode: String,
     /// The tier's limits, a JSON object by dialect.
@@ -78,7 +101,8 @@ pub struct Holder {
     /// Whether user and account are active.
     pub active: bool,
     hash: String,
-    expires_at: Option<Millis>,
+    /// When it stops working.
+    pub expires_at: Option<Millis>,
     revoked_at: Option<Millis>,
     last_used_at: Option<Millis>,
 }
@@ -88,6 +112,11 @@ impl Holder {
     pub fn opens(&self, hash: &str, now: Millis) -> bool {
         let same: bool = self.hash.as_bytes().ct_eq(hash.as_bytes()).into();
         same && self.revoked_at.is_none() && self.expires_at.is_none_or(|at| now < at)
+    }
+
+    /// What it may do; empty means everything its user may.
+    pub fn scopes(&self) -> Vec<String> {
+        serde_json::from_str(&self.scopes).unwrap_or_default()
     }
 
     /// Whether `last_used_at` is old enough to be moved.
@@ -122,11 +151,13 @@ pub async fn find(tx: &mut Tx, prefix: &str) -> Result<Option<Holder>> {
     row!(
         tx,
         Holder,
-        "SELECT k.id AS key_id, k.account_id, k.user_id, u.email AS user_email, k.scopes, k.mode, t.limits,
-                u.active AND a.active AS active, k.hash, k.expires_at, k.revoked_at, k.last_used_at
+        "SELECT k.id AS key_id, k.account_id, k.user_id, u.email AS user_email, k.scopes, k.tier, k.mode, t.limits,
+                u.active AND a.active AND COALESCE(p.active, TRUE) AS active,
+                k.hash, k.expires_at, k.revoked_at, k.last_used_at
            FROM keys k
            JOIN users u ON u.id = k.user_id
            JOIN accounts a ON a.id = k.account_id
+           LEFT JOIN accounts p ON p.id = a.parent_id
            JOIN tiers t ON t.name = k.tier
           WHERE k.prefix = $1",
         prefix
@@ -145,22 +176,59 @@ pub async fn touch(tx: &mut Tx, id: i64, now: Millis) -> Result<()> {
     Ok(())
 }
 
-/// The account's keys by number, those above `after`.
+macro_rules! selected {
+    ($($where:literal)?) => {
+        concat!(
+            "SELECT k.id, k.account_id, k.user_id, k.name, k.prefix, u.email AS user_email, k.scopes, k.tier, k.mode,
+                    k.expires_at, k.revoked_at, k.last_used_at, k.created_at
+               FROM keys k JOIN users u ON u.id = k.user_id
+              WHERE k.account_id IN (SELECT id FROM accounts WHERE id = $1
+                                     UNION ALL SELECT id FROM accounts WHERE parent_id = $1 AND mode = 'test')",
+            $($where)?
+        )
+    };
+}
+
+/// The keys of the account and of its test twin by number, those above `after`.
 pub async fn list(tx: &mut Tx, account: i64, after: i64, limit: i64) -> Result<Vec<Key>> {
+    rows!(tx, Key, selected!(" AND k.id > $2 ORDER BY k.id LIMIT $3"), account, after, limit)
+}
+
+/// The same, a page.
+pub async fn page(tx: &mut Tx, account: i64, page: Page) -> Result<Vec<Key>> {
     rows!(
         tx,
         Key,
-        "SELECT k.id, k.name, k.prefix, u.email AS user_email, k.scopes, k.tier, k.mode, k.expires_at,
-                k.revoked_at, k.last_used_at, k.created_at
-           FROM keys k JOIN users u ON u.id = k.user_id
-          WHERE k.account_id = $1 AND k.id > $2 ORDER BY k.id LIMIT $3",
+        in_order!(page, "k.", selected!()),
         account,
-        after,
-        limit
+        page.after.0,
+        page.after.1,
+        page.limit,
+        page.skip
     )
 }
 
-/// Revokes a key; again is no error. Whether there is such a key.
+/// How many there are.
+pub async fn count(tx: &mut Tx, account: i64) -> Result<i64> {
+    let sql = "SELECT COUNT(*) FROM keys WHERE account_id IN (SELECT id FROM accounts WHERE id = $1
+         UNION ALL SELECT id FROM accounts WHERE parent_id = $1 AND mode = 'test')";
+    Ok(row!(tx, (i64,), sql, account)?.map_or(0, |r| r.0))
+}
+
+/// One key of the account or of its test twin.
+pub async fn get(tx: &mut Tx, account: i64, id: i64) -> Result<Option<Key>> {
+    row!(tx, Key, selected!(" AND k.id = $2"), account, id)
+}
+
+/// Lets a key of this account end at `at`, unless it ends before.
+pub async fn expire(tx: &mut Tx, account: i64, id: i64, at: Millis) -> Result<()> {
+    let sql = "UPDATE keys SET expires_at = CASE WHEN expires_at < $3 THEN expires_at ELSE $3 END
+         WHERE account_id = $1 AND id = $2";
+    execute!(tx, sql, account, id, at)?;
+    Ok(())
+}
+
+/// Revokes a key of this account; again is no error. Whether there is such a key.
 pub async fn revoke(tx: &mut Tx, account: i64, id: i64, now: Millis) -> Result<bool> {
     let sql = "UPDATE keys SET revoked_at = COALESCE(revoked_at, $3) WHERE account_id = $1 AND id = $2";
     Ok(execute!(tx, sql, account, id, now)? == 1)

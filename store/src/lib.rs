@@ -12,6 +12,7 @@ pub mod consents;
 pub mod contacts;
 pub mod db;
 pub mod deliveries;
+pub mod drafts;
 pub mod due;
 pub mod endpoints;
 pub mod enrolments;
@@ -20,8 +21,10 @@ pub mod events;
 pub mod gates;
 pub mod gauges;
 pub mod heads;
+pub mod hits;
 pub mod idempotency;
 pub mod ids;
+pub mod imap;
 pub mod inbound;
 pub mod intents;
 pub mod keys;
@@ -33,12 +36,18 @@ pub mod outcomes;
 pub mod page;
 pub mod planning;
 pub mod recovery;
+pub mod replan;
+pub mod runs;
 pub mod secrets;
 pub mod sending_profiles;
 pub mod sequencer;
 pub mod simulation;
+pub mod spending;
+pub mod standings;
+pub mod statistics;
 pub mod suppressions;
 pub mod tiers;
+pub mod usage;
 pub mod users;
 pub mod workers;
 pub mod writing;
@@ -85,6 +94,11 @@ impl Store {
     /// A transaction that only reads.
     pub async fn read(&self) -> Result<Tx> {
         self.db.read().await
+    }
+
+    /// A transaction that only reads, all of it at one instant.
+    pub async fn snapshot(&self) -> Result<Tx> {
+        self.db.snapshot().await
     }
 
     /// The random word that signed links, journal lines and Message-IDs carry; a restored backup changes it.

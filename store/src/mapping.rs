@@ -9,7 +9,7 @@ pub async fn owed(tx: &mut Tx) -> Result<Vec<i64>> {
     let found = rows!(
         tx,
         (i64,),
-        "SELECT id FROM campaigns WHERE mapped_version < version AND state IN ('running', 'paused', 'scheduled')
+        "SELECT id FROM campaigns WHERE mapped_version < version AND state IN ('draft', 'running', 'paused', 'scheduled')
          ORDER BY id"
     )?;
     Ok(found.into_iter().map(|r| r.0).collect())

@@ -142,11 +142,19 @@ macro_rules! filtered {
     }};
 }
 
-/// The account's messages by number: those above the page's last one.
+/// The account's messages by number: those behind the page's last one.
 pub async fn list(tx: &mut Tx, account: i64, filter: Filter, page: Page) -> Result<Vec<Message>> {
     // Numbers carry no order in time; they are what every one of these lists can be walked by without a sort.
-    let sql =
-        filtered!(filter, concat!("SELECT ", columns!()), " AND id > $4 ORDER BY id LIMIT $5 OFFSET $6");
+    let sql = match page.descending {
+        false => {
+            filtered!(filter, concat!("SELECT ", columns!()), " AND id > $4 ORDER BY id LIMIT $5 OFFSET $6")
+        }
+        true => filtered!(
+            filter,
+            concat!("SELECT ", columns!()),
+            " AND id < $4 ORDER BY id DESC LIMIT $5 OFFSET $6"
+        ),
+    };
     let state = filter.state.map(State::as_str);
     rows!(tx, Message, sql, account, state, filter.campaign, page.after.1, page.limit, page.skip)
 }

@@ -29,10 +29,12 @@ pub struct DueEnrolment {
     pub attributes: String,
     /// Why nothing may be sent to the address, if so.
     pub suppressed: Option<String>,
+    /// The run that wants its next text now.
+    pub run_id: Option<i64>,
 }
 
 /// Campaigns that have an enrolment to plan, as (account, campaign): those that run, and those that will, so that their
-/// first texts are written when they begin.
+/// first texts are written when they begin; and those whose next texts a run wants.
 pub async fn campaigns_with_due(tx: &mut Tx, now: Millis) -> Result<Vec<(i64, i64)>> {
     rows!(
         tx,
@@ -40,7 +42,12 @@ pub async fn campaigns_with_due(tx: &mut Tx, now: Millis) -> Result<Vec<(i64, i6
         "SELECT c.account_id, c.id FROM campaigns c
          WHERE c.state IN ('running', 'scheduled') AND c.mapped_version = c.version AND EXISTS (
              SELECT 1 FROM enrolments e WHERE e.campaign_id = c.id AND e.next_run_at <= $1)
-         ORDER BY c.account_id, c.id",
+         UNION
+         SELECT c.account_id, c.id FROM runs r JOIN campaigns c ON c.id = r.campaign_id
+         WHERE r.state = 'running' AND r.kind = 'generate' AND c.state IN ('draft', 'paused')
+           AND c.mapped_version = c.version AND EXISTS (
+             SELECT 1 FROM enrolments e WHERE e.campaign_id = c.id AND e.run_id IS NOT NULL AND e.next_run_at <= $1)
+         ORDER BY 1, 2",
         now
     )
 }
@@ -57,16 +64,27 @@ pub async fn next_look(tx: &mut Tx) -> Result<Option<Millis>> {
     Ok(found.into_iter().filter_map(|r| r.0).min())
 }
 
+/// Which due enrolments of a campaign are planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whom {
+    /// Everybody.
+    All,
+    /// Those whose next text a run wants.
+    OfRuns,
+}
+
 /// How many enrolments of a campaign are due, counted up to `most`.
-pub async fn count_due(tx: &mut Tx, campaign: i64, now: Millis, most: i64) -> Result<i64> {
+pub async fn count_due(tx: &mut Tx, campaign: i64, whom: Whom, now: Millis, most: i64) -> Result<i64> {
     let found = rows!(
         tx,
         (i64,),
         "SELECT COUNT(*) FROM (
-             SELECT 1 AS one FROM enrolments WHERE campaign_id = $1 AND next_run_at <= $2 LIMIT $3) AS due",
+             SELECT 1 AS one FROM enrolments WHERE campaign_id = $1 AND next_run_at <= $2
+                AND ($4 OR run_id IS NOT NULL) LIMIT $3) AS due",
         campaign,
         now,
-        most
+        most,
+        whom == Whom::All
     )?;
     Ok(found.first().map_or(0, |r| r.0))
 }
@@ -75,24 +93,30 @@ macro_rules! due_sql {
     () => {
         "SELECT e.id, e.contact_id, e.settled, e.base_at, e.replied_at, c.state AS contact_state, c.email,
             c.email_hash, c.first_name, c.last_name, c.company, c.title, c.phone, c.website, c.industry,
-            c.timezone, c.attributes, s.why AS suppressed
+            c.timezone, c.attributes, s.why AS suppressed, e.run_id
          FROM enrolments e
          JOIN contacts c ON c.id = e.contact_id
          LEFT JOIN suppressions s ON s.account_id = e.account_id AND s.channel = 'email'
               AND s.address_hash = c.email_hash
-         WHERE e.campaign_id = $1 AND e.next_run_at <= $2
+         WHERE e.campaign_id = $1 AND e.next_run_at <= $2 AND ($4 OR e.run_id IS NOT NULL)
          ORDER BY e.next_run_at, e.id LIMIT $3"
     };
 }
 
 /// Up to `most` due enrolments of a campaign in (next_run_at, id) order, locked until the transaction ends.
-pub async fn due(tx: &mut Tx, campaign: i64, now: Millis, most: i64) -> Result<Vec<DueEnrolment>> {
+pub async fn due(
+    tx: &mut Tx,
+    campaign: i64,
+    whom: Whom,
+    now: Millis,
+    most: i64,
+) -> Result<Vec<DueEnrolment>> {
     // SQLite needs no row locks: the IMMEDIATE transaction is alone.
     let sql = match tx.is_postgres() {
         true => concat!(due_sql!(), " FOR UPDATE OF e SKIP LOCKED"),
         false => due_sql!(),
     };
-    rows!(tx, DueEnrolment, sql, campaign, now, most)
+    rows!(tx, DueEnrolment, sql, campaign, now, most, whom == Whom::All)
 }
 
 /// One contact as templates see it, whatever its enrolments.
@@ -103,7 +127,7 @@ pub async fn contact(tx: &mut Tx, account: i64, id: i64) -> Result<Option<DueEnr
         "SELECT CAST(0 AS BIGINT) AS id, c.id AS contact_id, CAST(0 AS BIGINT) AS settled,
                 CAST(0 AS BIGINT) AS base_at, CAST(NULL AS BIGINT) AS replied_at, c.state AS contact_state, c.email, c.email_hash, c.first_name,
                 c.last_name, c.company, c.title, c.phone, c.website, c.industry, c.timezone, c.attributes,
-                CAST(NULL AS TEXT) AS suppressed
+                CAST(NULL AS TEXT) AS suppressed, CAST(NULL AS BIGINT) AS run_id
          FROM contacts c WHERE c.account_id = $1 AND c.id = $2",
         account,
         id
@@ -147,6 +171,8 @@ pub struct NewMessage {
     pub decision: String,
     /// The reasons so far, JSON.
     pub reasons: String,
+    /// The run that asked for it: its text is written at once.
+    pub run_id: Option<i64>,
     /// Subject and body, where a template wrote them at once.
     pub text: Option<(String, String)>,
 }
@@ -196,7 +222,8 @@ pub async fn insert_messages(
                 m.state,
                 m.planned_at,
                 m.decision,
-                m.reasons
+                m.reasons,
+                m.run_id
             ])
         })
         .collect();
@@ -205,11 +232,12 @@ pub async fn insert_messages(
         (i64,),
         "INSERT INTO messages (id, account_id, campaign_id, round, version, profile_id, enrolment_id, contact_id,
              step_id, step_number, channel, address, address_hash, zone, state, planned_at, decision, reasons,
-             created_at, updated_at)
+             run_id, write_at, created_at, updated_at)
          SELECT CAST(e.value ->> 0 AS BIGINT), $2, $3, $4, $5, $6, CAST(e.value ->> 1 AS BIGINT),
                 CAST(e.value ->> 2 AS BIGINT), CAST(e.value ->> 3 AS BIGINT), CAST(e.value ->> 4 AS BIGINT),
                 e.value ->> 5, e.value ->> 6, e.value ->> 7, e.value ->> 8, e.value ->> 9,
-                CAST(e.value ->> 10 AS BIGINT), e.value ->> 11, e.value ->> 12, $7, $7
+                CAST(e.value ->> 10 AS BIGINT), e.value ->> 11, e.value ->> 12,
+                CAST(e.value ->> 13 AS BIGINT), CASE WHEN e.value ->> 13 IS NULL THEN NULL ELSE $7 END, $7, $7
          FROM json_each($1) AS e WHERE TRUE
          ON CONFLICT DO NOTHING RETURNING id",
         Value::from(rows).to_string(),
@@ -269,6 +297,8 @@ pub async fn advance(tx: &mut Tx, advances: &[Advance], replan: bool, now: Milli
              next_run_at = CASE WHEN e.value ->> 1 IN ('active', 'completed')
                                      AND c.version > CAST(e.value ->> 6 AS BIGINT)
                                 THEN $3 ELSE CAST(e.value ->> 5 AS BIGINT) END,
+             -- A run has what it asked for as soon as nobody needs to look again.
+             run_id = CASE WHEN e.value ->> 5 IS NULL THEN NULL ELSE run_id END,
              version = CAST(e.value ->> 6 AS BIGINT), updated_at = $3
          FROM json_each($1) AS e, campaigns c
          WHERE enrolments.id = CAST(e.value ->> 0 AS BIGINT) AND enrolments.state = 'active'

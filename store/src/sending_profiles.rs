@@ -2,11 +2,16 @@
 
 use crate::db::{Tx, execute, row, rows};
 use crate::error::Result;
-use crate::page::Page;
+use crate::page::{Page, in_order};
 use sendwright_workflows::clock::Millis;
 
 /// The table's name, which sealed URLs are bound to.
 pub const TABLE: &str = "sending_profiles";
+
+/// What sealed DKIM keys are bound to: a secret of one column opens in no other.
+pub const DKIM: &str = "sending_profiles.dkim";
+/// What sealed URLs of mailboxes are bound to.
+pub const IMAP: &str = "sending_profiles.imap";
 
 /// A sending profile to be stored.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +42,20 @@ pub struct NewProfile {
     pub timezone: String,
     /// `verify`, `park` or `resend`.
     pub on_uncertain: Option<String>,
+    /// Where answers with a token come in.
+    pub reply_domain: Option<String>,
+    /// Whom messages are signed for.
+    pub dkim_domain: Option<String>,
+    /// The name of the key.
+    pub dkim_selector: Option<String>,
+    /// The key, sealed for this row under [`DKIM`].
+    pub dkim_sealed: Option<String>,
+    /// The mailbox's URL, sealed for this row under [`IMAP`].
+    pub imap_sealed: Option<String>,
+    /// Opens are told.
+    pub track_opens: bool,
+    /// Clicks are told.
+    pub track_clicks: bool,
     /// Campaigns that name no profile use it.
     pub is_default: bool,
 }
@@ -89,6 +108,22 @@ pub struct Profile {
     pub paused_until: Option<Millis>,
     /// Why it is not active.
     pub why: Option<String>,
+    /// Where answers with a token come in.
+    pub reply_domain: Option<String>,
+    /// Whom messages are signed for; empty: the sender's own domain.
+    pub dkim_domain: Option<String>,
+    /// The name of the key.
+    pub dkim_selector: Option<String>,
+    /// Whether there is a key.
+    pub signs: bool,
+    /// Whether a mailbox is read.
+    pub polls: bool,
+    /// Why its mailbox could not be read the last time.
+    pub imap_why: Option<String>,
+    /// Opens are told.
+    pub track_opens: bool,
+    /// Clicks are told.
+    pub track_clicks: bool,
     /// Campaigns that name no profile use it.
     pub is_default: bool,
     /// When it was made.
@@ -98,7 +133,10 @@ pub struct Profile {
 macro_rules! columns {
     () => {
         "id, account_id, name, transport, from_email, from_name, reply_to, per_second, per_minute, per_day,
-         timezone, on_uncertain, state, paused_until, why, is_default, created_at"
+         timezone, on_uncertain, state, paused_until, why, reply_domain, dkim_domain, dkim_selector,
+         dkim_sealed IS NOT NULL AS signs, imap_sealed IS NOT NULL AS polls,
+         (SELECT c.why FROM imap_cursors c WHERE c.profile_id = sending_profiles.id) AS imap_why, track_opens, track_clicks, is_default,
+         created_at"
     };
 }
 
@@ -107,8 +145,10 @@ pub async fn insert(tx: &mut Tx, new: &NewProfile, now: Millis) -> Result<()> {
     execute!(
         tx,
         "INSERT INTO sending_profiles (id, account_id, name, transport, url_sealed, from_email, from_name, reply_to,
-                per_second, per_minute, per_day, timezone, on_uncertain, is_default, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15)",
+                per_second, per_minute, per_day, timezone, on_uncertain, is_default, created_at, updated_at,
+                reply_domain, dkim_domain, dkim_selector, dkim_sealed, imap_sealed, track_opens, track_clicks)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15, $16, $17, $18, $19, $20, $21,
+                $22)",
         new.id,
         new.account_id,
         &new.name,
@@ -123,7 +163,14 @@ pub async fn insert(tx: &mut Tx, new: &NewProfile, now: Millis) -> Result<()> {
         &new.timezone,
         &new.on_uncertain,
         new.is_default,
-        now
+        now,
+        &new.reply_domain,
+        &new.dkim_domain,
+        &new.dkim_selector,
+        &new.dkim_sealed,
+        &new.imap_sealed,
+        new.track_opens,
+        new.track_clicks
     )?;
     let gate = "INSERT INTO gates (owner, owner_id, account_id) VALUES ('profile', $1, $2)";
     execute!(tx, gate, new.id, new.account_id)?;
@@ -144,6 +191,59 @@ pub async fn get(tx: &mut Tx, account: i64, id: i64) -> Result<Option<Profile>> 
 /// A profile by its number alone, for those who send: no account's request names it.
 pub async fn by_id(tx: &mut Tx, id: i64) -> Result<Option<Profile>> {
     row!(tx, Profile, concat!("SELECT ", columns!(), " FROM sending_profiles WHERE id = $1"), id)
+}
+
+/// The profile's sealed secrets.
+#[derive(Debug, Clone, Default, sqlx::FromRow)]
+pub struct Sealed {
+    /// Its server's URL.
+    pub url_sealed: Option<String>,
+    /// Its key.
+    pub dkim_sealed: Option<String>,
+    /// Its mailbox's URL.
+    pub imap_sealed: Option<String>,
+}
+
+/// Reads a profile's sealed secrets, for whoever opens them.
+pub async fn sealed(tx: &mut Tx, id: i64) -> Result<Sealed> {
+    let sql = "SELECT url_sealed, dkim_sealed, imap_sealed FROM sending_profiles WHERE id = $1";
+    Ok(row!(tx, Sealed, sql, id)?.unwrap_or_default())
+}
+
+/// Writes a profile anew as `new` has it, but for its name, its account and whether it is the default.
+/// `state`: by a person's hand, which clears what was wrong.
+pub async fn change(tx: &mut Tx, new: &NewProfile, state: Option<&str>, now: Millis) -> Result<()> {
+    execute!(
+        tx,
+        "UPDATE sending_profiles SET transport = $2, url_sealed = $3, from_email = $4, from_name = $5, reply_to = $6,
+                per_second = $7, per_minute = $8, per_day = $9, timezone = $10, on_uncertain = $11,
+                reply_domain = $12, dkim_domain = $13, dkim_selector = $14, dkim_sealed = $15, imap_sealed = $16,
+                track_opens = $17, track_clicks = $18, updated_at = $19, state = COALESCE($20, state),
+                paused_until = CASE WHEN CAST($20 AS TEXT) IS NULL THEN paused_until END,
+                why = CASE WHEN CAST($20 AS TEXT) IS NULL THEN why END
+         WHERE id = $1",
+        new.id,
+        &new.transport,
+        &new.url_sealed,
+        &new.from_email,
+        &new.from_name,
+        &new.reply_to,
+        new.per_second,
+        new.per_minute,
+        new.per_day,
+        &new.timezone,
+        &new.on_uncertain,
+        &new.reply_domain,
+        &new.dkim_domain,
+        &new.dkim_selector,
+        &new.dkim_sealed,
+        &new.imap_sealed,
+        new.track_opens,
+        new.track_clicks,
+        now,
+        state
+    )?;
+    Ok(())
 }
 
 /// What a profile's `why` says where its messages have no way out of the workers.
@@ -185,17 +285,26 @@ pub async fn default_of(tx: &mut Tx, account: i64) -> Result<Option<Profile>> {
     )
 }
 
-/// The account's profiles.
-pub async fn list(tx: &mut Tx, account: i64, page: Page) -> Result<Vec<Profile>> {
+/// Profiles of every account that say who sends, or that sign, up to `most`.
+pub async fn senders(tx: &mut Tx, most: i64) -> Result<Vec<Profile>> {
     rows!(
         tx,
         Profile,
         concat!(
             "SELECT ",
             columns!(),
-            " FROM sending_profiles WHERE account_id = $1 AND (created_at, id) > ($2, $3)
-              ORDER BY created_at, id LIMIT $4 OFFSET $5"
+            " FROM sending_profiles WHERE from_email IS NOT NULL OR dkim_sealed IS NOT NULL ORDER BY id LIMIT $1"
         ),
+        most
+    )
+}
+
+/// The account's profiles.
+pub async fn list(tx: &mut Tx, account: i64, page: Page) -> Result<Vec<Profile>> {
+    rows!(
+        tx,
+        Profile,
+        in_order!(page, "", "SELECT ", columns!(), " FROM sending_profiles WHERE account_id = $1"),
         account,
         page.after.0,
         page.after.1,

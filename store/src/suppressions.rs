@@ -2,7 +2,7 @@
 
 use crate::db::{Tx, execute, row, rows};
 use crate::error::Result;
-use crate::page::Page;
+use crate::page::{Page, in_order};
 use sendwright_workflows::clock::Millis;
 use serde_json::json;
 use std::collections::HashSet;
@@ -97,12 +97,7 @@ pub async fn list(tx: &mut Tx, account: i64, page: Page) -> Result<Vec<Suppressi
     rows!(
         tx,
         Suppression,
-        concat!(
-            "SELECT ",
-            columns!(),
-            " FROM suppressions WHERE account_id = $1 AND (created_at, id) > ($2, $3)
-              ORDER BY created_at, id LIMIT $4 OFFSET $5"
-        ),
+        in_order!(page, "", "SELECT ", columns!(), " FROM suppressions WHERE account_id = $1"),
         account,
         page.after.0,
         page.after.1,
@@ -124,13 +119,17 @@ pub struct Recipient {
     pub address: String,
     /// Its hash.
     pub address_hash: String,
+    /// The campaign and the enrolment it is in, 0 for a test.
+    pub campaign_id: i64,
+    /// See `campaign_id`.
+    pub enrolment_id: i64,
     /// `step` or `test`; a test goes to somebody else than the contact whose text it is.
     pub kind: String,
 }
 
 /// Reads whom a message goes or went to.
 pub async fn recipient(tx: &mut Tx, account: i64, message: i64) -> Result<Option<Recipient>> {
-    let sql = "SELECT address, address_hash, kind FROM messages WHERE account_id = $1 AND id = $2";
+    let sql = "SELECT address, address_hash, campaign_id, enrolment_id, kind FROM messages WHERE account_id = $1 AND id = $2";
     row!(tx, Recipient, sql, account, message)
 }
 

@@ -25,15 +25,18 @@ pub struct Unwritten {
     pub reasons: String,
 }
 
-/// Accounts with texts to write by `until`.
-pub async fn accounts_with_unwritten(tx: &mut Tx, until: Millis) -> Result<Vec<i64>> {
+/// Accounts with texts to write by `until`, or asked for by a run.
+pub async fn accounts_with_unwritten(tx: &mut Tx, until: Millis, now: Millis) -> Result<Vec<i64>> {
     let found = rows!(
         tx,
         (i64,),
         "SELECT a.id FROM accounts a WHERE EXISTS (
              SELECT 1 FROM messages m WHERE m.account_id = a.id AND m.state = 'scheduled' AND m.planned_at <= $1)
+            OR EXISTS (SELECT 1 FROM messages m WHERE m.account_id = a.id AND m.state = 'scheduled'
+                AND m.write_at IS NOT NULL AND m.write_at <= $2)
          ORDER BY a.id",
-        until
+        until,
+        now
     )?;
     Ok(found.into_iter().map(|r| r.0).collect())
 }
@@ -88,6 +91,46 @@ pub async fn claim(
     }
 }
 
+/// Claims up to `most` texts of an account that a run asked for, however far ahead their instants lie; of
+/// campaigns that have not begun, or rest, as well: nothing of those is sent.
+pub async fn claim_early(
+    tx: &mut Tx,
+    account: i64,
+    worker: i64,
+    most: i64,
+    now: Millis,
+) -> Result<Vec<Unwritten>> {
+    macro_rules! sql {
+        ($lock:literal) => {
+            concat!(
+                "SELECT m.id FROM messages m JOIN campaigns c ON c.id = m.campaign_id
+                 WHERE m.account_id = $1 AND m.state = 'scheduled' AND m.write_at IS NOT NULL AND m.write_at <= $2
+                   AND c.state IN ('draft', 'scheduled', 'running', 'paused') AND c.version = m.version
+                 ORDER BY m.write_at, m.id LIMIT $3",
+                $lock
+            )
+        };
+    }
+    let due = match tx.is_postgres() {
+        true => rows!(&mut *tx, (i64,), sql!(" FOR UPDATE OF m SKIP LOCKED"), account, now, most)?,
+        false => rows!(&mut *tx, (i64,), sql!(""), account, now, most)?,
+    };
+    if due.is_empty() {
+        return Ok(Vec::new());
+    }
+    rows!(
+        tx,
+        Unwritten,
+        "UPDATE messages SET state = 'writing', worker_id = $2, fence = fence + 1, updated_at = $3
+         WHERE state = 'scheduled' AND id IN (SELECT CAST(e.value ->> 0 AS BIGINT) FROM json_each($1) AS e)
+         RETURNING id, account_id, campaign_id, kind, enrolment_id, contact_id, profile_id, step_id,
+            step_number, version, fence, planned_at, reasons",
+        serde_json::json!(due.iter().map(|r| [r.0]).collect::<Vec<_>>()).to_string(),
+        worker,
+        now
+    )
+}
+
 /// A text as written.
 #[derive(Debug, Clone)]
 pub struct Written {
@@ -111,7 +154,7 @@ pub async fn save(
     now: Millis,
 ) -> Result<bool> {
     let state = if hold.is_some() { "held" } else { "drafted" };
-    if !finish(tx, message, state, message.planned_at, hold.into_iter().collect(), now).await? {
+    if !finish(tx, message, state, None, hold.into_iter().collect(), now).await? {
         return Ok(false);
     }
     execute!(
@@ -131,36 +174,44 @@ pub async fn save(
     Ok(true)
 }
 
-/// Ends the writing without a text: held for a person, or looked at again at `at`.
-pub async fn give_up(
+/// Ends the writing without a text: the message is held for a person.
+pub async fn hold(tx: &mut Tx, message: &Unwritten, why: Reason, now: Millis) -> Result<bool> {
+    finish(tx, message, "held", None, vec![why], now).await
+}
+
+/// Ends the writing for now: it is tried again at `at`, and nothing is sent before `planned`.
+pub async fn put_off(
     tx: &mut Tx,
     message: &Unwritten,
-    state: &'static str,
-    at: Millis,
+    (at, planned): (Millis, Millis),
     why: Reason,
     now: Millis,
 ) -> Result<bool> {
-    finish(tx, message, state, at, vec![why], now).await
+    finish(tx, message, "scheduled", Some((at, planned)), vec![why], now).await
 }
 
+/// The planned instant only ever moves later here: a start may have planned the message meanwhile.
 async fn finish(
     tx: &mut Tx,
     message: &Unwritten,
     state: &str,
-    planned: Millis,
+    again: Option<(Millis, Millis)>,
     why: Vec<Reason>,
     now: Millis,
 ) -> Result<bool> {
     let done = execute!(
         tx,
-        "UPDATE messages SET state = $3, planned_at = $4, reasons = $5, worker_id = NULL, updated_at = $6
+        "UPDATE messages SET state = $3, reasons = $4, worker_id = NULL, updated_at = $5,
+             planned_at = CASE WHEN planned_at < $6 THEN $6 ELSE planned_at END,
+             write_at = CASE WHEN write_at IS NULL THEN NULL ELSE CAST($7 AS BIGINT) END
          WHERE id = $1 AND fence = $2 AND state = 'writing'",
         message.id,
         message.fence,
         state,
-        planned,
         with_reasons(&message.reasons, why),
-        now
+        now,
+        again.map_or(0, |(_, planned)| planned),
+        again.map(|(at, _)| at)
     )?;
     Ok(done == 1)
 }

@@ -1,10 +1,12 @@
 //! `doctor` really asks everything, says what to do, and sends one message where it is told to.
 
 use crate::program::{Place, Ran};
+use crate::support::dns_server::DnsServer;
 use crate::support::model_server::{Answer, ModelServer};
 use crate::support::postgres::database;
 use crate::support::redis::redis_url;
 use crate::support::smtp_server::{At, Certificate, Rule, Script, SmtpServer, Tls};
+use sendwright_workflows::dkim::Key;
 use std::net::{Ipv4Addr, SocketAddr};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -204,4 +206,50 @@ async fn redis_over_tls_is_asked_and_its_certificate_looked_at() {
     environment.push(("SSL_CERT_FILE", &path));
     let ran = doctor(&place, &[], &environment).await;
     assert!(line(&ran.out, "redis").contains("answers"), "{ran:?}");
+}
+
+/// RFC 7208, RFC 6376, RFC 7489.
+#[tokio::test]
+async fn what_is_published_of_each_sender_is_compared_with_what_signs() {
+    let place = Place::new();
+    let (key, other) = (include_str!("support/keys/rsa.pem"), include_str!("support/keys/ed25519.pem"));
+    for (name, key) in [("good", key), ("stale", key), ("bare", other)] {
+        let file = place.path().join(format!("{name}.pem"));
+        std::fs::write(&file, key).unwrap();
+        let from = format!("anna@{name}.example");
+        let file = file.to_str().unwrap();
+        let made = ["profile", "create", "--name", name, "--from-email", &from, "--dkim-key", file];
+        place.run(&[&made[..], &["--dkim-selector", "sw1"]].concat()).ok();
+    }
+    place.run(&["profile", "create", "--name", "none", "--from-email", "a@unsigned.example"]).ok();
+    let record = Key::parse(key).unwrap().record();
+    let server = DnsServer::start(&[
+        ("good.example", "v=spf1 include:mail.example -all"),
+        ("good.example", "another text"),
+        ("sw1._domainkey.good.example", &record),
+        ("_dmarc.good.example", "v=DMARC1; p=reject; rua=mailto:a@good.example"),
+        ("stale.example", "v=spf1 -all"),
+        ("stale.example", "v=spf1 mx -all"),
+        ("sw1._domainkey.stale.example", "v=DKIM1; k=rsa; p=AAAA"),
+        ("bare.example", "v=spf1 +all"),
+    ])
+    .await;
+    let at = server.address();
+    let ran = doctor(&place, &[], &[("SENDWRIGHT_DNS", &at)]).await;
+    assert_eq!(ran.code, 1, "{ran:?}");
+    for told in [
+        "ok    spf         good.example: v=spf1 include:mail.example -all",
+        "ok    dkim        sw1._domainkey.good.example: the published key is the one that signs",
+        "ok    dmarc       good.example: p=reject at _dmarc.good.example",
+        "BAD   spf         stale.example: 2 records",
+        "BAD   dkim        sw1._domainkey.stale.example: another key",
+        "note  dmarc       stale.example: no record",
+        "BAD   spf         bare.example: +all",
+        "BAD   dkim        sw1._domainkey.bare.example: no record; publish there, as TXT: v=DKIM1; k=ed25519; p=",
+        "note  spf         unsigned.example: no record",
+        "note  dkim        unsigned.example: messages are not signed",
+    ] {
+        assert!(ran.out.contains(told), "{told} in {}", ran.out);
+    }
+    assert!(!ran.out.contains("PRIVATE"), "{}", ran.out);
 }

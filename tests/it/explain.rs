@@ -283,7 +283,7 @@ async fn a_draft_is_simulated_as_if_it_were_started_now_and_nothing_changes() {
         assert_eq!(desk.number("SELECT COUNT(*) FROM messages").await, 0);
         for bad in ["days=0", "days=x", "from=tomorrow"] {
             let status = desk.call("GET", &format!("/api/v1/campaigns/{id}/simulation?{bad}"), None).await.0;
-            assert_eq!(status, 422, "{bad}");
+            assert_eq!(status, 400, "{bad}");
         }
     }
 }

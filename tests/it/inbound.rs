@@ -47,7 +47,7 @@ fn report(desk: &Desk, message: i64, to: &str, action: &str, status: &str) -> St
          MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=\"b\"\r\n\r\n\
          --b\r\nContent-Type: text/plain\r\n\r\nSorry.\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\n\
          Reporting-MTA: dns; mx.example.org\r\n\r\nFinal-Recipient: rfc822;\r\n {to}\r\nAction: {action}\r\n\
-         Status: {status}\r\nDiagnostic-Code: smtp; 551 5.1.1 nobody\r\n here\r\n\r\n\
+         Status: {status}\r\nDiagnostic-Code: smtp; 551 5.1.1 no\0body\r\n here\r\n\r\n\
          --b\r\nContent-Type: message/rfc822\r\n\r\nFrom: sender@example.com\r\nTo: {to}\r\nSubject: Subject 1\r\n\
          Message-ID: {id}\r\n\r\nHi\r\n--b--\r\n"
     )
@@ -126,6 +126,7 @@ async fn a_claimed_or_released_message_does_not_pass_its_intent_after_a_reply() 
         let mut desk = begun(on).await;
         desk.until(START + HOUR - MINUTE).await;
         post(&desk, reply(&desk, 1, "p0@example.org", "Who are you?")).await;
+        assert_eq!(desk.number("SELECT COUNT(*) FROM messages WHERE step_number = 2").await, 0);
         // A hand in the database that brings the enrolment back: the fact of the reply still forbids.
         desk.run(
             "UPDATE enrolments SET state = 'active', reason = NULL, next_run_at = 0 WHERE contact_id = 1",
@@ -135,6 +136,45 @@ async fn a_claimed_or_released_message_does_not_pass_its_intent_after_a_reply() 
         assert_eq!(desk.number("SELECT COUNT(*) FROM mailbox WHERE recipient = 'p0@example.org'").await, 1);
         assert_eq!(desk.texts("SELECT state FROM enrolments WHERE contact_id = 1").await, ["stopped"]);
     }
+}
+
+#[tokio::test]
+async fn a_text_that_waits_is_cancelled_by_a_reply_and_one_that_is_due_by_its_intent() {
+    for on in BOTH {
+        let mut desk = begun(on).await;
+        desk.until(START + HOUR - 3_000).await;
+        assert_eq!(
+            desk.texts("SELECT state FROM messages WHERE step_number = 2").await,
+            ["drafted", "drafted"]
+        );
+        post(&desk, reply(&desk, 1, "p0@example.org", "Hello?")).await;
+        // As if the other's reply committed between the claim and the intent: only the fact is there.
+        desk.run("UPDATE enrolments SET replied_at = 1 WHERE contact_id = 2").await;
+        assert_eq!(
+            desk.texts("SELECT state FROM messages WHERE step_number = 2 ORDER BY contact_id").await,
+            ["cancelled", "drafted"]
+        );
+        desk.until(START + 3 * HOUR).await;
+        assert_eq!(
+            desk.texts("SELECT state FROM messages WHERE step_number = 2").await,
+            ["cancelled", "cancelled"]
+        );
+        assert_eq!(desk.number("SELECT COUNT(*) FROM mailbox").await, 2);
+        let reasons = desk.texts("SELECT reasons FROM messages WHERE step_number = 2").await;
+        assert!(reasons.iter().all(|reasons| reasons.contains("replied")), "{reasons:?}");
+    }
+}
+
+/// A receipt is no answer, and neither is a copy of our own letter, which answers the step before it.
+#[tokio::test]
+async fn what_no_person_wrote_stops_nothing() {
+    let desk = begun(On::Sqlite).await;
+    let answer = reply(&desk, 1, "p0@example.org", "Your message was read.");
+    let receipt = "Content-Type: multipart/report; report-type=disposition-notification; boundary=b\r\n";
+    post(&desk, format!("{receipt}{answer}")).await;
+    post(&desk, answer.replace("<a1@x>", &message_id(&desk, 2))).await;
+    assert_eq!(desk.texts("SELECT DISTINCT kind FROM inbound").await, ["other"]);
+    assert_eq!(desk.texts("SELECT DISTINCT state FROM enrolments").await, ["active"]);
 }
 
 #[tokio::test]

@@ -255,7 +255,7 @@ async fn a_list_is_walked_by_its_cursor_and_narrowed_by_state_and_campaign() {
         }
         let none = desk.call("GET", "/api/v1/messages?campaign_id=77", None).await.1;
         assert_eq!(none["messages"], json!([]));
-        assert_eq!(desk.call("GET", "/api/v1/messages?state=lost", None).await.0, 422);
+        assert_eq!(desk.call("GET", "/api/v1/messages?state=lost", None).await.0, 400);
         let id = desk.call("GET", "/api/v1/messages?per_page=1", None).await.1["messages"][0]["id"].clone();
         let one = desk.call("GET", &format!("/api/v1/messages/{}", id.as_str().unwrap()), None).await.1;
         assert_eq!((&one["subject"], &one["attempts"][0]["reply"]), (&json!("Subject 1"), &json!(250)));

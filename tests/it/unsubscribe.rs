@@ -53,7 +53,7 @@ async fn looking_does_nothing_and_one_click_opts_out() {
             app.number("SELECT COUNT(*) FROM consents WHERE contact_id = 1 AND actor = 'recipient'").await,
             1
         );
-        assert_eq!(app.number("SELECT COUNT(*) FROM events WHERE kind = 'lead.unsubscribed'").await, 1);
+        assert_eq!(app.number("SELECT COUNT(*) FROM events WHERE kind = 'contact.opted_out'").await, 1);
     }
 }
 

@@ -11,6 +11,7 @@ use sendwright_store::Store;
 use sendwright_store::secrets::Seals;
 use sendwright_workflows::clock::{Clock, MINUTE, Millis, SECOND};
 use sendwright_workflows::signing::Secret;
+use sendwright_workflows::spend::Prices;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +58,8 @@ pub struct Settings {
     pub secrets: Vec<Secret>,
     /// How long before its planned instant a text is written by a model.
     pub write_ahead: Millis,
+    /// What the model's tokens cost; nothing where no price is known.
+    pub prices: Prices,
     /// How long before its planned instant a message is planned.
     pub plan_ahead: Millis,
     /// Timeouts of every SMTP phase.
@@ -82,6 +85,7 @@ impl Settings {
             mailbox_url: None,
             secrets,
             write_ahead: 10 * MINUTE,
+            prices: Prices::default(),
             plan_ahead: 5 * SECOND,
             timeouts: Timeouts::default(),
             grace: Duration::from_secs(25),

@@ -2,11 +2,11 @@
 
 use crate::context::Context;
 use crate::handlers::{plan, write};
-use crate::inbound;
 use crate::recorder::Recorder;
 use crate::recovery::{self, Watch};
 use crate::sender::Sender;
 use crate::sweep;
+use crate::{imap, inbound, tracking};
 use futures::FutureExt;
 use sendwright_queue::{Job, Lane, Receiver, consume};
 use sendwright_store::{Result, claims, planning};
@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -26,6 +27,8 @@ mod webhooks;
 const POLL: Duration = Duration::from_millis(800);
 /// The pause before a lane that panicked is begun anew.
 const IN_PANIC: Duration = Duration::from_secs(1);
+/// Passes over mailboxes under way at once: each holds those that it reads.
+const IMAP_PASSES: usize = 4;
 /// A sender without work ends after this long.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -61,6 +64,7 @@ pub async fn run(
     }
     if lanes.contains(&Lane::Inbound) {
         loops.spawn(standing("inbound", ctx.clone(), stop.clone(), inbound_lane));
+        loops.spawn(standing("imap", ctx.clone(), stop.clone(), imap_lane));
     }
     loops.spawn(listen(ctx.clone(), lanes.to_vec(), hints, concurrency, stop.clone()));
     loops.close();
@@ -187,13 +191,34 @@ async fn write_lane(ctx: Arc<Context>, stop: CancellationToken) {
 async fn inbound_lane(ctx: Arc<Context>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         if let Some(now) = ctx.clock.now() {
-            match inbound::pass(&ctx, now).await {
+            let both = async {
+                Ok::<_, sendwright_store::Error>(
+                    inbound::pass(&ctx, now).await? + tracking::pass(&ctx, now).await?,
+                )
+            };
+            match both.await {
                 Ok(0) => {}
                 Ok(_) => continue,
                 Err(error) => tracing::warn!(%error, lane = "inbound", "a pass failed; tried again"),
             }
         }
         rest(&ctx, &ctx.bells.inbound, None, &stop).await;
+    }
+}
+
+/// Reads mailboxes beside the understanding of what came: a slow server keeps nobody waiting but its like.
+async fn imap_lane(ctx: Arc<Context>, stop: CancellationToken) {
+    let never = Notify::new();
+    let mut passes = JoinSet::new();
+    while rest(&ctx, &never, None, &stop).await {
+        while passes.try_join_next().is_some() {}
+        let Some(now) = ctx.clock.now().filter(|_| passes.len() < IMAP_PASSES) else { continue };
+        let ctx = ctx.clone();
+        passes.spawn(async move {
+            if let Err(error) = imap::pass(&ctx, now).await {
+                tracing::warn!(%error, lane = "imap", "a pass failed; tried again");
+            }
+        });
     }
 }
 

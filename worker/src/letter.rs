@@ -2,14 +2,17 @@
 
 use crate::channels::mime::{Letter, MimeError, Party, Unsubscribe};
 use crate::context::Context;
+use crate::inbound::REPLY;
 use crate::outlet::Route;
 use crate::scripts::body_kind;
 use crate::text::unsubscribe_url;
+use crate::tracking::Track;
 use sendwright_store::claims::Claimed;
 use sendwright_store::writing::Earlier;
 use sendwright_workflows::clock::{Millis, rfc3339};
 use sendwright_workflows::message::message_id;
 use sendwright_workflows::render::Kind;
+use sendwright_workflows::signing::sign_hex;
 
 /// The earlier messages that are quoted, at most.
 const QUOTED: usize = 5;
@@ -36,24 +39,46 @@ pub fn seal(
     let epoch = ctx.store.epoch();
     let id = |message: i64| format!("<{}>", message_id(message, epoch, route.domain()));
     let subject = subject(message, campaign, earlier);
+    let answers = answers(ctx, route, message.id);
+    let track = Track::of(ctx, route, message);
     let link = unsubscribe_url(ctx, route, [message.account_id, message.contact_id, message.id]);
-    let (text, html) = bodies(message, link.as_deref(), earlier, route);
+    let (text, html) = bodies(message, link.as_deref(), earlier, route, track.as_ref());
     let letter = Letter {
         message_id: id(message.id),
         from: route.from.clone(),
-        reply_to: route.reply_to.clone(),
+        reply_to: answers.clone(),
         to: Party { name: String::new(), address: message.address.clone() },
         subject: subject.clone(),
         text,
         html,
         in_reply_to: earlier.last().map(|e| id(e.message_id)),
         references: earlier.iter().map(|e| id(e.message_id)).collect(),
-        list_unsubscribe: Some(unsubscribe(link, route)),
+        list_unsubscribe: Some(unsubscribe(link, answers.as_ref().unwrap_or(&route.from))),
         date: now,
         headers: Vec::new(),
     };
     let thread = earlier.iter().map(|e| e.message_id).collect();
-    Ok(Sealed { subject, bytes: letter.to_bytes()?, thread })
+    let bytes = signed(route, letter.to_bytes()?, now)?;
+    Ok(Sealed { subject, bytes, thread })
+}
+
+/// Where answers go: with a token, where the profile has a domain that takes them.
+fn answers(ctx: &Context, route: &Route, message: i64) -> Option<Party> {
+    let (domain, secret) = (route.profile.reply_domain.as_ref(), ctx.settings.secrets.first());
+    let (Some(domain), Some(secret)) = (domain, secret) else { return route.reply_to.clone() };
+    let token = sign_hex(secret, REPLY, ctx.store.epoch(), &[message]);
+    let name = route.reply_to.as_ref().map_or("", |party| &party.name).to_owned();
+    Some(Party { name, address: format!("reply+{token}@{domain}") })
+}
+
+/// With the profile's signature, where it has a key: what cannot be signed is not sent.
+fn signed(route: &Route, bytes: Vec<u8>, now: Millis) -> Result<Vec<u8>, MimeError> {
+    match &route.dkim {
+        Some(signer) => {
+            signer.sign(&bytes, now).ok_or_else(|| MimeError::Build("it cannot be signed (DKIM)".into()))
+        }
+        None => Ok(bytes),
+    }
 }
 
 /// The draft's subject; a thread's where the step has none, else the campaign's name.
@@ -70,8 +95,7 @@ fn subject(message: &Claimed, campaign: &str, earlier: &[Earlier]) -> String {
 
 /// One-click only where a stranger's POST reaches us safely: over https (RFC 8058). Without any public address
 /// an answer to the sender is the way out.
-fn unsubscribe(link: Option<String>, route: &Route) -> Unsubscribe {
-    let answers = route.reply_to.as_ref().unwrap_or(&route.from);
+fn unsubscribe(link: Option<String>, answers: &Party) -> Unsubscribe {
     Unsubscribe {
         one_click: link.as_deref().is_some_and(|l| l.starts_with("https://")),
         mailto: link.is_none().then(|| format!("mailto:{}?subject=unsubscribe", answers.address)),
@@ -84,21 +108,25 @@ fn bodies(
     link: Option<&str>,
     earlier: &[Earlier],
     route: &Route,
+    track: Option<&Track>,
 ) -> (String, Option<String>) {
+    let body = track.map_or_else(|| message.body.clone(), |track| track.links(&message.body));
     let footer = match link {
         Some(link) if !message.body.contains(link) => Some(link),
         _ => None,
     };
     match body_kind(&message.body) {
         Kind::Html => {
-            let mut html = message.body.clone();
+            let mut html = body;
             if let Some(link) = footer {
                 html.push_str(&format!("\n<p style=\"color:#666\"><a href=\"{link}\">Unsubscribe</a></p>\n"));
             }
-            (nanohtml2text::html2text(&html), Some(html))
+            let text = nanohtml2text::html2text(&html);
+            html.extend(track.and_then(Track::pixel));
+            (text, Some(html))
         }
         _ => {
-            let mut text = message.body.trim_end().to_owned();
+            let mut text = body.trim_end().to_owned();
             text.push('\n');
             quote(&mut text, earlier, &route.from);
             if let Some(link) = footer {

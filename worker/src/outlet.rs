@@ -6,8 +6,10 @@ use crate::channels::smtp::Profile as Server;
 use crate::context::{Context, Outlet, Settings};
 use sendwright_store::{Result, Tx, accounts, sending_profiles};
 use sendwright_workflows::campaign::{OnUncertain, Policy};
+use sendwright_workflows::dkim::{Key, Signer};
 use sendwright_workflows::rate_limit::Rates;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// A profile, ready to be used.
 #[derive(Debug, Clone)]
@@ -22,6 +24,8 @@ pub struct Route {
     pub from: Party,
     /// Where answers go.
     pub reply_to: Option<Party>,
+    /// Signs what leaves, where the profile has a key.
+    pub dkim: Option<Arc<Signer>>,
 }
 
 /// A transport.
@@ -56,14 +60,38 @@ pub async fn route(ctx: &Context, tx: &mut Tx, profile: i64) -> Result<Route> {
         zone: profile.timezone.parse().unwrap_or_default(),
     };
     let from = sender(ctx, &profile);
+    let dkim = match profile.signs {
+        true => signer(ctx, tx, &profile, &from).await?.map(Arc::new),
+        false => None,
+    };
     let reply_to = profile.reply_to.clone().map(|address| Party { name: String::new(), address });
-    Ok(Route { rates, to, from, reply_to, profile })
+    Ok(Route { rates, to, from, reply_to, dkim, profile })
 }
 
 async fn own_server(ctx: &Context, tx: &mut Tx, id: i64) -> Result<To> {
     let Some(sealed) = sending_profiles::sealed_url(tx, id).await? else { return Ok(To::Nowhere) };
     let url = ctx.seals.open(sending_profiles::TABLE, id, &sealed)?;
     Ok(Server::from_str(&url).map_or(To::Nowhere, |server| To::Smtp(Box::new(server))))
+}
+
+/// The profile's key, for its own domain or the sender's.
+async fn signer(
+    ctx: &Context,
+    tx: &mut Tx,
+    profile: &sending_profiles::Profile,
+    from: &Party,
+) -> Result<Option<Signer>> {
+    let sealed = sending_profiles::sealed(tx, profile.id).await?.dkim_sealed;
+    let (Some(sealed), Some(selector)) = (sealed, &profile.dkim_selector) else { return Ok(None) };
+    let pem = ctx.seals.open(sending_profiles::DKIM, profile.id, &sealed)?;
+    let key = Key::parse(&pem).map_err(|why| sendwright_store::Error::Stored {
+        table: "sending_profiles",
+        column: "dkim_sealed",
+        id: profile.id,
+        detail: why.to_string(),
+    })?;
+    let own = from.address.rsplit_once('@').map_or("", |(_, domain)| domain);
+    Ok(Some(Signer::new(key, profile.dkim_domain.as_deref().unwrap_or(own), selector)))
 }
 
 fn sender(ctx: &Context, profile: &sending_profiles::Profile) -> Party {

@@ -1,6 +1,7 @@
 //! The sweep: what does the store say is due? Every pass is idempotent, so any number of schedulers is harmless.
 
 use crate::context::Context;
+use crate::handlers::run;
 use sendwright_queue::Job;
 use sendwright_store::{Result, claims, deliveries, due, idempotency, mapping, planning, sequencer, writing};
 use sendwright_workflows::clock::Millis;
@@ -10,6 +11,7 @@ pub async fn pass(ctx: &Context, now: Millis) -> Result<()> {
     start_scheduled(ctx, now).await?;
     map_edited(ctx, now).await?;
     complete(ctx, now).await?;
+    run::close(ctx, now).await?;
     offer(ctx, now).await?;
     forget(ctx, now).await
 }
@@ -61,7 +63,7 @@ async fn offer(ctx: &Context, now: Millis) -> Result<()> {
     let mut accounts: Vec<i64> = campaigns.into_iter().map(|(account, _)| account).collect();
     accounts.dedup();
     jobs.extend(accounts.into_iter().map(|account| Job::Plan { account }));
-    let unwritten = writing::accounts_with_unwritten(&mut tx, now + ctx.settings.write_ahead).await?;
+    let unwritten = writing::accounts_with_unwritten(&mut tx, now + ctx.settings.write_ahead, now).await?;
     jobs.extend(unwritten.into_iter().map(|account| Job::Write { account }));
     let profiles = claims::profiles_with_due(&mut tx, now).await?;
     jobs.extend(profiles.into_iter().map(|(_, profile)| Job::Mail { profile }));

@@ -151,6 +151,12 @@ pub struct Policy {
     pub business_type: Option<String>,
     /// The strategy's name, or the approach in words (S0-37), as it was given.
     pub strategy: Option<String>,
+    /// Whether opens are told; empty: as the sending profile says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub track_opens: Option<bool>,
+    /// Whether clicks are told; empty: as the sending profile says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub track_clicks: Option<bool>,
 }
 
 impl Policy {

@@ -126,9 +126,14 @@ pub fn plan(
     decide(action, at, reasons)
 }
 
-/// When a step is due before any gate; the first one not before the campaign starts.
+/// When a step is due before any gate; the first one not before the campaign starts, every other one after its
+/// predecessor's slot, if only by a millisecond: those that are due at that very slot's instant get their slots
+/// before anybody can know that it was used.
 fn due(standing: Standing, step: &Step, zone: Tz, policy: &Policy) -> (Millis, Vec<Reason>) {
-    match policy.starts_at.filter(|start| standing.settled == 0 && *start > standing.base) {
+    if standing.settled > 0 {
+        return (step.delay.after(standing.base, zone).max(standing.base + 1), vec![]);
+    }
+    match policy.starts_at.filter(|start| *start > standing.base) {
         Some(start) => (step.delay.after(start, zone), vec![Reason::Schedule { until: start }]),
         None => (step.delay.after(standing.base, zone), vec![]),
     }

@@ -1,5 +1,6 @@
 //! A message's states, and which may follow which.
 
+use crate::clock::Millis;
 use serde::{Deserialize, Serialize};
 
 /// Where one message is (DESIGN, States; SEND_PROTOCOL).
@@ -100,6 +101,10 @@ impl State {
         matches!(self, State::Scheduled | State::Writing | State::Drafted | State::Held | State::Uncertain)
     }
 }
+
+/// The planned instant of a message that was written before its campaign has a start: the last second of the
+/// year 9999. The start plans it anew.
+pub const UNPLANNED: Millis = 253_402_300_799_000;
 
 /// The Message-ID of every attempt of a message (SEND_PROTOCOL 1), without angle brackets.
 pub fn message_id(message: i64, epoch: &str, domain: &str) -> String {

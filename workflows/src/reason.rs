@@ -86,6 +86,8 @@ pub enum Reason {
     WritingFailed { detail: String },
     /// The template needs a value that the contact does not have.
     MissingVariable { name: String },
+    /// The text could cost more than the account's spend cap leaves.
+    SpendCap,
     /// A person must approve the text first.
     Approval,
     /// The provider refused; tried again at `until`.
@@ -128,6 +130,7 @@ impl Reason {
         ("no_transport", "no transport is configured; held"),
         ("writing_failed", "the model's text did not pass the checks and there is no template; held"),
         ("missing_variable", "the template names a value the contact does not have; held"),
+        ("spend_cap", "the text could cost more than the account's spend cap leaves; held"),
         ("approval", "waits for approval"),
         ("refused", "the provider refused"),
         ("not_started", "the hand-over was closed before its end; nothing was sent"),

@@ -6,8 +6,10 @@
 
 mod business;
 mod campaign;
+mod draft;
 mod endpoint;
 mod fields;
+mod key;
 mod lead;
 mod profile;
 mod step;
@@ -15,7 +17,9 @@ mod zone;
 
 pub use business::business;
 pub use campaign::{CampaignBody, Demands};
+pub use draft::DraftBody;
 pub use endpoint::EndpointBody;
+pub use key::{KeySpec, overlap};
 pub use lead::{Columns, LEAD_FIELDS, LeadBody};
 pub use profile::ProfileBody;
 pub use zone::zone;
@@ -31,8 +35,8 @@ pub struct FieldError {
     /// The rule, a closed code: `required`, `invalid_type`, `too_long`, `out_of_range`, `control_character`,
     /// `invalid_choice`, `invalid_format`, `invalid_timezone`, `invalid_email`, `invalid_template`,
     /// `reference_not_found`, `conflict`, `too_many`, `steps_min_1`, `steps_not_sequential`, `reserved_name`,
-    /// `columns`, `unknown_field`, and of a URL `insecure_url`, `blocked_port`, `blocked_address`; as a warning
-    /// `unknown_field`, `unknown_variable`.
+    /// `columns`, `unknown_field`, `not_permitted`, and of a URL `insecure_url`, `blocked_port`, `blocked_address`; as a
+    /// warning `unknown_field`, `unknown_variable`.
     pub code: &'static str,
     /// For people: the rule, and what to write instead.
     pub message: String,

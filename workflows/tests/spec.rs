@@ -209,7 +209,9 @@ fn a_whole_campaign_comes_through_as_the_planner_reads_it() {
 #[test]
 fn a_step_without_a_name_is_refused_only_where_names_are_demanded() {
     assert_eq!(CampaignBody::from_json(&campaign()).unwrap().steps[1].name, "Step 2");
-    let errors = CampaignBody::from_json_with(&campaign(), Demands { require_step_names: true }).unwrap_err();
+    let errors =
+        CampaignBody::from_json_with(&campaign(), Demands { require_step_names: true, require_steps: true })
+            .unwrap_err();
     assert_eq!(faults(&errors), [("steps[0].name", "required"), ("steps[1].name", "required")]);
 }
 

@@ -130,7 +130,7 @@ async fn with_key(state: &ApiState, parts: &Parts) -> Result<Visitor, Refusal> {
     let holder = match headers.contains_key("x-api-key") || headers.contains_key(header::AUTHORIZATION) {
         true => {
             let peer = crate::peer::Peer::of(&parts.extensions);
-            auth::admit(state, headers, &parts.method, peer).await?.1
+            auth::admit(state, headers, auth::umbrella(&parts.method), peer).await?.1
         }
         false => session::holder(state, headers, &parts.method).await?,
     };

@@ -32,7 +32,7 @@ async fn data(state: &ApiState, visitor: &Visitor) -> Result<Value, Refusal> {
         CampaignState::ALL.into_iter().filter(|s| *s != CampaignState::Archived).collect();
     let first = Page::first(1);
     let (_, total) = campaigns::list(&state.core, account, &states, first).await?;
-    let newest = Page { after: (0, 0), skip: (total - SHOWN).max(0), limit: SHOWN };
+    let newest = Page { skip: (total - SHOWN).max(0), ..Page::first(SHOWN) };
     let (mut found, _) = campaigns::list(&state.core, account, &states, newest).await?;
     found.reverse();
     let mut rows = Vec::with_capacity(found.len());
@@ -40,7 +40,7 @@ async fn data(state: &ApiState, visitor: &Visitor) -> Result<Value, Refusal> {
         let counts = campaigns::counts(&state.core, account, full.campaign.id).await?;
         rows.push(campaign(full, &counts));
     }
-    let keys = keys::list(&state.core, account, 0).await?;
+    let (keys, _) = keys::list(&state.core, account, Page::first(1_000)).await?;
     let (ready, checks) = health::checks(state).await;
     let checks: Vec<Value> = checks.iter().map(|(name, how)| json!({ "name": name, "how": how })).collect();
     Ok(json!({

@@ -41,7 +41,7 @@ pub async fn enter(State(state): State<ApiState>, request: Request) -> Response 
     if let Some(key) = key {
         headers.insert("x-api-key", key);
     }
-    match auth::admit(&state, &headers, &Method::GET, peer).await {
+    match auth::admit(&state, &headers, "read", peer).await {
         Ok((now, holder)) => match state.secrets.first() {
             Some(secret) => {
                 let ids = [holder.account_id, holder.key_id, now + LASTS];
@@ -96,10 +96,7 @@ pub async fn holder(state: &ApiState, headers: &HeaderMap, method: &Method) -> R
     };
     tx.rollback().await?;
     let holder = found.ok_or(Refusal::Unauthorized)?;
-    if !holder.active {
-        return Err(Refusal::Inactive);
-    }
-    auth::check_scope(&holder, method)?;
+    auth::may(&holder, auth::umbrella(method))?;
     Ok(holder)
 }
 

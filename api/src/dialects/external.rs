@@ -6,6 +6,11 @@ use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::dialects::shape::Told;
 use crate::intake::{Json, MOST_BULK_BYTES, NoBody};
+use crate::openapi::bodies::campaign::CampaignInput;
+use crate::openapi::bodies::external::{
+    ExternalCampaign, ExternalChanged, ExternalFilter, ExternalImported, ExternalLead, ExternalStatus,
+};
+use crate::openapi::bodies::lead::{LeadInput, LeadsInput};
 use crate::operations::campaigns::{self, Begin, Scope};
 use crate::operations::leads::{self, Known};
 use crate::refusal::Refusal;
@@ -28,7 +33,12 @@ const MOST_FAULTS: usize = 20;
 
 type Answered = Result<Answer, Refusal>;
 
-/// `GET /status` (S1-07).
+/// Tells whether a key works (S1-07).
+#[utoipa::path(
+    get, path = "/status", operation_id = "external_status", tag = "External",
+    responses((status = 200, body = ExternalStatus)),
+    security(("key" = ["any"])),
+)]
 pub async fn status(State(state): State<ApiState>, caller: Caller) -> Answered {
     Ok(Answer::ok(&json!({
         "status": "active",
@@ -38,7 +48,13 @@ pub async fn status(State(state): State<ApiState>, caller: Caller) -> Answered {
     })))
 }
 
-/// `POST /leads` (S1-08).
+/// Creates a lead (S1-08).
+#[utoipa::path(
+    post, path = "/leads", operation_id = "external_create_lead", tag = "External",
+    request_body = LeadInput,
+    responses((status = 200, body = ExternalLead)),
+    security(("key" = ["leads:write"])),
+)]
 pub async fn create_lead(State(state): State<ApiState>, caller: Caller, body: Json) -> Answered {
     let lead = LeadBody::from_json(&body.value).map_err(Refusal::faults)?;
     let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
@@ -46,7 +62,13 @@ pub async fn create_lead(State(state): State<ApiState>, caller: Caller, body: Js
     work.answer(Answer::ok(&view::lead(&taken))).await
 }
 
-/// `POST /leads/bulk` (S1-09).
+/// Creates many leads (S1-09).
+#[utoipa::path(
+    post, path = "/leads/bulk", operation_id = "external_create_leads", tag = "External",
+    request_body = LeadsInput,
+    responses((status = 200, body = ExternalImported)),
+    security(("key" = ["leads:write"])),
+)]
 pub async fn create_leads(
     State(state): State<ApiState>,
     caller: Caller,
@@ -58,7 +80,15 @@ pub async fn create_leads(
     work.answer(Answer::ok(&view::import(&import))).await
 }
 
-/// `GET /campaigns` (S1-10, S1-11).
+/// Lists campaigns, with their steps (S1-10, S1-11).
+///
+/// At most 1,000; `X-Next-After` says where the rest begins.
+#[utoipa::path(
+    get, path = "/campaigns", operation_id = "external_list_campaigns", tag = "External",
+    params(ExternalFilter),
+    responses((status = 200, body = Vec<ExternalCampaign>)),
+    security(("key" = ["campaigns:read"])),
+)]
 pub async fn list_campaigns(
     State(state): State<ApiState>,
     caller: Caller,
@@ -89,7 +119,12 @@ pub async fn list_campaigns(
     Ok(response)
 }
 
-/// `GET /campaigns/{id}` (S1-12).
+/// Shows a campaign (S1-12).
+#[utoipa::path(
+    get, path = "/campaigns/{id}", operation_id = "external_get_campaign", tag = "External",
+    responses((status = 200, body = ExternalCampaign)),
+    security(("key" = ["campaigns:read"])),
+)]
 pub async fn get_campaign(
     State(state): State<ApiState>,
     caller: Caller,
@@ -99,7 +134,13 @@ pub async fn get_campaign(
     Ok(Answer::ok(&view::campaign_with_steps(&full)))
 }
 
-/// `POST /campaigns` (S1-13).
+/// Creates a campaign, which runs at once (S1-13).
+#[utoipa::path(
+    post, path = "/campaigns", operation_id = "external_create_campaign", tag = "External",
+    request_body = CampaignInput,
+    responses((status = 200, body = ExternalCampaign)),
+    security(("key" = ["campaigns:write"])),
+)]
 pub async fn create_campaign(State(state): State<ApiState>, caller: Caller, body: Json) -> Answered {
     let campaign = read_campaign(&body.value)?;
     let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
@@ -107,7 +148,13 @@ pub async fn create_campaign(State(state): State<ApiState>, caller: Caller, body
     work.answer(Answer::ok(&view::campaign(&full.campaign))).await
 }
 
-/// `PUT /campaigns/{id}` (S1-14).
+/// Replaces a campaign's name, description and steps (S1-14).
+#[utoipa::path(
+    put, path = "/campaigns/{id}", operation_id = "external_update_campaign", tag = "External",
+    request_body = CampaignInput,
+    responses((status = 200, body = ExternalCampaign)),
+    security(("key" = ["campaigns:write"])),
+)]
 pub async fn update_campaign(
     State(state): State<ApiState>,
     caller: Caller,
@@ -121,7 +168,12 @@ pub async fn update_campaign(
     work.answer(Answer::ok(&view::campaign(&full.campaign))).await
 }
 
-/// `POST /campaigns/{id}/pause` (S1-15).
+/// Pauses a campaign (S1-15).
+#[utoipa::path(
+    post, path = "/campaigns/{id}/pause", operation_id = "external_pause_campaign", tag = "External",
+    responses((status = 200, body = ExternalChanged)),
+    security(("key" = ["campaigns:write"])),
+)]
 pub async fn pause_campaign(
     State(state): State<ApiState>,
     caller: Caller,
@@ -134,7 +186,12 @@ pub async fn pause_campaign(
     work.answer(Answer::ok(&view::changed("Campaign paused successfully", &campaign))).await
 }
 
-/// `POST /campaigns/{id}/unpause` (S1-16).
+/// Goes on with a campaign (S1-16).
+#[utoipa::path(
+    post, path = "/campaigns/{id}/unpause", operation_id = "external_unpause_campaign", tag = "External",
+    responses((status = 200, body = ExternalChanged)),
+    security(("key" = ["campaigns:write"])),
+)]
 pub async fn unpause_campaign(
     State(state): State<ApiState>,
     caller: Caller,
@@ -147,7 +204,12 @@ pub async fn unpause_campaign(
     work.answer(Answer::ok(&view::changed("Campaign unpaused successfully", &campaign))).await
 }
 
-/// `DELETE /campaigns/{id}` (S1-17).
+/// Deletes a campaign that nobody is under way in (S1-17).
+#[utoipa::path(
+    delete, path = "/campaigns/{id}", operation_id = "external_delete_campaign", tag = "External",
+    responses((status = 200, body = ExternalChanged)),
+    security(("key" = ["campaigns:write"])),
+)]
 pub async fn delete_campaign(
     State(state): State<ApiState>,
     caller: Caller,

@@ -30,9 +30,11 @@ impl Dialect {
         }
     }
 
-    fn status(self, refusal: &Refusal) -> u16 {
+    fn status(self, refusal: &Refusal, method: &Method) -> u16 {
         let external = self == Dialect::External;
         match refusal {
+            // What a GET asks for stands in its query: that is form.
+            Refusal::Invalid(_) if *method == Method::GET => 400,
             Refusal::Malformed(..) => 400,
             Refusal::Invalid(_) if external => 400,
             Refusal::Invalid(errors) if v1::is_shape(errors) => 400,
@@ -103,8 +105,8 @@ pub async fn shape(State(door): State<Door>, request: Request, next: Next) -> Re
     }
     let body = door.dialect.body(&refusal, &told).to_string();
     let mut response = Response::new(Body::from(body));
-    *response.status_mut() =
-        StatusCode::from_u16(door.dialect.status(&refusal)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() = StatusCode::from_u16(door.dialect.status(&refusal, &told.asked.0))
+        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     match &*refusal {
@@ -125,7 +127,8 @@ pub async fn shape(State(door): State<Door>, request: Request, next: Next) -> Re
 /// Headers that inner layers set (`Allow`, the limits' state) go with the new body.
 fn carry(made: Response, mut response: Response) -> Response {
     for (name, value) in made.headers() {
-        let is_kept = *name == header::ALLOW || name.as_str().starts_with("x-");
+        let is_kept = *name == header::ALLOW
+            || ["x-", "ratelimit"].iter().any(|beginning| name.as_str().starts_with(beginning));
         if is_kept {
             response.headers_mut().insert(name.clone(), value.clone());
         }

@@ -3,12 +3,33 @@
 use crate::refusal::Refusal;
 use crate::state::Core;
 use crate::work::{Barrier, Work};
-use sendwright_store::sending_profiles::{self, NewProfile, Profile, TABLE};
-use sendwright_store::{Error, Page};
+use sendwright_queue::Job;
+use sendwright_store::sending_profiles::{self, DKIM, IMAP, NewProfile, Profile, TABLE};
+use sendwright_store::{Error, Page, imap};
 use sendwright_workflows::campaign::OnUncertain;
 use sendwright_workflows::rate_limit::Rates;
-use sendwright_workflows::spec::ProfileBody;
-use serde_json::json;
+use sendwright_workflows::spec::{FieldError, ProfileBody};
+use serde_json::{Map, Value, json};
+
+/// What of a profile may be changed, beside its state.
+const CHANGEABLE: &[&str] = &[
+    "smtp_url",
+    "from_email",
+    "from_name",
+    "reply_to",
+    "rate_limit_per_second",
+    "rate_limit_per_minute",
+    "rate_limit_per_day",
+    "timezone",
+    "on_uncertain",
+    "reply_domain",
+    "dkim_domain",
+    "dkim_selector",
+    "dkim_private_key",
+    "imap_url",
+    "track_opens",
+    "track_clicks",
+];
 
 /// Makes a profile.
 pub async fn create(work: &mut Work<'_>, body: &ProfileBody) -> Result<Profile, Refusal> {
@@ -42,9 +63,75 @@ pub async fn insert_inline(work: &mut Work<'_>, id: i64, body: &ProfileBody) -> 
     Ok(id)
 }
 
+/// Changes what `patch` names: `null` clears a field, an absent one stays. The whole is checked by the rules of a new
+/// profile. It is done under the account's barrier: once a pause is answered, nothing more is handed over.
+pub async fn change(work: &mut Work<'_>, id: i64, patch: &Value) -> Result<Profile, Refusal> {
+    let (patch, state) = read(patch)?;
+    work.begin(Barrier::Exclusive).await?;
+    let (account, now) = (work.account(), work.now());
+    let old = sending_profiles::get(work.tx()?, account, id).await?.ok_or_else(|| missing(id))?;
+    let kept = sending_profiles::sealed(work.tx()?, id).await?;
+    let clears = |name: &str| patch.get(name).is_some_and(Value::is_null);
+    let mut whole = face(&old);
+    whole.extend(patch.clone());
+    let signs = kept.dkim_sealed.is_some() && !clears("dkim_private_key");
+    let body = ProfileBody::from_json_over(&Value::Object(whole), signs).map_err(Refusal::faults)?;
+    let mut new = sealed(work, id, &body)?;
+    let keep = |new: Option<String>, old: Option<String>, name| new.or(old.filter(|_| !clears(name)));
+    new.url_sealed = keep(new.url_sealed, kept.url_sealed, "smtp_url");
+    new.dkim_sealed = keep(new.dkim_sealed, kept.dkim_sealed, "dkim_private_key");
+    new.imap_sealed = keep(new.imap_sealed, kept.imap_sealed, "imap_url");
+    new.transport = if new.url_sealed.is_some() { "smtp" } else { "default" }.into();
+    sending_profiles::change(work.tx()?, &new, state, now).await?;
+    if body.imap_url.is_some() || clears("imap_url") {
+        imap::forget(work.tx()?, id).await?;
+    }
+    let stored = sending_profiles::get(work.tx()?, account, id).await?.ok_or(Refusal::Internal)?;
+    let names: Vec<&String> = patch.keys().collect();
+    work.audit("update", "sending_profile", Some(id), &json!({ "fields": names, "state": state }));
+    work.hint(Job::Mail { profile: id });
+    Ok(stored)
+}
+
+/// The fields that may be changed, and the state, which is no field of a new profile.
+fn read(patch: &Value) -> Result<(Map<String, Value>, Option<&'static str>), Refusal> {
+    let Some(object) = patch.as_object() else {
+        return Err(Refusal::field("body", "invalid_type", "must be an object"));
+    };
+    let (mut fields, mut state, mut errors) = (object.clone(), None, Vec::new());
+    if let Some(given) = fields.remove("state") {
+        state = ["active", "paused"].into_iter().find(|word| given.as_str() == Some(word));
+        if state.is_none() {
+            errors.push(FieldError::new("state", "invalid_choice", "must be active or paused"));
+        }
+    }
+    for name in fields.keys().filter(|name| !CHANGEABLE.contains(&name.as_str())) {
+        let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+        errors.push(FieldError::new(shown, "unknown_field", "is not known, or cannot be changed"));
+    }
+    if errors.is_empty() { Ok((fields, state)) } else { Err(Refusal::Invalid(errors)) }
+}
+
+/// A stored profile as the body that would make it, without its secrets.
+fn face(p: &Profile) -> Map<String, Value> {
+    let body = json!({
+        "name": p.name, "from_email": p.from_email, "from_name": p.from_name, "reply_to": p.reply_to,
+        "rate_limit_per_second": p.per_second, "rate_limit_per_minute": p.per_minute,
+        "rate_limit_per_day": p.per_day, "timezone": p.timezone, "on_uncertain": p.on_uncertain,
+        "reply_domain": p.reply_domain, "dkim_domain": p.dkim_domain, "dkim_selector": p.dkim_selector,
+        "track_opens": p.track_opens, "track_clicks": p.track_clicks,
+    });
+    match body {
+        Value::Object(body) => body,
+        _ => Map::new(),
+    }
+}
+
 fn sealed(work: &Work<'_>, id: i64, body: &ProfileBody) -> Result<NewProfile, Refusal> {
-    let url = body.smtp_url.as_deref();
-    let url_sealed = url.map(|url| work.core().seals.seal(TABLE, id, url)).transpose()?;
+    let seal = |bound: &str, plain: &Option<String>| {
+        plain.as_deref().map(|plain| work.core().seals.seal(bound, id, plain)).transpose()
+    };
+    let url_sealed = seal(TABLE, &body.smtp_url)?;
     let word = |choice| match choice {
         OnUncertain::Verify => "verify",
         OnUncertain::Park => "park",
@@ -64,6 +151,13 @@ fn sealed(work: &Work<'_>, id: i64, body: &ProfileBody) -> Result<NewProfile, Re
         per_day: body.rates.per_day.map(i64::from),
         timezone: body.rates.zone.name().to_owned(),
         on_uncertain: body.on_uncertain.map(|choice| word(choice).to_owned()),
+        reply_domain: body.reply_domain.clone(),
+        dkim_domain: body.dkim_domain.clone(),
+        dkim_selector: body.dkim_selector.clone(),
+        dkim_sealed: seal(DKIM, &body.dkim_private_key)?,
+        imap_sealed: seal(IMAP, &body.imap_url)?,
+        track_opens: body.track_opens,
+        track_clicks: body.track_clicks,
         is_default: false,
     })
 }

@@ -12,7 +12,7 @@ use sendwright_store::{Tx, accounts, heads, planning, sending_profiles};
 use sendwright_workflows::campaign::{Policy, State};
 use sendwright_workflows::clock::{DAY, Millis};
 use sendwright_workflows::enrolment::{Action, Decision, Means, Person, Standing, plan};
-use sendwright_workflows::message;
+use sendwright_workflows::message::{self, UNPLANNED};
 use sendwright_workflows::rate_limit::{Gate, Rates, slot_millis};
 use sendwright_workflows::reason::{Cause, Owner, Reason};
 use sendwright_workflows::sequence::Sequence;
@@ -142,7 +142,8 @@ impl Run {
             State::Paused => Some("resumed now"),
             _ => None,
         };
-        if matches!(campaign.state, State::Draft | State::Scheduled) {
+        let has_begun = campaign.started_at.is_some();
+        if matches!(campaign.state, State::Draft | State::Scheduled | State::Paused) && !has_begun {
             policy.starts_at = Some(campaign.schedule_at.filter(|at| *at > from).unwrap_or(from));
         }
         let mut prints = HashMap::new();
@@ -198,8 +199,8 @@ impl Run {
     async fn learn(&mut self, tx: &mut Tx, rows: &[Row]) -> Result<(), Refusal> {
         self.got.clear();
         let Some(head) = self.head.as_ref().filter(|head| head.version > 1) else { return Ok(()) };
-        let contacts: Vec<i64> = rows.iter().map(|row| row.contact_id).collect();
-        for (contact, message, step) in planning::got(tx, head, &contacts).await? {
+        let enrolments: Vec<i64> = rows.iter().map(|row| row.id).collect();
+        for (contact, message, step) in planning::got(tx, head, &enrolments).await? {
             if let Some(print) = self.prints.get(&step) {
                 self.got.entry(contact).or_default().push((print.clone(), message));
             }
@@ -232,8 +233,12 @@ impl Run {
         let (index, person) = (self.whom.len(), self.person(row));
         self.whom.push((row.email.clone().unwrap_or_default(), person.zone));
         let mut subject = Subject { id: row.id, standing: self.standing(row), person, open: None };
-        if let Some(step) = row.open_step {
-            let (step, planned) = (step as u32, row.open_at.unwrap_or(self.from));
+        // A text without an instant goes when the planner would have it go; one that is held goes nowhere.
+        let is_held = matches!(row.open_state.as_deref(), Some("held" | "uncertain"));
+        let has_instant = row.open_at.is_some_and(|at| at < UNPLANNED) || is_held;
+        if let Some(step) = row.open_step.filter(|_| has_instant) {
+            let (step, planned) =
+                (step as u32, row.open_at.filter(|at| *at < UNPLANNED).unwrap_or(self.from));
             let reasons = row.open_reasons.as_deref().unwrap_or_default();
             let reasons: Vec<Reason> = serde_json::from_str(reasons).unwrap_or_default();
             let state = row.open_state.as_deref().and_then(message::State::parse);

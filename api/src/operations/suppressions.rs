@@ -18,6 +18,8 @@ struct Subject {
     contact: Option<i64>,
     hash: String,
     hint: String,
+    /// The message whose link said so, with its campaign and enrolment.
+    by: Option<[i64; 3]>,
 }
 
 /// Suppresses an address by hand; again is no error. The caller commits, then waits with [`settle`].
@@ -26,7 +28,7 @@ pub async fn add(work: &mut Work<'_>, email: &Email, why: &str) -> Result<Suppre
     work.begin(Barrier::Exclusive).await?;
     let account = work.account();
     let contact = contacts::by_email(work.tx()?, account, &email.key()).await?.map(|c| c.id);
-    let subject = Subject { contact, hash: email.hash(work.store().salt()), hint: email.masked() };
+    let subject = Subject { contact, hash: email.hash(work.store().salt()), hint: email.masked(), by: None };
     suppress(work, ids, subject, why).await
 }
 
@@ -58,6 +60,7 @@ pub async fn opt_out(core: &Core, account: i64, link: &Link) -> Result<(), Refus
     let of_contact = contacts::address(tx, account, link.contact).await?;
     let recipient = suppressions::recipient(tx, account, link.message).await?;
     let is_test = recipient.as_ref().is_some_and(|r| r.kind == "test");
+    let by = recipient.as_ref().filter(|_| !is_test).map(|r| [link.message, r.campaign_id, r.enrolment_id]);
     let of_message = recipient.map(|r| (r.address, r.address_hash));
     let is_own = of_contact.as_ref().zip(of_message.as_ref()).is_some_and(|(own, to)| own.1 == to.1);
     let contact = Some(link.contact).filter(|_| is_own || !is_test);
@@ -70,7 +73,7 @@ pub async fn opt_out(core: &Core, account: i64, link: &Link) -> Result<(), Refus
         }
         let hint = masked(&address);
         hashes.push(hash.clone());
-        suppress(&mut work, ids, Subject { contact, hash, hint }, "opt_out").await?;
+        suppress(&mut work, ids, Subject { contact, hash, hint, by }, "opt_out").await?;
     }
     work.commit().await?;
     for hash in &hashes {
@@ -176,11 +179,11 @@ async fn suppress(
     let event = NewEvent {
         id: ids.event,
         account_id: account,
-        kind: "lead.unsubscribed",
-        campaign_id: None,
+        kind: "contact.opted_out",
+        campaign_id: subject.by.map(|[_, campaign, _]| campaign),
         contact_id: subject.contact,
-        enrolment_id: None,
-        message_id: None,
+        enrolment_id: subject.by.map(|[.., enrolment]| enrolment),
+        message_id: subject.by.map(|[message, ..]| message),
         data: json!({ "source": actor.source, "why": why }).to_string(),
         at: now,
     };

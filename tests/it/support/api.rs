@@ -17,6 +17,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt;
 
+use super::document;
 use super::postgres::Template;
 
 /// Where every test's clock begins: 2026-01-15T10:30:00Z.
@@ -135,13 +136,21 @@ impl App {
         self.send(request.unwrap()).await
     }
 
+    /// Any request, and its answer before it is read.
+    pub async fn raw(&self, request: Request<Body>) -> axum::response::Response {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
     /// Any request, as it stands.
     pub async fn send(&self, request: Request<Body>) -> Reply {
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        let asked = (request.method().to_string(), request.uri().path().to_owned());
+        let response = self.raw(request).await;
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
-        Reply { status: parts.status, headers: parts.headers, text }
+        let reply = Reply { status: parts.status, headers: parts.headers, text };
+        document::hold(&asked.0, &asked.1, &reply);
+        reply
     }
 
     /// One number of the database.

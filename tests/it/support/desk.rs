@@ -26,7 +26,11 @@ pub struct Desk {
 
 impl Desk {
     pub async fn new(on: On) -> Desk {
-        let world = World::new(on, START).await;
+        Desk::in_world(World::new(on, START).await).await
+    }
+
+    /// A desk in a world of the caller's.
+    pub async fn in_world(world: World) -> Desk {
         let core = Core {
             store: world.ctx.store.clone(),
             queue: world.ctx.queue.clone(),

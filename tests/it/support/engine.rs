@@ -20,6 +20,7 @@ use sendwright_workflows::clock::{Clock, Millis};
 use sendwright_workflows::rate_limit::Rates;
 use sendwright_workflows::sequence::Step;
 use sendwright_workflows::signing::Secret;
+use sendwright_workflows::spend::Prices;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -87,6 +88,16 @@ pub async fn fresh_db(on: On) -> (Db, Option<TempDir>) {
 
 /// One worker process's context.
 pub async fn context(db: Db, clock: Arc<dyn Clock>, change: impl FnOnce(&mut Settings)) -> Arc<Context> {
+    context_of(db, clock, Writer::Offline(OfflineWriter), change).await
+}
+
+/// The same, with another writer.
+pub async fn context_of(
+    db: Db,
+    clock: Arc<dyn Clock>,
+    writer: Writer,
+    change: impl FnOnce(&mut Settings),
+) -> Arc<Context> {
     let secret = Secret::new([42; 32]);
     let mut settings = Settings::new("test".into(), Outlet::Mailbox, vec![secret.clone()]);
     settings.public_url = "http://127.0.0.1:8080/".parse().ok();
@@ -98,7 +109,7 @@ pub async fn context(db: Db, clock: Arc<dyn Clock>, change: impl FnOnce(&mut Set
         clock,
         queue: Queue::embedded().0,
         seals: Seals::new(&[secret]),
-        writer: Some(Writer::Offline(OfflineWriter)),
+        writer: Some(writer),
         writing: Permits::new(4),
         open: Arc::new(Semaphore::new(settings.open_limit)),
         life: Arc::new(Life::new(settings.lease)),
@@ -133,6 +144,14 @@ impl World {
         let (db, directory) = fresh_db(on).await;
         let clock = HandClock::at(now);
         let ctx = context(db, clock.clone(), |_| {}).await;
+        World { clock, ..World::over(ctx, now, directory).await }
+    }
+
+    /// With a writer of the caller's, and what its tokens cost.
+    pub async fn written_by(on: On, now: Millis, writer: Writer, prices: Prices) -> World {
+        let (db, directory) = fresh_db(on).await;
+        let clock = HandClock::at(now);
+        let ctx = context_of(db, clock.clone(), writer, |settings| settings.prices = prices).await;
         World { clock, ..World::over(ctx, now, directory).await }
     }
 

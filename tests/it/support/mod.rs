@@ -2,8 +2,11 @@
 
 pub mod api;
 pub mod desk;
+pub mod dns_server;
+pub mod document;
 pub mod engine;
 pub mod hooks;
+pub mod imap_server;
 pub mod loops;
 pub mod model_server;
 pub mod postgres;

@@ -38,6 +38,14 @@ pub enum Writer {
 }
 
 impl Writer {
+    /// The most that one text can cost, all of its answers together; nothing where no model is asked.
+    pub fn most(&self, brief: &Brief) -> Tokens {
+        match self {
+            Self::Model(writer) => writer.most(brief),
+            Self::Offline(_) => Tokens::default(),
+        }
+    }
+
     /// Writes the text for one message.
     ///
     /// # Errors
@@ -100,6 +108,21 @@ pub struct Tokens {
     pub completion: u64,
 }
 
+impl Tokens {
+    /// So many times as much.
+    fn times(self, n: u64) -> Self {
+        Self { prompt: self.prompt.saturating_mul(n), completion: self.completion.saturating_mul(n) }
+    }
+
+    /// Both together.
+    fn plus(self, other: Self) -> Self {
+        Self {
+            prompt: self.prompt.saturating_add(other.prompt),
+            completion: self.completion.saturating_add(other.completion),
+        }
+    }
+}
+
 /// Why there is no text, and what to do about it.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum WriteError {
@@ -110,7 +133,7 @@ pub enum WriteError {
         after: Option<Duration>,
         /// What went wrong, without any text of the message.
         detail: String,
-        /// What was spent before.
+        /// What was spent before, and may have been spent on an answer that never came.
         tokens: Tokens,
     },
     /// Every answer broke the contract: use the step's template, or hold the message.

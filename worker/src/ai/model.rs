@@ -81,6 +81,11 @@ pub enum SetupError {
     Client(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// Bytes that an earlier answer and its faults add to a request at most; and what the form of the answer and the
+/// server's own marks take. A token is at least a byte.
+const AGAIN_BYTES: u64 = 16 * 1024;
+const FORM_BYTES: u64 = 1_024;
+
 /// Asks a model behind any OpenAI-compatible server, and hands on nothing unchecked.
 pub struct ModelWriter {
     client: Client<OpenAIConfig>,
@@ -131,6 +136,18 @@ impl ModelWriter {
         Ok(Self { client, settings, plain: AtomicBool::new(false) })
     }
 
+    /// The most that one text can cost: every answer it may take, each of the greatest length.
+    pub fn most(&self, brief: &Brief) -> Tokens {
+        let first = prompt::messages(&brief.bounded());
+        self.most_of(&first).times(u64::from(self.settings.max_attempts.max(1)))
+    }
+
+    /// The most that one request can cost.
+    fn most_of(&self, messages: &[ChatCompletionRequestMessage]) -> Tokens {
+        let bytes = serde_json::to_vec(messages).map_or(0, |text| text.len() as u64);
+        Tokens { prompt: bytes + AGAIN_BYTES + FORM_BYTES, completion: u64::from(self.settings.max_tokens) }
+    }
+
     /// Has a text written, and written again with its faults named while it breaks the contract.
     ///
     /// A fault of the server is not waited out here: the caller's queue does that.
@@ -149,9 +166,15 @@ impl ModelWriter {
             let completion = match self.ask(&messages, || prompt::answer_format(with_subject), deadline).await
             {
                 Ok(completion) => Some(completion),
-                Err(Fault::TooLarge { .. }) => None,
-                Err(Fault::Timeout) if !rejected.is_empty() && Instant::now() >= deadline => break,
-                Err(fault) => return Err(failed(fault, tokens)),
+                Err(Fault::TooLarge { .. }) => {
+                    tokens = tokens.plus(self.most_of(&first));
+                    None
+                }
+                Err(Fault::Timeout) if !rejected.is_empty() && Instant::now() >= deadline => {
+                    tokens = tokens.plus(self.most_of(&first));
+                    break;
+                }
+                Err(fault) => return Err(failed(fault, tokens, self.most_of(&first))),
             };
             let (answer, verdict) = self.judge(completion.as_ref(), &brief, &mut tokens);
             match verdict {
@@ -176,7 +199,7 @@ impl ModelWriter {
     pub async fn probe(&self) -> Result<String, WriteError> {
         let deadline = Instant::now() + self.settings.total_timeout;
         let asked = self.ask(&prompt::probe(), || ResponseFormat::Text, deadline).await;
-        let completion = asked.map_err(|fault| failed(fault, Tokens::default()))?;
+        let completion = asked.map_err(|fault| failed(fault, Tokens::default(), Tokens::default()))?;
         Ok(completion.model.unwrap_or_else(|| self.settings.model.clone()))
     }
 
@@ -289,8 +312,13 @@ fn stopped_early(choice: &Choice) -> Option<Violation> {
     }
 }
 
-fn failed(fault: Fault, tokens: Tokens) -> WriteError {
+/// `most` is what the request may have cost, where the server may have worked on it.
+fn failed(fault: Fault, tokens: Tokens, most: Tokens) -> WriteError {
     let detail = fault.to_string();
+    let tokens = match fault {
+        Fault::TooLarge { .. } | Fault::NoCompletion | Fault::Timeout | Fault::Broken => tokens.plus(most),
+        Fault::Status { .. } | Fault::Request | Fault::Unreachable => tokens,
+    };
     match fault {
         Fault::Status { status: 408 | 409 | 425 | 429 | 500..=599, after, .. } => {
             WriteError::Retry { after, detail, tokens }

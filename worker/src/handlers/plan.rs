@@ -1,5 +1,6 @@
 //! The plan lane: due enrolments become messages, or pass over a step, or end.
 
+use super::run;
 use crate::context::Context;
 use crate::outlet::{self, Route};
 use crate::scripts::Script;
@@ -7,11 +8,12 @@ use crate::text::{About, compose};
 use chrono_tz::Tz;
 use sendwright_store::events::{self, NewEvent};
 use sendwright_store::heads::{self, Head};
-use sendwright_store::planning::{self, Advance, DueEnrolment, NewMessage};
-use sendwright_store::{Result, Tx, accounts, campaigns};
+use sendwright_store::planning::{self, Advance, DueEnrolment, NewMessage, Whom};
+use sendwright_store::{Result, Tx, accounts, campaigns, replan};
 use sendwright_workflows::campaign::{Policy, State};
 use sendwright_workflows::clock::Millis;
 use sendwright_workflows::enrolment::{Action, Decision, Means, PLANNER, Person, Standing, plan};
+use sendwright_workflows::message::UNPLANNED;
 use sendwright_workflows::reason::Reason;
 use sendwright_workflows::sequence::Step;
 use serde_json::{Value, json};
@@ -23,10 +25,11 @@ const BATCH: i64 = 500;
 
 /// Plans every enrolment that is due now. Answers how many were looked at.
 pub async fn pass(ctx: &Context, now: Millis) -> Result<usize> {
+    let taken_on = run::take_on(ctx, now).await?;
     let mut tx = ctx.store.read().await?;
     let campaigns = planning::campaigns_with_due(&mut tx, now).await?;
     tx.commit().await?;
-    let mut looked = 0;
+    let mut looked = taken_on;
     for (_, campaign) in campaigns {
         looked += campaign_pass(ctx, campaign, now).await?;
     }
@@ -37,7 +40,9 @@ pub async fn pass(ctx: &Context, now: Millis) -> Result<usize> {
 async fn campaign_pass(ctx: &Context, campaign: i64, now: Millis) -> Result<usize> {
     let mut tx = ctx.store.read().await?;
     let Some(head) = heads::head(&mut tx, campaign).await? else { return Ok(0) };
-    let count = planning::count_due(&mut tx, campaign, now, BATCH).await?;
+    // What has not begun, or rests, is planned only where a run wants its texts.
+    let whom = if goes_on(&head.state) { Whom::All } else { Whom::OfRuns };
+    let count = planning::count_due(&mut tx, campaign, whom, now, BATCH).await?;
     let zone = accounts::get(&mut tx, head.account_id).await?.and_then(|a| a.timezone.parse().ok());
     let route = outlet::route(ctx, &mut tx, head.profile_id).await?;
     tx.commit().await?;
@@ -63,7 +68,7 @@ async fn campaign_pass(ctx: &Context, campaign: i64, now: Millis) -> Result<usiz
     if !still(&mut tx, &head).await? {
         return Ok(0);
     }
-    let due = planning::due(&mut tx, head.id, now, count).await?;
+    let due = planning::due(&mut tx, head.id, whom, now, count).await?;
     batch.got = got(&mut tx, &head, &script, &due).await?;
     due.iter().for_each(|row| batch.decide(row));
     let looked = due.len();
@@ -72,12 +77,20 @@ async fn campaign_pass(ctx: &Context, campaign: i64, now: Millis) -> Result<usiz
     Ok(looked)
 }
 
-/// Whether the campaign still runs, or is still about to, at the version that was read, until the writing transaction ends: a message
-/// planned under the old version behind a live edit's back would never be mapped.
+/// Whether the campaign is still what it was when it was read, at its version, until the writing transaction
+/// ends: a message planned under the old version behind a live edit's back would never be mapped.
 async fn still(tx: &mut Tx, head: &Head) -> Result<bool> {
     let found = heads::hold(tx, head.id).await?;
-    let goes_on = |state: &str| matches!(State::parse(state), Some(State::Running | State::Scheduled));
-    Ok(found.is_some_and(|now| now.version == head.version && goes_on(&now.state)))
+    let is_as_it_was = |now: &str| match goes_on(&head.state) {
+        true => goes_on(now),
+        false => now == head.state,
+    };
+    Ok(found.is_some_and(|now| now.version == head.version && is_as_it_was(&now.state)))
+}
+
+/// Whether a campaign runs, or is about to by itself.
+fn goes_on(state: &str) -> bool {
+    matches!(State::parse(state), Some(State::Running | State::Scheduled))
 }
 
 /// Fingerprints of what each person got under an older version, by contact.
@@ -203,7 +216,7 @@ impl Batch<'_> {
     ) {
         let Some(step) = self.script.sequence.step(decision.step) else { return };
         let look = decision.at - ahead(self.ctx, step);
-        if look > self.now {
+        if look > self.now && row.run_id.is_none() {
             advance.next_run_at = Some(look);
         } else if let Some(message) = self.message(row, zone, standing, &decision, step) {
             self.done.messages.push(message);
@@ -239,6 +252,13 @@ impl Batch<'_> {
             state = "held";
             reasons.push(Reason::Approval);
         }
+        let planned_at = match self.has_start() {
+            true => decision.at,
+            false => {
+                reasons.insert(0, Reason::Paused);
+                UNPLANNED
+            }
+        };
         let inputs = json!({
             "planner": PLANNER, "decision": decision, "standing": standing, "zone": zone.name(),
             "policy": self.settings, "delay": step.delay, "version": self.head.version, "at": self.now,
@@ -254,11 +274,17 @@ impl Batch<'_> {
             address_hash: row.email_hash.clone()?,
             zone: zone.name().to_owned(),
             state,
-            planned_at: decision.at,
+            planned_at,
             decision: inputs.to_string(),
             reasons: serde_json::to_string(&reasons).ok()?,
+            run_id: row.run_id,
             text,
         })
+    }
+
+    /// Whether the first step has an instant to count from.
+    fn has_start(&self) -> bool {
+        self.head.started_at.is_some() || self.policy.starts_at.is_some() || goes_on(&self.head.state)
     }
 
     fn text(
@@ -298,9 +324,11 @@ impl Batch<'_> {
 impl Done {
     async fn save(mut self, tx: &mut Tx, head: &Head, now: Millis) -> Result<()> {
         let inserted = planning::insert_messages(tx, head, &self.messages, now).await?;
-        if inserted.len() < self.messages.len() {
+        let there: Vec<&NewMessage> = self.messages.iter().filter(|m| !inserted.contains(&m.id)).collect();
+        if !there.is_empty() {
+            let planned = plan_anew(tx, head, &there, now).await?;
             // The step has a message of this round already: the planner passes over it.
-            for message in self.messages.iter().filter(|m| !inserted.contains(&m.id)) {
+            for message in there.into_iter().filter(|m| !planned.contains(&m.enrolment_id)) {
                 if let Some(advance) = self.advances.iter_mut().find(|a| a.id == message.enrolment_id) {
                     (advance.settled, advance.base_at) = (message.step_number, message.planned_at);
                     advance.next_run_at = Some(now);
@@ -308,8 +336,31 @@ impl Done {
             }
         }
         planning::advance(tx, &self.advances, true, now).await?;
+        let passed: Vec<i64> = self.events.iter().filter_map(|event| event.enrolment_id).collect();
+        if !passed.is_empty() {
+            replan::drop_passed(tx, &passed, now).await?;
+        }
         events::insert(tx, &self.events).await
     }
+}
+
+/// Messages that were written before the campaign had a start get their instants; whose they are.
+async fn plan_anew(tx: &mut Tx, head: &Head, there: &[&NewMessage], now: Millis) -> Result<Vec<i64>> {
+    let enrolments: Vec<i64> = there.iter().map(|m| m.enrolment_id).collect();
+    let stored = replan::unplanned(tx, head, &enrolments).await?;
+    let mut planned = Vec::with_capacity(stored.len());
+    for old in &stored {
+        let Some(new) = there.iter().find(|m| m.enrolment_id == old.enrolment_id) else { continue };
+        let mut reasons: Vec<Reason> = serde_json::from_str(&old.reasons).unwrap_or_default();
+        let is_gate =
+            |r: &Reason| matches!(r, Reason::Paused | Reason::Schedule { .. } | Reason::QuietHours { .. });
+        reasons.retain(|reason| !is_gate(reason));
+        let moved: Vec<Reason> = serde_json::from_str(&new.reasons).unwrap_or_default();
+        reasons.splice(0..0, moved.into_iter().filter(is_gate));
+        planned.push((old.id, new.planned_at, new.decision.as_str(), json!(reasons).to_string()));
+    }
+    replan::save(tx, &planned, now).await?;
+    Ok(stored.into_iter().map(|old| old.enrolment_id).collect())
 }
 
 /// How long before its planned instant a step's message is planned: a model needs time to write.

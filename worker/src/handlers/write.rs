@@ -3,6 +3,7 @@
 use crate::ai::{Brief, Draft, PreviousEmail, Sender, WriteError, WrittenBy};
 use crate::context::{Context, random_unit};
 use crate::outlet::{self, Route};
+use crate::purse::Purse;
 use crate::scripts::Script;
 use crate::text::{About, compose};
 use futures::stream::{self, StreamExt};
@@ -27,7 +28,7 @@ const PATIENCE: Millis = HOUR;
 pub async fn pass(ctx: &Context, now: Millis) -> Result<usize> {
     let until = now + ctx.settings.write_ahead;
     let mut tx = ctx.store.read().await?;
-    let accounts = writing::accounts_with_unwritten(&mut tx, until).await?;
+    let accounts = writing::accounts_with_unwritten(&mut tx, until, now).await?;
     tx.commit().await?;
     let counts =
         stream::iter(accounts).map(|account| account_pass(ctx, account, until, now)).buffer_unordered(8);
@@ -36,7 +37,13 @@ pub async fn pass(ctx: &Context, now: Millis) -> Result<usize> {
 
 async fn account_pass(ctx: &Context, account: i64, until: Millis, now: Millis) -> Result<usize> {
     let mut tx = ctx.store.begin().await?;
-    let claimed = writing::claim(&mut tx, account, ctx.life.id(), until, BATCH, now).await?;
+    let worker = ctx.life.id();
+    let mut claimed = writing::claim(&mut tx, account, worker, until, BATCH, now).await?;
+    let room = BATCH - claimed.len() as i64;
+    if room > 0 {
+        // What is wanted soon comes before what a run wants ahead of its time.
+        claimed.extend(writing::claim_early(&mut tx, account, worker, room, now).await?);
+    }
     tx.commit().await?;
     let count = claimed.len();
     let done = stream::iter(claimed).map(|message| write(ctx, message, now)).buffer_unordered(BATCH as usize);
@@ -107,7 +114,12 @@ async fn gather(ctx: &Context, message: Unwritten) -> Result<std::result::Result
 async fn by_model(ctx: &Context, job: &Job, step: &Step, now: Millis) -> Result<()> {
     let Some(writer) = &ctx.writer else { return hold(ctx, &job.message, Reason::NoModel, now).await };
     let _permit = ctx.writing.acquire(job.message.account_id).await;
-    let answer = writer.write(&brief(ctx, job, step)).await;
+    let brief = brief(ctx, job, step);
+    let Some(purse) = Purse::open(ctx, &job.message, writer.most(&brief)).await? else {
+        return hold(ctx, &job.message, Reason::SpendCap, now).await;
+    };
+    let answer = writer.write(&brief).await;
+    purse.settle(ctx, &answer).await?;
     let detail = match answer {
         Ok(draft) => return keep(ctx, job, written(draft), now).await,
         Err(WriteError::Retry { after, detail, .. }) if now - job.message.planned_at < PATIENCE => {
@@ -118,8 +130,8 @@ async fn by_model(ctx: &Context, job: &Job, step: &Step, now: Millis) -> Result<
             tracing::info!(message = job.message.id, detail, "the model is asked again later");
             let at = ctx.clock.now().unwrap_or(now) + wait;
             // It stays unwritten until then: `planned_at` is what the write lane looks at, ahead of time.
-            writing::give_up(&mut tx, &job.message, "scheduled", at + ctx.settings.write_ahead, reason, now)
-                .await?;
+            let until = at + ctx.settings.write_ahead;
+            writing::put_off(&mut tx, &job.message, (at, until), reason, now).await?;
             return tx.commit().await;
         }
         Err(other) => other.to_string(),
@@ -211,6 +223,6 @@ async fn keep(ctx: &Context, job: &Job, text: Written, now: Millis) -> Result<()
 
 async fn hold(ctx: &Context, message: &Unwritten, reason: Reason, now: Millis) -> Result<()> {
     let mut tx = ctx.store.begin().await?;
-    writing::give_up(&mut tx, message, "held", message.planned_at, reason, now).await?;
+    writing::hold(&mut tx, message, reason, now).await?;
     tx.commit().await
 }

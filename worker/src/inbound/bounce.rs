@@ -23,6 +23,9 @@ pub(super) async fn settle(
     report: &Report,
     now: Millis,
 ) -> Result<()> {
+    if report.fates.is_empty() {
+        return aside(ctx, waiting, Some(mail), "it is a report of another kind".into(), now).await;
+    }
     let mut tx = ctx.store.read().await?;
     let ids: Vec<String> = report.about.iter().chain(&mail.answers).cloned().collect();
     let found = by_id(ctx, &mut tx, waiting.account_id, &ids).await?;

@@ -1,6 +1,7 @@
 //! The inbound lane: what came back is understood once, and what follows is done in one transaction with that.
 
 mod bounce;
+mod opt_out;
 pub mod parse;
 mod reply;
 
@@ -16,7 +17,7 @@ use sendwright_workflows::message::of_message_id;
 use sendwright_workflows::signing::verify_hex;
 
 /// Messages taken at once.
-const BATCH: i64 = 16;
+const BATCH: i64 = 8;
 /// What reply tokens are signed for; their ids are `[message]`.
 pub const REPLY: &str = "reply";
 

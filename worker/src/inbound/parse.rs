@@ -15,6 +15,8 @@ const MOST_NAMED: usize = 50;
 /// What of a message matters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mail {
+    /// Its own Message-ID.
+    pub id: Option<String>,
     /// Who wrote it, by `From`.
     pub sender: Option<String>,
     /// Whom it was sent to, by every header that may say so.
@@ -27,7 +29,7 @@ pub struct Mail {
     pub answers: Vec<String>,
     /// A machine wrote it, by its own word (RFC 3834).
     pub automatic: bool,
-    /// A delivery status notification (RFC 3464).
+    /// A report of a machine: a delivery status notification (RFC 3464), or one without any recipient's fate.
     pub report: Option<Report>,
 }
 
@@ -81,15 +83,10 @@ pub fn read(raw: &[u8]) -> Result<Mail, Unread> {
     }
     let text = message.body_text(0).unwrap_or_default();
     Ok(Mail {
+        id: message.message_id().map(str::to_owned),
         sender: addresses(message.from()).into_iter().next(),
         recipients: recipients(&message),
-        subject: message
-            .subject()
-            .unwrap_or_default()
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(500)
-            .collect(),
+        subject: plain(message.subject().unwrap_or_default(), 500),
         text: answer::own_text(&text),
         answers: answers(&message),
         automatic: is_automatic(&message),
@@ -104,7 +101,12 @@ fn count(raw: &[u8], word: &[u8], most: usize) -> bool {
 
 fn addresses(address: Option<&Address<'_>>) -> Vec<String> {
     let all = address.into_iter().flat_map(|address| address.iter());
-    all.filter_map(|one| one.address.as_deref()).map(str::to_owned).take(MOST_NAMED).collect()
+    all.filter_map(|one| one.address.as_deref()).map(|one| plain(one, 320)).take(MOST_NAMED).collect()
+}
+
+/// Without control characters, which no database column and no log takes well, and not too long.
+fn plain(text: &str, most: usize) -> String {
+    text.chars().filter(|c| !c.is_control()).take(most).collect()
 }
 
 fn recipients(message: &Message<'_>) -> Vec<String> {
@@ -155,9 +157,9 @@ fn report(message: &Message<'_>) -> Option<Report> {
     if !is_of(message.root_part(), "multipart", "report") {
         return None;
     }
-    let status = message.parts.iter().find(|part| is_of(part, "message", "delivery-status"))?;
-    let mut report =
-        Report { fates: fates(&String::from_utf8_lossy(status.contents())), ..Report::default() };
+    let status = message.parts.iter().find(|part| is_of(part, "message", "delivery-status"));
+    let fates = status.map(|status| fates(&String::from_utf8_lossy(status.contents()))).unwrap_or_default();
+    let mut report = Report { fates, ..Report::default() };
     for part in &message.parts {
         match &part.body {
             PartType::Message(returned) => report.add(returned),
@@ -185,15 +187,15 @@ fn fates(status: &str) -> Vec<Fate> {
     let fates = groups.map(|group| {
         let mut fate = Fate::default();
         for (name, value) in group.lines().filter_map(|line| line.split_once(':')) {
-            let value = value.trim();
-            let typed = value.split_once(';').map_or(value, |(_, rest)| rest).trim();
+            let value = plain(value.trim(), 500);
+            let typed = value.split_once(';').map_or(value.as_str(), |(_, rest)| rest).trim();
             match name.trim().to_ascii_lowercase().as_str() {
                 "final-recipient" | "original-recipient" => {
                     fate.recipients.push(typed.trim_matches(['<', '>']).to_owned());
                 }
                 "action" => fate.action = value.to_ascii_lowercase(),
                 "status" => fate.status = value.split_whitespace().next().unwrap_or_default().to_owned(),
-                "diagnostic-code" => fate.diagnostic = typed.chars().take(500).collect(),
+                "diagnostic-code" => fate.diagnostic = typed.to_owned(),
                 _ => {}
             }
         }

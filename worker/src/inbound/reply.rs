@@ -1,23 +1,27 @@
 //! An answer: the sequence ends, an opt-out suppresses, and the account is told.
 
+use super::opt_out::{Rows, Subject, opt_out};
 use super::parse::Mail;
-use super::{described, event, find, matched};
+use super::{aside, described, event, find, matched};
 use crate::context::Context;
 use crate::proof::prove;
 use sendwright_queue::Job;
 use sendwright_store::answers::{self, Answered};
-use sendwright_store::consents::{self, Consent};
 use sendwright_store::events;
 use sendwright_store::inbound::{self, Understood, Waiting};
-use sendwright_store::suppressions::{self, Suppression};
-use sendwright_store::{Result, Tx, contacts, enrolments};
+use sendwright_store::{Result, contacts};
 use sendwright_workflows::address::Email;
 use sendwright_workflows::answer::{self, Class, is_unsubscribe, snippet};
 use sendwright_workflows::clock::{Millis, rfc3339};
+use sendwright_workflows::message::of_message_id;
 use serde_json::json;
 
 /// Settles an answer.
 pub(super) async fn settle(ctx: &Context, waiting: &Waiting, mail: &Mail, now: Millis) -> Result<()> {
+    // A copy of our own, such as one in a folder of what was sent, answers the step before it.
+    if mail.id.as_deref().is_some_and(|id| of_message_id(id, ctx.store.epoch()).is_some()) {
+        return aside(ctx, waiting, Some(mail), "it is a message of ours".into(), now).await;
+    }
     let mut tx = ctx.store.read().await?;
     let found = find(ctx, &mut tx, waiting.account_id, mail).await?;
     tx.commit().await?;
@@ -61,7 +65,7 @@ pub(super) async fn settle(ctx: &Context, waiting: &Waiting, mail: &Mail, now: M
             hash: &message.address_hash,
             inbound: waiting.id,
         };
-        if opt_out(&mut tx, &ids, &subject, now).await? {
+        if opt_out(&mut tx, &ids.rows, &subject, now).await? {
             let data = json!({ "email": message.address, "source": "reply", "why": "opt_out" });
             told.push(event(ids.opt_out, "contact.opted_out", &message, &data, now));
         }
@@ -143,7 +147,7 @@ async fn unmatched(ctx: &Context, waiting: &Waiting, mail: &Mail, now: Millis) -
             hash: &hash,
             inbound: waiting.id,
         };
-        if opt_out(&mut tx, &ids, &subject, now).await? {
+        if opt_out(&mut tx, &ids.rows, &subject, now).await? {
             let told = events::NewEvent {
                 id: ids.opt_out,
                 account_id: account,
@@ -168,59 +172,12 @@ async fn unmatched(ctx: &Context, waiting: &Waiting, mail: &Mail, now: Millis) -
 struct Ids {
     reply: i64,
     opt_out: i64,
-    suppression: i64,
-    consent: i64,
+    rows: Rows,
 }
 
 impl Ids {
     async fn take(ctx: &Context) -> Result<Self> {
-        let ids = &ctx.store.ids;
-        let events = ids.take("events", 2).await?.start;
-        let (suppression, consent) = (ids.one("suppressions").await?, ids.one("consents").await?);
-        Ok(Self { reply: events, opt_out: events + 1, suppression, consent })
+        let events = ctx.store.ids.take("events", 2).await?.start;
+        Ok(Self { reply: events, opt_out: events + 1, rows: Rows::take(ctx).await? })
     }
-}
-
-/// Who asked to be left alone, and where that stands.
-struct Subject<'a> {
-    account: i64,
-    contact: Option<i64>,
-    address: &'a str,
-    hash: &'a str,
-    inbound: i64,
-}
-
-/// Suppresses an address and ends all that its contact is in. `false`: it was suppressed before. The caller holds
-/// the account's barrier exclusively.
-async fn opt_out(tx: &mut Tx, ids: &Ids, subject: &Subject<'_>, now: Millis) -> Result<bool> {
-    let new = Suppression {
-        id: ids.suppression,
-        account_id: subject.account,
-        channel: "email".into(),
-        address_hash: subject.hash.to_owned(),
-        hint: Email::parse(subject.address).map(|e| e.masked()).unwrap_or_default(),
-        why: "opt_out".into(),
-        source: "reply".into(),
-        created_at: now,
-    };
-    let added = suppressions::add(tx, &new).await?;
-    if let Some(contact) = subject.contact {
-        enrolments::stop_of_contact(tx, subject.account, contact, "suppressed", now).await?;
-    }
-    if added {
-        let line = Consent {
-            id: ids.consent,
-            account_id: subject.account,
-            contact_id: subject.contact,
-            channel: "email".into(),
-            address_hash: subject.hash.to_owned(),
-            state: "opt_out".into(),
-            source: "reply".into(),
-            actor: "recipient".into(),
-            evidence: json!({ "inbound": subject.inbound }).to_string(),
-            at: now,
-        };
-        consents::add(tx, &line).await?;
-    }
-    Ok(added)
 }

@@ -38,6 +38,8 @@ const KNOWN: &[&str] = &[
     "allowed_links",
     "business_type",
     "strategy",
+    "track_opens",
+    "track_clicks",
     "steps",
 ];
 
@@ -165,6 +167,8 @@ fn read_policy(fields: &mut Fields) -> Policy {
         allowed_links: read_hosts(fields),
         business_type: read_words(fields, "business_type", 200),
         strategy: read_words(fields, "strategy", 2_000),
+        track_opens: fields.flag("track_opens"),
+        track_clicks: fields.flag("track_clicks"),
     }
 }
 
@@ -250,7 +254,7 @@ fn read_hosts(fields: &mut Fields) -> Vec<String> {
     hosts
 }
 
-fn is_host(text: &str) -> bool {
+pub(super) fn is_host(text: &str) -> bool {
     let label = |label: &str| {
         let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
         (1..=63).contains(&label.len())

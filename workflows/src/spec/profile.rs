@@ -22,6 +22,13 @@ const KNOWN: &[&str] = &[
     "rate_limit_per_day",
     "timezone",
     "on_uncertain",
+    "reply_domain",
+    "dkim_domain",
+    "dkim_selector",
+    "dkim_private_key",
+    "imap_url",
+    "track_opens",
+    "track_clicks",
 ];
 
 /// What a sending profile is made of. `Debug` leaves the URL out: it holds a password.
@@ -41,6 +48,20 @@ pub struct ProfileBody {
     pub rates: Rates,
     /// What to do with a hand-over of unknown outcome; absent: what the campaign says.
     pub on_uncertain: Option<OnUncertain>,
+    /// Where answers with a token come in: `reply+<token>@` of this domain is the `Reply-To` then.
+    pub reply_domain: Option<String>,
+    /// Whom messages are signed for (RFC 6376); absent: the sender's own domain.
+    pub dkim_domain: Option<String>,
+    /// Under which name its key is published.
+    pub dkim_selector: Option<String>,
+    /// The private key, PEM.
+    pub dkim_private_key: Option<String>,
+    /// `imaps://user:password@host/mailbox`, where answers are read.
+    pub imap_url: Option<String>,
+    /// Whether opens are told, unless a campaign says otherwise.
+    pub track_opens: bool,
+    /// Whether clicks are told, unless a campaign says otherwise.
+    pub track_clicks: bool,
     /// What was odd and did no harm.
     pub warnings: Vec<FieldError>,
 }
@@ -60,8 +81,39 @@ impl ProfileBody {
     /// # Errors
     /// Every fault at once.
     pub fn from_json(body: &Value) -> Result<Self, Vec<FieldError>> {
+        Self::from_json_over(body, false)
+    }
+
+    /// The same for one that has a key to sign with already, if `signs`.
+    ///
+    /// # Errors
+    /// Every fault at once.
+    pub fn from_json_over(body: &Value, signs: bool) -> Result<Self, Vec<FieldError>> {
         let mut errors = Vec::new();
-        read("", body, None, &mut errors).filter(|_| errors.is_empty()).ok_or(errors)
+        let read = read("", body, None, &mut errors);
+        if let Some(read) = &read {
+            errors.extend(read.unsigned("", signs));
+        }
+        read.filter(|_| errors.is_empty()).ok_or(errors)
+    }
+
+    /// What is missing of a signature that was asked for.
+    fn unsigned(&self, path: &str, signs: bool) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        let mut miss = |name: &str, text: &str| {
+            errors.push(FieldError::new(format!("{path}{name}"), "required", text));
+        };
+        let has_key = signs || self.dkim_private_key.is_some();
+        if !has_key && (self.dkim_domain.is_some() || self.dkim_selector.is_some()) {
+            miss("dkim_private_key", "is required where messages are to be signed: a private key in PEM");
+        }
+        if has_key && self.dkim_selector.is_none() {
+            miss("dkim_selector", "is required with a key: the name it is published under");
+        }
+        if has_key && self.dkim_domain.is_none() && self.from_email.is_none() {
+            miss("dkim_domain", "is required with a key, where there is no from_email");
+        }
+        errors
     }
 }
 
@@ -81,14 +133,25 @@ pub(super) fn read(
     };
     let body = ProfileBody {
         name: name.unwrap_or_default(),
-        smtp_url: read_url(&mut fields),
+        smtp_url: read_url(&mut fields, "smtp_url", ["smtp://", "smtps://"]),
         from_email: fields.email("from_email"),
         from_name: read_sender(&mut fields),
         reply_to: fields.email("reply_to"),
         rates: read_rates(&mut fields),
         on_uncertain: fields.choice("on_uncertain", super::campaign::ON_UNCERTAIN),
+        reply_domain: read_host(&mut fields, "reply_domain"),
+        dkim_domain: read_host(&mut fields, "dkim_domain"),
+        dkim_selector: read_host(&mut fields, "dkim_selector"),
+        dkim_private_key: read_key(&mut fields),
+        imap_url: read_url(&mut fields, "imap_url", ["imap://", "imaps://"]),
+        track_opens: fields.flag("track_opens").unwrap_or(false),
+        track_clicks: fields.flag("track_clicks").unwrap_or(false),
         warnings,
     };
+    if !path.is_empty() {
+        let faults = body.unsigned(&format!("{path}."), false);
+        errors.extend(faults);
+    }
     Some(body)
 }
 
@@ -110,9 +173,9 @@ fn read_sender(fields: &mut Fields) -> Option<String> {
 }
 
 /// The form only: what it resolves to is looked at when it is connected to. The value is never repeated.
-fn read_url(fields: &mut Fields) -> Option<String> {
-    let url = fields.text("smtp_url", 2_048, Lines::One)?;
-    let rest = url.strip_prefix("smtp://").or_else(|| url.strip_prefix("smtps://"));
+fn read_url(fields: &mut Fields, name: &str, schemes: [&str; 2]) -> Option<String> {
+    let url = fields.text(name, 2_048, Lines::One)?;
+    let rest = schemes.iter().find_map(|scheme| url.strip_prefix(scheme));
     let authority = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
     let host = authority.map(|authority| authority.rsplit_once('@').map_or(authority, |(_, host)| host));
     let port = |host: &str| match host.rsplit_once(':') {
@@ -124,6 +187,28 @@ fn read_url(fields: &mut Fields) -> Option<String> {
     if host.is_some_and(port) && !url.contains(char::is_whitespace) {
         return Some(url);
     }
-    fields.fault("smtp_url", "invalid_format", "must read smtp://user:password@host:port or smtps://…");
+    let [plain, secure] = schemes;
+    fields.fault(name, "invalid_format", format!("must read {plain}user:password@host:port or {secure}…"));
     None
+}
+
+fn read_host(fields: &mut Fields, name: &str) -> Option<String> {
+    let text = fields.text(name, 253, Lines::One)?.to_ascii_lowercase();
+    if super::campaign::is_host(&text) {
+        return Some(text);
+    }
+    fields.fault(name, "invalid_format", "must be a host name alone, such as mail.example.com");
+    None
+}
+
+/// Read whole, so that a key that cannot sign is refused at once; never repeated.
+fn read_key(fields: &mut Fields) -> Option<String> {
+    let pem = fields.text("dkim_private_key", 16_384, Lines::Many)?;
+    match crate::dkim::Key::parse(&pem) {
+        Ok(_) => Some(pem),
+        Err(why) => {
+            fields.fault("dkim_private_key", "invalid_format", why.to_string());
+            None
+        }
+    }
 }

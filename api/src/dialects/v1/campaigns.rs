@@ -4,8 +4,15 @@ use super::{Asked, view};
 use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::intake::{Json, MOST_BULK_BYTES, NoBody};
+use crate::openapi::bodies::campaign::{
+    ArchiveParams, Campaign, CampaignFilter, CampaignInput, CampaignList,
+};
+use crate::openapi::bodies::common::{Paging, Shown};
+use crate::openapi::bodies::lead::{EnrolInput, Enrolled};
 use crate::operations::campaigns::{self, Begin, Scope};
+use crate::operations::effect;
 use crate::operations::leads::{self, Known};
+use crate::operations::spending;
 use crate::refusal::Refusal;
 use crate::state::ApiState;
 use crate::work::Work;
@@ -24,7 +31,15 @@ pub(super) fn id(face: &str) -> Result<i64, Refusal> {
     ids::parse(Kind::Campaign, face).ok_or_else(|| Refusal::no_campaign(printable()))
 }
 
-/// `POST /campaigns`: a draft, or scheduled where it has a `schedule_time`.
+/// Creates a campaign.
+///
+/// It is a draft, or scheduled where it has a `schedule_time`.
+#[utoipa::path(
+    post, path = "/campaigns", operation_id = "create_campaign", tag = "Campaigns",
+    request_body = CampaignInput,
+    responses((status = 201, body = Campaign)),
+    security(("key" = ["campaigns:write"])),
+)]
 pub async fn create(State(state): State<ApiState>, caller: Caller, body: Json) -> Answered {
     let campaign = CampaignBody::from_json(&body.value).map_err(Refusal::faults)?;
     let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
@@ -32,7 +47,13 @@ pub async fn create(State(state): State<ApiState>, caller: Caller, body: Json) -
     work.answer(Answer::created(&with_warnings(view::full(&full), &campaign))).await
 }
 
-/// `GET /campaigns`.
+/// Lists campaigns.
+#[utoipa::path(
+    get, path = "/campaigns", operation_id = "list_campaigns", tag = "Campaigns",
+    params(CampaignFilter, Paging),
+    responses((status = 200, body = CampaignList)),
+    security(("key" = ["campaigns:read"])),
+)]
 pub async fn list(
     State(state): State<ApiState>,
     caller: Caller,
@@ -54,7 +75,13 @@ pub async fn list(
     Ok(Answer::ok(&asked.envelope("campaigns", rows, total, last)))
 }
 
-/// `GET /campaigns/{id}`, with counts.
+/// Shows a campaign, with counts.
+#[utoipa::path(
+    get, path = "/campaigns/{id}", operation_id = "get_campaign", tag = "Campaigns",
+    params(Shown),
+    responses((status = 200, body = Campaign)),
+    security(("key" = ["campaigns:read"])),
+)]
 pub async fn get(State(state): State<ApiState>, caller: Caller, Path(face): Path<String>) -> Answered {
     let (account, id) = (caller.actor.account, id(&face)?);
     let full = campaigns::get(&state.core, account, id).await?;
@@ -62,18 +89,36 @@ pub async fn get(State(state): State<ApiState>, caller: Caller, Path(face): Path
     Ok(Answer::ok(&view::counted(&full, &counts)))
 }
 
-/// `PUT /campaigns/{id}`: everything is replaced.
+/// Replaces a campaign, steps and all.
+///
+/// The answer's `effect` says what that does to the people who are under way. `?dry_run=1` answers the effect alone
+/// and changes nothing.
+#[utoipa::path(
+    put, path = "/campaigns/{id}", operation_id = "replace_campaign", tag = "Campaigns",
+    request_body = CampaignInput,
+    responses((status = 200, body = Campaign)),
+    security(("key" = ["campaigns:write"])),
+)]
 pub async fn replace(
     State(state): State<ApiState>,
     caller: Caller,
     Path(face): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
     body: Json,
 ) -> Answered {
     let id = id(&face)?;
     let campaign = CampaignBody::from_json(&body.value).map_err(Refusal::faults)?;
+    let effect = effect::of_edit(&state.core, caller.actor.account, id, &campaign).await?;
+    if query.get("dry_run").is_some_and(|word| matches!(word.as_str(), "1" | "true")) {
+        let shown =
+            json!({ "dry_run": true, "id": uuid(Kind::Campaign, id), "effect": view::effect(&effect) });
+        return Ok(Answer::ok(&with_warnings(shown, &campaign)));
+    }
     let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
     let full = campaigns::replace(&mut work, id, &campaign, Scope::Whole).await?;
-    work.answer(Answer::ok(&with_warnings(view::full(&full), &campaign))).await
+    let mut shown = with_warnings(view::full(&full), &campaign);
+    shown["effect"] = view::effect(&effect);
+    work.answer(Answer::ok(&shown)).await
 }
 
 fn with_warnings(mut shown: Value, body: &CampaignBody) -> Value {
@@ -81,7 +126,15 @@ fn with_warnings(mut shown: Value, body: &CampaignBody) -> Value {
     shown
 }
 
-/// `DELETE /campaigns/{id}`; `?force=true` stops who is under way (C-23).
+/// Archives a campaign (C-23).
+///
+/// With people under way it is refused, unless `force=true` stops them.
+#[utoipa::path(
+    delete, path = "/campaigns/{id}", operation_id = "archive_campaign", tag = "Campaigns",
+    params(ArchiveParams),
+    responses((status = 200, body = Campaign)),
+    security(("key" = ["campaigns:write"])),
+)]
 pub async fn archive(
     State(state): State<ApiState>,
     caller: Caller,
@@ -96,7 +149,12 @@ pub async fn archive(
     work.answer(Answer::ok(&view::campaign(&campaign))).await
 }
 
-/// `POST /campaigns/{id}/start` and `…/resume`: one change, two words.
+/// Starts a campaign, or goes on after a pause.
+#[utoipa::path(
+    post, path = "/campaigns/{id}/start", operation_id = "start_campaign", tag = "Campaigns",
+    responses((status = 200, body = Campaign)),
+    security(("key" = ["campaigns:write"])),
+)]
 pub async fn start(
     State(state): State<ApiState>,
     caller: Caller,
@@ -104,12 +162,32 @@ pub async fn start(
     NoBody(once): NoBody,
 ) -> Answered {
     let id = id(&face)?;
+    let cost = spending::cost(&state.core, caller.actor.account, id, &state.prices).await?;
     let mut work = Work::new(&state.core, caller.actor)?.once(once);
     let campaign = campaigns::change(&mut work, id, Change::Start).await?;
-    work.answer(Answer::ok(&view::campaign(&campaign))).await
+    let mut shown = view::campaign(&campaign);
+    shown["cost"] = super::spending::cost(&cost);
+    work.answer(Answer::ok(&shown)).await
 }
 
-/// `POST /campaigns/{id}/pause`.
+/// Goes on with a paused campaign: the same change as a start.
+#[utoipa::path(
+    post, path = "/campaigns/{id}/resume", operation_id = "resume_campaign", tag = "Campaigns",
+    responses((status = 200, body = Campaign)),
+    security(("key" = ["campaigns:write"])),
+)]
+pub async fn resume(state: State<ApiState>, caller: Caller, face: Path<String>, once: NoBody) -> Answered {
+    start(state, caller, face, once).await
+}
+
+/// Pauses a campaign.
+///
+/// Nothing of it is handed over until it is started again.
+#[utoipa::path(
+    post, path = "/campaigns/{id}/pause", operation_id = "pause_campaign", tag = "Campaigns",
+    responses((status = 200, body = Campaign)),
+    security(("key" = ["campaigns:write"])),
+)]
 pub async fn pause(
     State(state): State<ApiState>,
     caller: Caller,
@@ -122,7 +200,15 @@ pub async fn pause(
     work.answer(Answer::ok(&view::campaign(&campaign))).await
 }
 
-/// `POST /campaigns/{id}/leads`: a list of leads, new or known by their address, or `{"lead_ids": […]}`.
+/// Enrols leads in a campaign.
+///
+/// A list of leads, new or known by their address, or `{"lead_ids": […]}`.
+#[utoipa::path(
+    post, path = "/campaigns/{id}/leads", operation_id = "enrol_leads", tag = "Campaigns",
+    request_body = EnrolInput,
+    responses((status = 200, body = Enrolled)),
+    security(("key" = ["campaigns:write"])),
+)]
 pub async fn enrol(
     State(state): State<ApiState>,
     caller: Caller,

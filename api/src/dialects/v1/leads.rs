@@ -4,6 +4,8 @@ use super::{Asked, view};
 use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::intake::{Json, MOST_BULK_BYTES, NoBody};
+use crate::openapi::bodies::common::{Paging, Shown};
+use crate::openapi::bodies::lead::{Deleted, Imported, Lead, LeadFilter, LeadInput, LeadList, LeadsInput};
 use crate::operations::leads::{self, Known};
 use crate::refusal::Refusal;
 use crate::state::ApiState;
@@ -21,7 +23,13 @@ fn missing(face: &str) -> Refusal {
     Refusal::NotFound(format!("Lead {printable} not found"))
 }
 
-/// `POST /leads`.
+/// Creates a lead.
+#[utoipa::path(
+    post, path = "/leads", operation_id = "create_lead", tag = "Leads",
+    request_body = LeadInput,
+    responses((status = 201, body = Lead)),
+    security(("key" = ["leads:write"])),
+)]
 pub async fn create(State(state): State<ApiState>, caller: Caller, body: Json) -> Answered {
     let lead = LeadBody::from_json(&body.value).map_err(Refusal::faults)?;
     let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
@@ -31,7 +39,15 @@ pub async fn create(State(state): State<ApiState>, caller: Caller, body: Json) -
     work.answer(Answer::created(&shown)).await
 }
 
-/// `POST /leads/bulk`.
+/// Creates many leads.
+///
+/// Each is taken or refused by itself; one that is known is refused.
+#[utoipa::path(
+    post, path = "/leads/bulk", operation_id = "create_leads", tag = "Leads",
+    request_body = LeadsInput,
+    responses((status = 201, body = Imported)),
+    security(("key" = ["leads:write"])),
+)]
 pub async fn create_many(
     State(state): State<ApiState>,
     caller: Caller,
@@ -43,7 +59,15 @@ pub async fn create_many(
     work.answer(Answer::created(&view::import(&import))).await
 }
 
-/// `GET /leads`; `external_id` (or `business_id`) narrows to the caller's own id.
+/// Lists leads.
+///
+/// `external_id` (or `business_id`) narrows to the caller's own id.
+#[utoipa::path(
+    get, path = "/leads", operation_id = "list_leads", tag = "Leads",
+    params(LeadFilter, Paging),
+    responses((status = 200, body = LeadList)),
+    security(("key" = ["leads:read"])),
+)]
 pub async fn list(
     State(state): State<ApiState>,
     caller: Caller,
@@ -57,14 +81,27 @@ pub async fn list(
     Ok(Answer::ok(&asked.envelope("leads", rows, total, last)))
 }
 
-/// `GET /leads/{id}`.
+/// Shows a lead.
+#[utoipa::path(
+    get, path = "/leads/{id}", operation_id = "get_lead", tag = "Leads",
+    params(Shown),
+    responses((status = 200, body = Lead)),
+    security(("key" = ["leads:read"])),
+)]
 pub async fn get(State(state): State<ApiState>, caller: Caller, Path(face): Path<String>) -> Answered {
     let id = ids::parse(Kind::Contact, &face).ok_or_else(|| missing(&face))?;
     let found = leads::get(&state.core, caller.actor.account, id).await?;
     Ok(Answer::ok(&view::lead(&found.ok_or_else(|| missing(&face))?)))
 }
 
-/// `DELETE /leads/{id}`.
+/// Deletes a lead.
+///
+/// What is under way to it stops; an opt-out stays.
+#[utoipa::path(
+    delete, path = "/leads/{id}", operation_id = "delete_lead", tag = "Leads",
+    responses((status = 200, body = Deleted)),
+    security(("key" = ["leads:write"])),
+)]
 pub async fn delete(
     State(state): State<ApiState>,
     caller: Caller,

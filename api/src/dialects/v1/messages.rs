@@ -4,6 +4,10 @@ use super::{Asked, told};
 use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::intake::{Json, NoBody};
+use crate::openapi::bodies::common::{PagingById, Shown};
+use crate::openapi::bodies::message::{
+    Explanation, LeadExplanation, Message, MessageFilter, MessageList, TestSendInput, TestSends,
+};
 use crate::operations::messages::{self, Filter, TestBody};
 use crate::refusal::Refusal;
 use crate::state::ApiState;
@@ -30,13 +34,21 @@ fn campaign_id(face: &str) -> Result<i64, Refusal> {
     ids::parse(Kind::Campaign, face).ok_or_else(|| Refusal::no_campaign(printable(face)))
 }
 
-/// `GET /messages?state=&campaign_id=`; `total` stops counting at 100,000.
+/// Lists messages.
+///
+/// `total` stops counting at 100,000.
+#[utoipa::path(
+    get, path = "/messages", operation_id = "list_messages", tag = "Messages",
+    params(MessageFilter, PagingById),
+    responses((status = 200, body = MessageList)),
+    security(("key" = ["messages:read"])),
+)]
 pub async fn list(
     State(state): State<ApiState>,
     caller: Caller,
     Query(query): Query<HashMap<String, String>>,
 ) -> Answered {
-    let asked = Asked::read(&query)?;
+    let asked = Asked::by("id", &query)?;
     let filter = filter(&query)?;
     let (found, total) = messages::list(&state.core, caller.actor.account, filter, asked.page).await?;
     let last = found.last().map(|message| (message.created_at, message.id));
@@ -57,19 +69,35 @@ fn filter(query: &HashMap<String, String>) -> Result<Filter, Refusal> {
     Ok(Filter { state, campaign })
 }
 
-/// `GET /messages/{id}`: with its text and its attempts.
+/// Shows a message, with its text and its attempts.
+#[utoipa::path(
+    get, path = "/messages/{id}", operation_id = "get_message", tag = "Messages",
+    params(Shown),
+    responses((status = 200, body = Message)),
+    security(("key" = ["messages:read"])),
+)]
 pub async fn get(State(state): State<ApiState>, caller: Caller, Path(face): Path<String>) -> Answered {
     let full = messages::get(&state.core, caller.actor.account, id(&face)?).await?;
     Ok(Answer::ok(&told::full_message(&full)))
 }
 
-/// `GET /messages/{id}/explain`.
+/// Tells why a message went, waits or was held.
+#[utoipa::path(
+    get, path = "/messages/{id}/explain", operation_id = "explain_message", tag = "Messages",
+    responses((status = 200, body = Explanation)),
+    security(("key" = ["messages:read"])),
+)]
 pub async fn explain(State(state): State<ApiState>, caller: Caller, Path(face): Path<String>) -> Answered {
     let explained = messages::explain(&state.core, caller.actor.account, id(&face)?).await?;
     Ok(Answer::ok(&told::explanation(&explained)))
 }
 
-/// `GET /leads/{id}/explain`.
+/// Tells where a lead stands in every campaign, and why.
+#[utoipa::path(
+    get, path = "/leads/{id}/explain", operation_id = "explain_lead", tag = "Leads",
+    responses((status = 200, body = LeadExplanation)),
+    security(("key" = ["leads:read"])),
+)]
 pub async fn explain_lead(
     State(state): State<ApiState>,
     caller: Caller,
@@ -81,7 +109,12 @@ pub async fn explain_lead(
     Ok(Answer::ok(&told::lead_explained(&explained)))
 }
 
-/// `POST /messages/{id}/release`.
+/// Releases a message that was held or is uncertain.
+#[utoipa::path(
+    post, path = "/messages/{id}/release", operation_id = "release_message", tag = "Messages",
+    responses((status = 200, body = Message)),
+    security(("key" = ["messages:write"])),
+)]
 pub async fn release(
     State(state): State<ApiState>,
     caller: Caller,
@@ -94,7 +127,12 @@ pub async fn release(
     work.answer(Answer::ok(&told::message(&message))).await
 }
 
-/// `POST /messages/{id}/cancel`.
+/// Cancels a message that was not handed over.
+#[utoipa::path(
+    post, path = "/messages/{id}/cancel", operation_id = "cancel_message", tag = "Messages",
+    responses((status = 200, body = Message)),
+    security(("key" = ["messages:write"])),
+)]
 pub async fn cancel(
     State(state): State<ApiState>,
     caller: Caller,
@@ -107,7 +145,15 @@ pub async fn cancel(
     work.answer(Answer::ok(&told::message(&message))).await
 }
 
-/// `POST /campaigns/{id}/test` `{"to": …, "step"?: 2, "lead_id"?: …}`: 202, the messages go out by themselves.
+/// Sends a campaign's steps to an address of the caller's.
+///
+/// The messages go out by themselves, outside every count.
+#[utoipa::path(
+    post, path = "/campaigns/{id}/test", operation_id = "test_campaign", tag = "Campaigns",
+    request_body = TestSendInput,
+    responses((status = 202, body = TestSends)),
+    security(("key" = ["messages:write"])),
+)]
 pub async fn test(
     State(state): State<ApiState>,
     caller: Caller,

@@ -4,6 +4,8 @@ use super::{Asked, view};
 use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::intake::Json;
+use crate::openapi::bodies::common::{Paging, Shown};
+use crate::openapi::bodies::profile::{ProfileInput, SendingProfile, SendingProfileList};
 use crate::operations::sending_profiles;
 use crate::refusal::Refusal;
 use crate::state::ApiState;
@@ -15,7 +17,13 @@ use std::collections::HashMap;
 
 type Answered = Result<Answer, Refusal>;
 
-/// `POST /sending-profiles`.
+/// Creates a sending profile.
+#[utoipa::path(
+    post, path = "/sending-profiles", operation_id = "create_sending_profile", tag = "Sending profiles",
+    request_body = ProfileInput,
+    responses((status = 201, body = SendingProfile)),
+    security(("key" = ["profiles:write"])),
+)]
 pub async fn create(State(state): State<ApiState>, caller: Caller, body: Json) -> Answered {
     let profile = ProfileBody::from_json(&body.value).map_err(Refusal::faults)?;
     let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
@@ -23,7 +31,13 @@ pub async fn create(State(state): State<ApiState>, caller: Caller, body: Json) -
     work.answer(Answer::created(&view::profile(&stored))).await
 }
 
-/// `GET /sending-profiles`.
+/// Lists sending profiles.
+#[utoipa::path(
+    get, path = "/sending-profiles", operation_id = "list_sending_profiles", tag = "Sending profiles",
+    params(Paging),
+    responses((status = 200, body = SendingProfileList)),
+    security(("key" = ["profiles:read"])),
+)]
 pub async fn list(
     State(state): State<ApiState>,
     caller: Caller,
@@ -36,10 +50,32 @@ pub async fn list(
     Ok(Answer::ok(&asked.envelope("sending_profiles", rows, total, last)))
 }
 
-/// `GET /sending-profiles/{id}`.
+/// Shows a sending profile; its URL never comes out.
+#[utoipa::path(
+    get, path = "/sending-profiles/{id}", operation_id = "get_sending_profile", tag = "Sending profiles",
+    params(Shown),
+    responses((status = 200, body = SendingProfile)),
+    security(("key" = ["profiles:read"])),
+)]
 pub async fn get(State(state): State<ApiState>, caller: Caller, Path(face): Path<String>) -> Answered {
-    let printable = || face.chars().filter(|c| !c.is_control()).take(64).collect::<String>();
-    let id = ids::parse(Kind::Profile, &face).ok_or_else(|| sending_profiles::missing(printable()))?;
-    let found = sending_profiles::get(&state.core, caller.actor.account, id).await?;
+    let found = sending_profiles::get(&state.core, caller.actor.account, id(&face)?).await?;
     Ok(Answer::ok(&view::profile(&found)))
+}
+
+/// `PATCH /sending-profiles/{id}`: what is named changes, `null` clears; `state` is `active` or `paused`.
+pub async fn change(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(face): Path<String>,
+    body: Json,
+) -> Answered {
+    let id = id(&face)?;
+    let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
+    let stored = sending_profiles::change(&mut work, id, &body.value).await?;
+    work.answer(Answer::ok(&view::profile(&stored))).await
+}
+
+fn id(face: &str) -> Result<i64, Refusal> {
+    let printable = || face.chars().filter(|c| !c.is_control()).take(64).collect::<String>();
+    ids::parse(Kind::Profile, face).ok_or_else(|| sending_profiles::missing(printable()))
 }

@@ -1,7 +1,9 @@
 //! A stored campaign's future on the native face: one JSON page, or a line for each message.
 
 use crate::auth::Caller;
+use crate::openapi::bodies::campaign::{Simulation, SimulationParams};
 use crate::operations::simulation::{self, Future, MOST, Planned, Span};
+use crate::operations::spending;
 use crate::refusal::Refusal;
 use crate::state::ApiState;
 use axum::body::Body;
@@ -26,9 +28,16 @@ const DAYS: u32 = 30;
 /// How far ahead at most.
 const MOST_DAYS: u32 = 3_660;
 
-/// `GET /campaigns/{id}/simulation?days=30&from=`. With `Accept: application/x-ndjson` one object a line, of
-/// what will be sent; else a page, with what will not be sent beside. At most 100,000 lines either way:
+/// Tells a campaign's future: what will happen if nothing else happens.
+///
+/// With `Accept: application/x-ndjson` one object a line, of what will be sent. At most 100,000 lines either way:
 /// `truncated`, or the header `X-Simulation-Truncated`, says that there are more.
+#[utoipa::path(
+    get, path = "/campaigns/{id}/simulation", operation_id = "simulate_campaign", tag = "Campaigns",
+    params(SimulationParams),
+    responses((status = 200, body = Simulation)),
+    security(("key" = ["campaigns:read"])),
+)]
 pub async fn get(
     State(state): State<ApiState>,
     caller: Caller,
@@ -43,7 +52,12 @@ pub async fn get(
     let accepts = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
     match accepts.contains(LINES) {
         true => Ok(lines(future)),
-        false => Ok(crate::answer::Answer::ok(&page(id, &future)).into_response()),
+        false => {
+            let cost = spending::cost(&state.core, caller.actor.account, id, &state.prices).await?;
+            let mut shown = page(id, &future);
+            shown["cost"] = super::spending::cost(&cost);
+            Ok(crate::answer::Answer::ok(&shown).into_response())
+        }
     }
 }
 

@@ -4,6 +4,8 @@ use super::{Asked, view};
 use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::intake::Json;
+use crate::openapi::bodies::common::Paging;
+use crate::openapi::bodies::lead::{Suppression, SuppressionInput, SuppressionList};
 use crate::operations::suppressions;
 use crate::refusal::Refusal;
 use crate::state::ApiState;
@@ -16,7 +18,15 @@ use std::collections::HashMap;
 
 type Answered = Result<Answer, Refusal>;
 
-/// `POST /suppressions` `{"email": …, "why"?: "manual" | "opt_out" | "complained"}`.
+/// Suppresses an address.
+///
+/// Once this is answered, no hand-over to it starts.
+#[utoipa::path(
+    post, path = "/suppressions", operation_id = "suppress_address", tag = "Suppressions",
+    request_body = SuppressionInput,
+    responses((status = 201, body = Suppression)),
+    security(("key" = ["suppressions:write"])),
+)]
 pub async fn create(State(state): State<ApiState>, caller: Caller, body: Json) -> Answered {
     let (email, why) = read(&body.value)?;
     let account = caller.actor.account;
@@ -62,7 +72,13 @@ fn read(body: &Value) -> Result<(Email, String), Refusal> {
     }
 }
 
-/// `GET /suppressions`.
+/// Lists suppressed addresses, masked.
+#[utoipa::path(
+    get, path = "/suppressions", operation_id = "list_suppressions", tag = "Suppressions",
+    params(Paging),
+    responses((status = 200, body = SuppressionList)),
+    security(("key" = ["suppressions:read"])),
+)]
 pub async fn list(
     State(state): State<ApiState>,
     caller: Caller,

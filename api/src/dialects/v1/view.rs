@@ -2,6 +2,7 @@
 
 use super::seconds;
 use crate::operations::campaigns::{Counts, Full};
+use crate::operations::effect::Effect;
 use crate::operations::leads::{Import, Refused};
 use crate::refusal::Refusal;
 use sendwright_store::campaigns::Campaign;
@@ -37,6 +38,8 @@ pub fn campaign(c: &Campaign) -> Value {
         "allowed_links": policy.allowed_links,
         "business_type": policy.business_type,
         "strategy": policy.strategy,
+        "track_opens": policy.track_opens,
+        "track_clicks": policy.track_clicks,
         "schedule_time": c.schedule_at.map(seconds),
         "started_at": c.started_at.map(seconds),
         "completed_at": c.completed_at.map(seconds),
@@ -63,6 +66,23 @@ pub fn counted(with_steps: &Full, counts: &Counts) -> Value {
     shown["messages"] = by_state(&counts.messages);
     shown["enrolments"] = by_state(&counts.enrolments);
     shown
+}
+
+/// What an edit does to the people who are under way.
+pub fn effect(effect: &Effect) -> Value {
+    let step = |n: u32| (n > 0).then_some(n);
+    let moves = effect
+        .moves
+        .iter()
+        .map(|(&(from, to), n)| json!({ "from_step": step(from), "to_step": step(to), "people": n }));
+    json!({
+        "people": effect.people,
+        "moves": moves.collect::<Value>(),
+        "repeats_avoided": effect.repeats_avoided,
+        "steps_nobody_gets": effect.steps_nobody_gets,
+        "messages_discarded": effect.discarded,
+        "estimated": effect.estimated,
+    })
 }
 
 fn by_state(counts: &[(String, i64)]) -> Value {
@@ -150,6 +170,14 @@ pub fn profile(p: &Profile) -> Value {
         "rate_limit_per_day": p.per_day,
         "timezone": p.timezone,
         "on_uncertain": p.on_uncertain,
+        "reply_domain": p.reply_domain,
+        "dkim_domain": p.dkim_domain,
+        "dkim_selector": p.dkim_selector,
+        "signs": p.signs,
+        "polls": p.polls,
+        "imap_why": p.imap_why,
+        "track_opens": p.track_opens,
+        "track_clicks": p.track_clicks,
         "status": p.state,
         "paused_until": p.paused_until.map(seconds),
         "why": p.why,

@@ -182,6 +182,7 @@ fn holds(reason: &Reason) -> bool {
             | Reason::AccountInactive
             | Reason::NoModel
             | Reason::NoTransport
+            | Reason::SpendCap
             | Reason::WritingFailed { .. }
             | Reason::MissingVariable { .. }
             | Reason::Approval

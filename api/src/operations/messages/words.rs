@@ -87,6 +87,9 @@ fn sentence(reason: &Reason, zone: Tz) -> String {
              which may double it, or cancel it"
             .into(),
         Reason::Overtaken => "a later step of the sequence went out first".into(),
+        Reason::SpendCap => {
+            "the text could cost more than the account's spend cap leaves; raise it with PUT /spending, then write the draft again or release it".into()
+        }
         Reason::Cancelled => "it was cancelled, or its enrolment has ended".into(),
         Reason::Recovery => "a backup was restored: release it if it did not go out before".into(),
     }

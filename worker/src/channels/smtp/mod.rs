@@ -14,7 +14,7 @@ mod pool;
 mod profile;
 mod reply;
 mod session;
-mod tls;
+pub(crate) mod tls;
 mod wire;
 
 use std::future::Future;

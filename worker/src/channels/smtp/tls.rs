@@ -13,7 +13,7 @@ use tokio_rustls::TlsConnector;
 use super::connect::ConnectError;
 
 /// A connector that takes valid certificates only: the system's roots, and those in `ca`.
-pub(super) fn verifying(ca: Option<&Path>) -> Result<TlsConnector, ConnectError> {
+pub(crate) fn verifying(ca: Option<&Path>) -> Result<TlsConnector, ConnectError> {
     let mut roots = system_roots().clone();
     if let Some(path) = ca {
         let unreadable = |e: &dyn std::fmt::Display| ConnectError::Tls(format!("ca={}: {e}", path.display()));
@@ -40,13 +40,13 @@ pub(super) fn opportunistic() -> Result<TlsConnector, ConnectError> {
 }
 
 /// The name a certificate must be for.
-pub(super) fn server_name(host: &str) -> Result<ServerName<'static>, ConnectError> {
+pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, ConnectError> {
     ServerName::try_from(host.to_owned())
         .map_err(|_| ConnectError::Tls("the host is not a valid name".into()))
 }
 
 /// What a failed handshake says, with advice where the words of the library give none.
-pub(super) fn cause(error: &std::io::Error) -> String {
+pub(crate) fn cause(error: &std::io::Error) -> String {
     let text = error.to_string();
     if text.contains("CaUsedAsEndEntity") {
         return format!("{text}: the server shows a CA certificate as its own, give it one with CA:FALSE");

@@ -1,0 +1,12 @@
+//! What goes in and comes out, for the document: one struct a body, its comments the words that readers see.
+//!
+//! Faces read and print JSON by hand, field by field as their documents have it; a test holds every answer to what
+//! stands here. A field whose words end with `(sometimes)` may be missing from an answer; every other one is there.
+
+pub mod campaign;
+pub mod common;
+pub mod external;
+pub mod key;
+pub mod lead;
+pub mod message;
+pub mod profile;

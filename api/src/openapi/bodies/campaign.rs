@@ -1,0 +1,304 @@
+//! Campaigns, their steps, and their future.
+
+use super::common::{Listing, Warning};
+use super::profile::ProfileInput;
+use serde_json::Value;
+use std::collections::HashMap;
+use utoipa::{IntoParams, ToSchema};
+
+/// A campaign to be made or replaced.
+#[derive(ToSchema)]
+#[schema(example = json!({"name": "Launch", "timezone": "Europe/Paris", "quiet_hours_start": "22:00", "quiet_hours_end": "08:00", "rate_limit_per_second": 2.5,
+    "steps": [{"step_number": 1, "name": "First contact", "subject": "Hello {{first_name}}", "template": "Hi {{first_name}}, …"}, {"step_number": 2, "name": "Reminder", "delay_days": 3, "ai_prompt": "A short reminder."}]}))]
+pub struct CampaignInput {
+    /// What people call it.
+    pub name: String,
+    /// For people.
+    pub description: Option<String>,
+    /// The caller's own id, kept and echoed.
+    pub external_id: Option<String>,
+    /// The zone of leads that have none, an IANA name.
+    pub timezone: Option<String>,
+    /// When quiet hours begin, `HH:MM` in the lead's zone.
+    pub quiet_hours_start: Option<String>,
+    /// When quiet hours end.
+    pub quiet_hours_end: Option<String>,
+    /// Most messages a second.
+    pub rate_limit_per_second: Option<f64>,
+    /// When it starts by itself, with its offset.
+    #[schema(format = DateTime)]
+    pub schedule_time: Option<String>,
+    /// A stored sending profile.
+    pub sending_profile_id: Option<String>,
+    /// A sending profile given here.
+    pub sending_profile: Option<ProfileInput>,
+    /// Whether a person approves each message before it is sent.
+    pub requires_approval: Option<bool>,
+    /// `hold` or `template`: what becomes of a step for a model where there is none.
+    pub without_model: Option<String>,
+    /// `verify`, `park` or `resend`.
+    pub on_uncertain: Option<String>,
+    /// `continue` or `hold`.
+    pub after_uncertain: Option<String>,
+    /// Seconds after its planned instant when a message is no longer sent.
+    pub max_lateness_seconds: Option<i64>,
+    /// Hosts that a model may link to.
+    pub allowed_links: Option<Vec<String>>,
+    /// Its steps, numbered from 1.
+    pub steps: Vec<StepInput>,
+}
+
+/// A step to be made: a template, or a prompt for a model.
+#[derive(ToSchema)]
+#[schema(example = json!({"step_number": 1, "subject": "Hello {{first_name}}", "template": "Hi {{first_name}}, …"}))]
+pub struct StepInput {
+    /// Its number, from 1.
+    pub step_number: i64,
+    /// What people call it.
+    pub name: Option<String>,
+    /// `email`.
+    pub channel: Option<String>,
+    /// The subject's template.
+    pub subject: Option<String>,
+    /// The text's template.
+    pub template: Option<String>,
+    /// What a model is asked to write.
+    pub ai_prompt: Option<String>,
+    /// Calendar days after the step before.
+    pub delay_days: Option<i64>,
+    /// Hours after it.
+    pub delay_hours: Option<i64>,
+    /// Minutes after it.
+    pub delay_minutes: Option<i64>,
+    /// Seconds after it.
+    pub delay_seconds: Option<i64>,
+    /// Whether a model sees what was sent before.
+    pub include_previous_emails: Option<bool>,
+    /// Whether it is sent at all.
+    pub is_active: Option<bool>,
+}
+
+/// A step.
+#[derive(ToSchema)]
+pub struct Step {
+    /// Its id.
+    #[schema(example = "0c000000-0000-8000-8000-000000000001")]
+    pub id: String,
+    /// Its number, from 1.
+    #[schema(example = 1)]
+    pub step_number: i64,
+    /// What people call it.
+    #[schema(example = "Step 1")]
+    pub name: String,
+    /// `email`.
+    #[schema(example = "email")]
+    pub channel: String,
+    /// The subject's template.
+    #[schema(example = "Hello {{first_name}}")]
+    pub subject: Option<String>,
+    /// The text's template.
+    #[schema(example = "Hi {{first_name}}, …")]
+    pub template: Option<String>,
+    /// What a model is asked to write.
+    #[schema(example = "A short reminder.")]
+    pub ai_prompt: Option<String>,
+    /// Calendar days after the step before.
+    #[schema(example = 0)]
+    pub delay_days: i64,
+    /// Hours after it.
+    #[schema(example = 0)]
+    pub delay_hours: i64,
+    /// Minutes after it.
+    #[schema(example = 0)]
+    pub delay_minutes: i64,
+    /// Seconds after it.
+    #[schema(example = 0)]
+    pub delay_seconds: i64,
+    /// Whether a model sees what was sent before.
+    #[schema(example = false)]
+    pub include_previous_emails: bool,
+    /// Whether it is sent at all.
+    #[schema(example = true)]
+    pub is_active: bool,
+}
+
+/// A campaign.
+#[derive(ToSchema)]
+pub struct Campaign {
+    /// Its id.
+    #[schema(example = "01000000-0000-8000-8000-000000000001")]
+    pub id: String,
+    /// The caller's own id.
+    #[schema(example = "spring")]
+    pub external_id: Option<String>,
+    /// What people call it.
+    #[schema(example = "Launch")]
+    pub name: String,
+    /// For people.
+    #[schema(example = "Everybody new")]
+    pub description: Option<String>,
+    /// `DRAFT`, `SCHEDULED`, `RUNNING`, `PAUSED`, `COMPLETED` or `ARCHIVED`.
+    #[schema(example = "DRAFT")]
+    pub status: String,
+    /// Counts its edits.
+    #[schema(example = 1)]
+    pub version: i64,
+    /// Counts its runs.
+    #[schema(example = 1)]
+    pub round: i64,
+    /// The sending profile it sends with.
+    #[schema(example = "04000000-0000-8000-8000-000000000001")]
+    pub sending_profile_id: String,
+    /// The zone of leads that have none.
+    #[schema(example = "Europe/Paris")]
+    pub timezone: Option<String>,
+    /// When quiet hours begin.
+    #[schema(example = "22:00")]
+    pub quiet_hours_start: Option<String>,
+    /// When quiet hours end.
+    #[schema(example = "08:00")]
+    pub quiet_hours_end: Option<String>,
+    /// Most messages a second.
+    #[schema(example = 2.5)]
+    pub rate_limit_per_second: Option<f64>,
+    /// Whether a person approves each message.
+    #[schema(example = false)]
+    pub requires_approval: bool,
+    /// `hold` or `template`.
+    #[schema(example = "hold")]
+    pub without_model: String,
+    /// `verify`, `park` or `resend`.
+    #[schema(example = "verify")]
+    pub on_uncertain: String,
+    /// `continue` or `hold`.
+    #[schema(example = "continue")]
+    pub after_uncertain: String,
+    /// Seconds after its planned instant when a message is no longer sent.
+    #[schema(example = 86400)]
+    pub max_lateness_seconds: Option<i64>,
+    /// Hosts that a model may link to.
+    #[schema(example = json!(["www.example.com"]))]
+    pub allowed_links: Vec<String>,
+    /// When it starts by itself.
+    #[schema(format = DateTime, example = "2026-02-01T08:00:00Z")]
+    pub schedule_time: Option<String>,
+    /// When it started.
+    #[schema(format = DateTime, example = "2026-02-01T08:00:00Z")]
+    pub started_at: Option<String>,
+    /// When it was completed.
+    #[schema(format = DateTime, example = "2026-02-09T08:00:00Z")]
+    pub completed_at: Option<String>,
+    /// When it was made.
+    #[schema(format = DateTime, example = "2026-01-15T10:30:00Z")]
+    pub created_at: String,
+    /// When it was last changed.
+    #[schema(format = DateTime, example = "2026-01-15T10:30:00Z")]
+    pub updated_at: String,
+    /// Its steps; where they are shown. (sometimes)
+    pub steps: Option<Vec<Step>>,
+    /// What was odd about its body and did no harm; where it was just given. (sometimes)
+    pub warnings: Option<Vec<Warning>>,
+    /// Messages handed over; where one campaign is asked for. (sometimes)
+    #[schema(example = 12)]
+    pub messages_sent: Option<i64>,
+    /// Messages that failed for good or came back. (sometimes)
+    #[schema(example = 0)]
+    pub messages_failed: Option<i64>,
+    /// Messages by state. (sometimes)
+    #[schema(example = json!({"accepted": 12}))]
+    pub messages: Option<HashMap<String, i64>>,
+    /// Enrolments by state. (sometimes)
+    #[schema(example = json!({"active": 3}))]
+    pub enrolments: Option<HashMap<String, i64>>,
+}
+
+/// Campaigns.
+#[derive(ToSchema)]
+pub struct CampaignList {
+    /// The rows.
+    pub campaigns: Vec<Campaign>,
+    /// Where the list stands.
+    #[serde(flatten)]
+    pub listing: Listing,
+}
+
+/// Which campaigns a list shows.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct CampaignFilter {
+    /// `draft`, `scheduled`, `running`, `paused`, `completed` or `archived`.
+    #[param(example = "running")]
+    pub status: Option<String>,
+}
+
+/// How a campaign is archived.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ArchiveParams {
+    /// `true` stops whoever is under way; else a campaign with people under way is not archived.
+    #[param(example = false)]
+    pub force: Option<bool>,
+}
+
+/// How far ahead to look.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct SimulationParams {
+    /// Days to look ahead.
+    #[param(minimum = 1, maximum = 3660, default = 30, example = 30)]
+    pub days: Option<i64>,
+    /// The instant to look from, with its offset; now where it is left out.
+    #[param(format = DateTime, example = "2026-03-15T09:00:00Z")]
+    pub from: Option<String>,
+}
+
+/// A message that is not written yet.
+#[derive(ToSchema)]
+pub struct PlannedMessage {
+    /// Who gets it.
+    #[schema(example = "ada@example.com")]
+    pub email: String,
+    /// The step.
+    #[schema(example = 1)]
+    pub step: i64,
+    /// When.
+    #[schema(format = DateTime, example = "2026-03-15T09:00:00.000Z")]
+    pub at: String,
+    /// When, on the clock of whoever gets it.
+    #[schema(example = "2026-03-15T10:00:00+01:00")]
+    pub local: String,
+    /// What moved it.
+    pub reasons: Vec<Value>,
+    /// What the planner does instead of sending. (sometimes)
+    #[schema(example = "skip")]
+    pub action: Option<Value>,
+}
+
+/// What will happen if nothing else happens.
+#[derive(ToSchema)]
+pub struct Simulation {
+    /// The campaign.
+    #[schema(example = "01000000-0000-8000-8000-000000000001")]
+    pub campaign_id: String,
+    /// From when.
+    #[schema(format = DateTime, example = "2026-03-15T09:00:00.000Z")]
+    pub from: String,
+    /// Until when.
+    #[schema(format = DateTime, example = "2026-04-14T09:00:00.000Z")]
+    pub until: String,
+    /// People it is about.
+    #[schema(example = 2)]
+    pub leads: i64,
+    /// What was taken for granted.
+    pub assumed: Value,
+    /// Most lines that are given.
+    #[schema(example = 100000)]
+    pub limit: i64,
+    /// Whether there are more.
+    #[schema(example = false)]
+    pub truncated: bool,
+    /// What will be sent.
+    pub messages: Vec<PlannedMessage>,
+    /// What will not.
+    pub not_sent: Vec<PlannedMessage>,
+}

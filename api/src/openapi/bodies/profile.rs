@@ -1,0 +1,93 @@
+//! Sending profiles.
+
+use super::common::Listing;
+use utoipa::ToSchema;
+
+/// A sending profile to be made.
+#[derive(ToSchema)]
+#[schema(example = json!({"name": "Sales", "smtp_url": "smtps://user:password@mail.example.com:465", "from_email": "sales@example.com", "from_name": "Sales", "rate_limit_per_second": 5}))]
+pub struct ProfileInput {
+    /// What people call it, unique in the account; needed but for a profile inside a campaign.
+    pub name: Option<String>,
+    /// `smtp://` or `smtps://` with user and password; stored sealed, never shown.
+    pub smtp_url: Option<String>,
+    /// The sender's address.
+    pub from_email: Option<String>,
+    /// The sender's name.
+    pub from_name: Option<String>,
+    /// Where answers go.
+    pub reply_to: Option<String>,
+    /// Most messages a second.
+    pub rate_limit_per_second: Option<f64>,
+    /// Most messages a minute.
+    pub rate_limit_per_minute: Option<i64>,
+    /// Most messages a calendar day.
+    pub rate_limit_per_day: Option<i64>,
+    /// The zone its days are counted in.
+    pub timezone: Option<String>,
+    /// `verify`, `park` or `resend`.
+    pub on_uncertain: Option<String>,
+}
+
+/// A sending profile; its URL never comes out.
+#[derive(ToSchema)]
+pub struct SendingProfile {
+    /// Its id.
+    #[schema(example = "04000000-0000-8000-8000-000000000001")]
+    pub id: String,
+    /// What people call it.
+    #[schema(example = "Sales")]
+    pub name: String,
+    /// `smtp`, or `default` for the installation's own.
+    #[schema(example = "smtp")]
+    pub transport: String,
+    /// The sender's address.
+    #[schema(example = "sales@example.com")]
+    pub from_email: Option<String>,
+    /// The sender's name.
+    #[schema(example = "Sales")]
+    pub from_name: Option<String>,
+    /// Where answers go.
+    #[schema(example = "sales@example.com")]
+    pub reply_to: Option<String>,
+    /// Most messages a second.
+    #[schema(example = 5.0)]
+    pub rate_limit_per_second: Option<f64>,
+    /// Most messages a minute.
+    #[schema(example = 100)]
+    pub rate_limit_per_minute: Option<i64>,
+    /// Most messages a calendar day.
+    #[schema(example = 1000)]
+    pub rate_limit_per_day: Option<i64>,
+    /// The zone its days are counted in.
+    #[schema(example = "UTC")]
+    pub timezone: String,
+    /// `verify`, `park` or `resend`.
+    #[schema(example = "verify")]
+    pub on_uncertain: Option<String>,
+    /// `active`, or why it rests.
+    #[schema(example = "active")]
+    pub status: String,
+    /// Until when it rests.
+    #[schema(format = DateTime, example = "2026-01-15T10:30:00Z")]
+    pub paused_until: Option<String>,
+    /// Why it rests.
+    #[schema(example = "the server refused the password")]
+    pub why: Option<String>,
+    /// Whether campaigns without a profile send with it.
+    #[schema(example = false)]
+    pub is_default: bool,
+    /// When it was made.
+    #[schema(format = DateTime, example = "2026-01-15T10:30:00Z")]
+    pub created_at: String,
+}
+
+/// Sending profiles.
+#[derive(ToSchema)]
+pub struct SendingProfileList {
+    /// The rows.
+    pub sending_profiles: Vec<SendingProfile>,
+    /// Where the list stands.
+    #[serde(flatten)]
+    pub listing: Listing,
+}
