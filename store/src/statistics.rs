@@ -34,6 +34,13 @@ macro_rules! is_reaction {
     };
 }
 
+/// What people did: a scanner's opening is on record, and in no count.
+macro_rules! by_people {
+    () => {
+        r#" v.data NOT LIKE '%"by":"scanner"%' "#
+    };
+}
+
 /// Counts by step, ascending. What has no step (an opt-out without a message) is under step 0.
 pub async fn by_step(tx: &mut Tx, scope: Scope) -> Result<BTreeMap<i64, Totals>> {
     let mut steps: BTreeMap<i64, Totals> = BTreeMap::new();
@@ -65,6 +72,8 @@ pub async fn by_step(tx: &mut Tx, scope: Scope) -> Result<BTreeMap<i64, Totals>>
              WHERE v.account_id = $1 AND (CAST($2 AS BIGINT) IS NULL OR v.campaign_id = $2) AND",
             is_reaction!(),
             "AND v.kind IN ('email.opened', 'email.clicked', 'reply.received') AND",
+            by_people!(),
+            "AND",
             of_scope!(),
             "GROUP BY m.step_number, v.kind"
         ),
@@ -153,6 +162,8 @@ pub async fn over_time(
                  SELECT v.message_id, v.kind, MIN(v.at) AS at FROM events v JOIN messages m ON m.id = v.message_id
                  WHERE v.account_id = $1 AND (CAST($2 AS BIGINT) IS NULL OR v.campaign_id = $2) AND",
             is_reaction!(),
+            "AND",
+            by_people!(),
             "AND",
             of_scope!(),
             "AND (v.kind IN ('email.opened', 'email.clicked', 'reply.received')
