@@ -18,7 +18,7 @@ pub struct ReplaceParams {
 #[serde(untagged)]
 pub enum Replaced {
     /// The campaign as it is now.
-    Done(Campaign),
+    Done(Box<Campaign>),
     /// What would be done.
     Told(EditPreview),
 }
