@@ -34,10 +34,12 @@ macro_rules! is_reaction {
     };
 }
 
-/// What people did: a scanner's opening is on record, and in no count.
-macro_rules! by_people {
+/// What people did: openings and clicks that machines are not held to have made, and answers that none wrote. The data is
+/// JSON without blanks; a quote within one of its texts has a backslash before it.
+macro_rules! is_by_person {
     () => {
-        r#" v.data NOT LIKE '%"by":"scanner"%' "#
+        r#" ((v.kind IN ('email.opened', 'email.clicked') AND v.data LIKE '%"by":"person"%')
+             OR (v.kind = 'reply.received' AND v.data NOT LIKE '%"automatic":true%')) "#
     };
 }
 
@@ -71,8 +73,8 @@ pub async fn by_step(tx: &mut Tx, scope: Scope) -> Result<BTreeMap<i64, Totals>>
              JOIN messages m ON m.id = v.message_id
              WHERE v.account_id = $1 AND (CAST($2 AS BIGINT) IS NULL OR v.campaign_id = $2) AND",
             is_reaction!(),
-            "AND v.kind IN ('email.opened', 'email.clicked', 'reply.received') AND",
-            by_people!(),
+            "AND",
+            is_by_person!(),
             "AND",
             of_scope!(),
             "GROUP BY m.step_number, v.kind"
@@ -163,11 +165,10 @@ pub async fn over_time(
                  WHERE v.account_id = $1 AND (CAST($2 AS BIGINT) IS NULL OR v.campaign_id = $2) AND",
             is_reaction!(),
             "AND",
-            by_people!(),
-            "AND",
             of_scope!(),
-            "AND (v.kind IN ('email.opened', 'email.clicked', 'reply.received')
-                    OR (v.kind = 'email.bounced' AND m.state = 'bounced')
+            "AND (",
+            is_by_person!(),
+            "OR (v.kind = 'email.bounced' AND m.state = 'bounced')
                     OR (v.kind = 'email.failed' AND m.state = 'failed'))
                  GROUP BY v.message_id, v.kind) AS f
              GROUP BY first, f.kind ORDER BY first, f.kind"
