@@ -5,8 +5,11 @@
 
 pub mod campaign;
 pub mod common;
+pub mod delivery;
 pub mod external;
+pub mod inbound;
 pub mod key;
 pub mod lead;
 pub mod message;
 pub mod profile;
+pub mod webhook;
