@@ -108,7 +108,7 @@ fn native() -> Router<ApiState> {
         .route("/webhooks", get(webhooks::list).post(webhooks::create))
         .route(
             "/webhooks/{id}",
-            get(webhooks::get).patch(webhooks::change).put(webhooks::change).delete(webhooks::delete),
+            get(webhooks::get).patch(webhooks::change).put(webhooks::update).delete(webhooks::delete),
         )
         .route("/webhooks/{id}/test", post(webhooks::test))
         .route("/webhooks/{id}/rotate-secret", post(webhooks::rotate))

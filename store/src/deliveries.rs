@@ -3,7 +3,7 @@
 mod read;
 mod replay;
 
-pub use read::{AttemptRow, Health, Listed, attempts, get, health, list};
+pub use read::{AttemptRow, Health, Listed, attempts, count, get, health, list};
 pub use replay::{Which, replay};
 
 use crate::db::{Tx, execute, row, rows};

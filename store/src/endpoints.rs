@@ -2,7 +2,7 @@
 
 use crate::db::{Tx, execute, row, rows};
 use crate::error::{Error, Result};
-use crate::page::Page;
+use crate::page::{Page, in_order};
 use sendwright_workflows::clock::Millis;
 use sendwright_workflows::webhook::Schedule;
 
@@ -136,15 +136,16 @@ pub async fn enabled(tx: &mut Tx, id: i64) -> Result<Option<Endpoint>> {
     row!(tx, Endpoint, SQL, id)
 }
 
-/// The account's endpoints, the oldest first.
+/// The account's endpoints, in their order.
 pub async fn list(tx: &mut Tx, account: i64, page: Page) -> Result<Vec<Endpoint>> {
-    const SQL: &str = concat!(
+    let sql = in_order!(
+        page,
+        "",
         "SELECT ",
         columns!(),
-        " FROM endpoints WHERE account_id = $1 AND state <> 'deleted' AND (created_at, id) > ($2, $3)
-          ORDER BY created_at, id LIMIT $4 OFFSET $5"
+        " FROM endpoints WHERE account_id = $1 AND state <> 'deleted'"
     );
-    rows!(tx, Endpoint, SQL, account, page.after.0, page.after.1, page.limit, page.skip)
+    rows!(tx, Endpoint, sql, account, page.after.0, page.after.1, page.limit, page.skip)
 }
 
 /// How many endpoints an account has.

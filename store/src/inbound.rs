@@ -172,21 +172,21 @@ pub async fn get(tx: &mut Tx, account: i64, id: i64) -> Result<Option<Inbound>> 
 
 /// The account's inbound messages.
 pub async fn list(tx: &mut Tx, account: i64, page: Page) -> Result<Vec<Inbound>> {
-    rows!(
-        tx,
-        Inbound,
-        concat!(
+    let sql = match page.descending {
+        false => concat!(
             "SELECT ",
             columns!(),
             " FROM inbound WHERE account_id = $1 AND (received_at, id) > ($2, $3)
               ORDER BY received_at, id LIMIT $4 OFFSET $5"
         ),
-        account,
-        page.after.0,
-        page.after.1,
-        page.limit,
-        page.skip
-    )
+        true => concat!(
+            "SELECT ",
+            columns!(),
+            " FROM inbound WHERE account_id = $1 AND (received_at, id) < ($2, $3)
+              ORDER BY received_at DESC, id DESC LIMIT $4 OFFSET $5"
+        ),
+    };
+    rows!(tx, Inbound, sql, account, page.after.0, page.after.1, page.limit, page.skip)
 }
 
 /// How many inbound messages the account has.

@@ -38,6 +38,8 @@ pub struct Message {
     /// Released by hand.
     pub approved: bool,
     pub accepted_at: Option<Millis>,
+    pub opened_at: Option<Millis>,
+    pub clicked_at: Option<Millis>,
     pub created_at: Millis,
     pub updated_at: Millis,
 }
@@ -110,7 +112,7 @@ macro_rules! columns {
     () => {
         "id, account_id, kind, campaign_id, round, enrolment_id, contact_id, profile_id, step_id, step_number,
          version, channel, address, address_hash, zone, state, planned_at, decision, reasons, slot, fence,
-         attempts, approved, accepted_at, created_at, updated_at"
+         attempts, approved, accepted_at, opened_at, clicked_at, created_at, updated_at"
     };
 }
 

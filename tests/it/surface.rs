@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use axum::body::Body;
+use axum::http::Request;
 use sendwright_api::openapi::{document, routes};
 use sendwright_api::operations::keys::KeyBody;
 use sendwright_api::scope;
@@ -82,6 +84,8 @@ async fn furnish(app: &App) {
     app.call("POST", "/api/v1/campaigns/1/test", Some(&test)).await.done();
     let suppression = json!({ "email": "other.canary@canary.example.com" });
     app.call("POST", "/api/v1/suppressions", Some(&suppression)).await.done();
+    furnish_webhook(app).await;
+    receive(app, "canary").await;
     app.run(
         "INSERT INTO mailbox (id, account_id, message_id, attempt_id, sender, recipient, subject, raw, received_at)
          VALUES (1, 1, 1, 1, 'canary@example.com', 'canary@example.com', 'canary', 'canary', 1)",
@@ -94,6 +98,26 @@ async fn furnish(app: &App) {
         "UPDATE messages SET kind = 'step', campaign_id = 1, contact_id = 1, enrolment_id = 1 WHERE id = 1",
     )
     .await;
+}
+
+async fn furnish_webhook(app: &App) {
+    let webhook = json!({ "url": "https://canary.example.com/hook", "events": ["*"] });
+    app.call("POST", "/api/v1/webhooks", Some(&webhook)).await.done();
+}
+
+/// An e-mail that came back.
+async fn receive(app: &App, text: &str) {
+    let request = Request::post("/api/v1/inbound").header("x-api-key", &app.key);
+    let request = request.header("content-type", "message/rfc822");
+    let raw = format!("From: canary@example.com\r\nSubject: {text}\r\n\r\n{text}\r\n");
+    app.send(request.body(raw.into()).unwrap()).await.done();
+}
+
+/// A delivery of the webhook with number 1: its test, which is not waited for.
+async fn deliver(app: &App, n: i64) {
+    let request = Request::post("/api/v1/webhooks/1/test").header("x-api-key", &app.key);
+    let request = request.header("idempotency-key", format!("test {n}"));
+    app.send(request.body(Body::empty()).unwrap()).await.done();
 }
 
 fn body_of(method: &str, path: &str) -> Option<Value> {
@@ -150,7 +174,7 @@ async fn no_list_shows_a_row_of_another_account() {
 async fn a_list_shows_the_accounts_own_rows() {
     let app = App::sqlite().await;
     furnish(&app).await;
-    for path in ["campaigns", "leads", "messages", "suppressions", "mailbox"] {
+    for path in ["campaigns", "leads", "messages", "suppressions", "mailbox", "webhooks"] {
         let shown = app.call("GET", &format!("/api/v1/{path}"), None).await;
         assert!(shown.text.contains("canary"), "{path}: {}", shown.text);
     }
@@ -178,6 +202,9 @@ async fn every_list_is_walked_by_page_offset_and_cursor_in_both_directions() {
                 .await
                 .done();
             app.call("POST", "/api/v1/keys", Some(&json!({ "name": format!("k{n}") }))).await.done();
+            furnish_webhook(&app).await;
+            receive(&app, &format!("m{n}")).await;
+            deliver(&app, n).await;
         }
         app.run("UPDATE messages SET kind = 'step', campaign_id = 1, enrolment_id = id, address_hash = CAST(id AS TEXT)")
             .await;
@@ -201,7 +228,8 @@ async fn every_list_is_walked_by_page_offset_and_cursor_in_both_directions() {
             assert_eq!(page(format!("sort={backwards}")).await.0, reversed, "{}", route.path);
             assert_eq!(page("page=2&per_page=2".into()).await.0, all[2..4], "{}", route.path);
             assert_eq!(page("offset=3&limit=2".into()).await.0, all[3..5], "{}", route.path);
-            for (sort, whole) in [(backwards.trim_start_matches('-'), &all), (backwards, &reversed)] {
+            let forwards = backwards.strip_prefix('-').map_or_else(|| format!("-{backwards}"), str::to_owned);
+            for (sort, whole) in [(forwards.as_str(), &all), (backwards, &reversed)] {
                 let (mut seen, mut cursor) = (Vec::new(), String::new());
                 loop {
                     let (rows, next) = page(format!("sort={sort}&limit=2{cursor}")).await;

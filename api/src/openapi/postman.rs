@@ -54,7 +54,14 @@ fn request(document: &Value, path: &str, method: &str, operation: &Value) -> Val
             "variable": of("path").iter().map(|p| pair(p, false)).collect::<Vec<_>>(),
         },
     });
-    let body = &operation["requestBody"]["content"]["application/json"];
+    let content = &operation["requestBody"]["content"];
+    let (body, mail) = (&content["application/json"], &content["message/rfc822"]);
+    if mail.is_object() {
+        shown["body"] = json!({ "mode": "raw", "raw": mail["example"] });
+        if let Some(headers) = shown["header"].as_array_mut() {
+            headers.push(json!({ "key": "Content-Type", "value": "message/rfc822" }));
+        }
+    }
     if body.is_object() {
         let example = example(document, &body["schema"]);
         let raw = serde_json::to_string_pretty(&example).unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use crate::db::{Tx, row, rows};
 use crate::error::Result;
+use crate::page::Page;
 use sendwright_workflows::clock::Millis;
 use serde_json::{Value, json};
 
@@ -48,31 +49,43 @@ macro_rules! select {
     };
 }
 
-/// An endpoint's deliveries below a number, the newest first; of one state, or of all.
-pub async fn list(
-    tx: &mut Tx,
-    endpoint: i64,
-    state: Option<&str>,
-    below: i64,
-    limit: i64,
-) -> Result<Vec<Listed>> {
-    // Each state is named as the partial index that answers it names it.
-    macro_rules! of {
-        ($state:literal) => {
-            concat!(
-                select!(),
-                " WHERE d.endpoint_id = $1 AND d.number < $2",
-                $state,
-                " ORDER BY d.number DESC LIMIT $3"
-            )
-        };
-    }
-    match state {
-        None => rows!(tx, Listed, of!(""), endpoint, below, limit),
-        Some("dead") => rows!(tx, Listed, of!(" AND d.state = 'dead'"), endpoint, below, limit),
-        Some("pending") => rows!(tx, Listed, of!(" AND d.state = 'pending'"), endpoint, below, limit),
-        Some(_) => rows!(tx, Listed, of!(" AND d.state = 'delivered'"), endpoint, below, limit),
-    }
+/// Each state is named as the partial index that answers it names it.
+macro_rules! of_state {
+    ($state:expr, $head:expr, $tail:literal) => {
+        match $state {
+            None => concat!($head, $tail),
+            Some("dead") => concat!($head, " AND d.state = 'dead'", $tail),
+            Some("pending") => concat!($head, " AND d.state = 'pending'", $tail),
+            Some(_) => concat!($head, " AND d.state = 'delivered'", $tail),
+        }
+    };
+}
+
+/// An endpoint's deliveries in the order of their numbers; of one state, or of all.
+pub async fn list(tx: &mut Tx, endpoint: i64, state: Option<&str>, page: Page) -> Result<Vec<Listed>> {
+    let sql = match page.descending {
+        true => of_state!(
+            state,
+            concat!(select!(), " WHERE d.endpoint_id = $1 AND d.number < $2"),
+            " ORDER BY d.number DESC LIMIT $3 OFFSET $4"
+        ),
+        false => of_state!(
+            state,
+            concat!(select!(), " WHERE d.endpoint_id = $1 AND d.number > $2"),
+            " ORDER BY d.number LIMIT $3 OFFSET $4"
+        ),
+    };
+    rows!(tx, Listed, sql, endpoint, page.after.1, page.limit, page.skip)
+}
+
+/// How many deliveries an endpoint has, of one state or of all, counted up to `most`.
+pub async fn count(tx: &mut Tx, endpoint: i64, state: Option<&str>, most: i64) -> Result<i64> {
+    let sql = of_state!(
+        state,
+        "SELECT COUNT(*) FROM (SELECT 1 AS one FROM deliveries d WHERE d.endpoint_id = $1",
+        " LIMIT $2) AS found"
+    );
+    Ok(row!(tx, (i64,), sql, endpoint, most)?.map_or(0, |r| r.0))
 }
 
 /// One delivery of an endpoint.

@@ -1,5 +1,7 @@
 //! The API and a worker's webhook lanes over one database, under a clock that can be put forward.
 
+use super::api::Reply;
+use super::document;
 use super::engine::{On, World, context, fresh_db};
 use super::loops::{PATIENCE, ShiftedClock};
 use axum::Router;
@@ -102,9 +104,13 @@ impl Hooks {
             None => request.body(Body::empty()),
         };
         let response = self.router.clone().oneshot(request.unwrap()).await.unwrap();
-        let status = response.status().as_u16();
-        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
-        (status, serde_json::from_slice(&bytes).unwrap())
+        let (parts, body) = response.into_parts();
+        let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let reply = Reply { status: parts.status, headers: parts.headers, text };
+        let route = path.split('?').next().unwrap();
+        document::hold(method, &format!("/api/v1{route}"), &reply);
+        (reply.code(), reply.json())
     }
 
     /// An answer that must be a success.

@@ -3,6 +3,7 @@
 use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::intake::Json;
+use crate::openapi::bodies::delivery::{EventInput, EventList, EventParams, TakenEvent};
 use crate::operations::events;
 use crate::refusal::Refusal;
 use crate::state::ApiState;
@@ -20,13 +21,25 @@ type Answered = Result<Answer, Refusal>;
 /// Most events of an answer, and as many where the caller does not say.
 const LIMIT: (i64, i64) = (1_000, 100);
 
-/// `GET /events?after=&types=&limit=`: in the order of their numbers, which have no gap.
+/// Lists events in the order of their numbers, which have no gap.
+///
+/// What closes a receiver's gap: ask behind the last number that it has seen.
+#[utoipa::path(
+    get, path = "/events", operation_id = "list_events", tag = "Events",
+    params(EventParams),
+    responses((status = 200, body = EventList)),
+    security(("key" = ["events:read"])),
+)]
 pub async fn list(
     State(state): State<ApiState>,
     caller: Caller,
     Query(query): Query<HashMap<String, String>>,
 ) -> Answered {
-    let after = number(&query, "after", 0, (0, i64::MAX))?;
+    let place = if query.contains_key("cursor") { "cursor" } else { "after" };
+    if place == "cursor" && query.contains_key("after") {
+        return Err(Refusal::field("after", "conflict", "give either cursor or after"));
+    }
+    let after = number(&query, place, 0, (0, i64::MAX))?;
     let limit = number(&query, "limit", LIMIT.1, (1, LIMIT.0))?;
     let types = query.get("types").filter(|types| !types.trim().is_empty() && types.trim() != "*");
     let kinds: Option<Vec<&str>> =
@@ -34,16 +47,18 @@ pub async fn list(
     let account = caller.actor.account;
     let ledger = events::list(&state.core, account, after, kinds.as_deref(), limit).await?;
     let rows: Vec<Value> = ledger.events.iter().map(|e| body(&e.about(canonical(&e.kind), None))).collect();
+    let has_more = ledger.next_after < ledger.last;
     Ok(Answer::ok(&json!({
         "events": rows,
         "next_after": ledger.next_after,
-        "has_more": ledger.next_after < ledger.last,
+        "next_cursor": has_more.then(|| ledger.next_after.to_string()),
+        "has_more": has_more,
         "last": ledger.last,
     })))
 }
 
 /// A whole number of the query, within its range.
-pub fn number(
+fn number(
     query: &HashMap<String, String>,
     name: &str,
     default: i64,
@@ -58,7 +73,15 @@ pub fn number(
     read.ok_or_else(|| Refusal::field(name, "out_of_range", text))
 }
 
-/// `POST /events` `{"type": "custom.…", "data"?: {…}}`: an event of the caller's own.
+/// Adds an event of the caller's own.
+///
+/// Webhooks that chose it are told of it. It is on disk once this is answered.
+#[utoipa::path(
+    post, path = "/events", operation_id = "create_event", tag = "Events",
+    request_body = EventInput,
+    responses((status = 202, body = TakenEvent)),
+    security(("key" = ["events:write"])),
+)]
 pub async fn create(State(state): State<ApiState>, caller: Caller, body: Json) -> Answered {
     let (kind, data) = read(&body.value)?;
     let shown = |id| json!({ "id": uuid(Kind::Event, id), "type": kind }).to_string();

@@ -24,11 +24,20 @@ pub struct Asked {
 impl Asked {
     /// Reads `cursor`, `page` and `per_page`, `offset` and `limit`, and `sort` by `created_at`.
     pub fn read(query: &HashMap<String, String>) -> Result<Self, Refusal> {
-        Self::by("created_at", query)
+        Self::ordered("created_at", false, query)
     }
 
     /// The same for a list that has another order: `key` is what `sort` calls it.
     pub fn by(key: &str, query: &HashMap<String, String>) -> Result<Self, Refusal> {
+        Self::ordered(key, false, query)
+    }
+
+    /// The same for a list that begins with its newest rows where nothing else is asked for.
+    pub fn newest_by(key: &str, query: &HashMap<String, String>) -> Result<Self, Refusal> {
+        Self::ordered(key, true, query)
+    }
+
+    fn ordered(key: &str, is_newest: bool, query: &HashMap<String, String>) -> Result<Self, Refusal> {
         let mut errors = Vec::new();
         let given = |name: &str| query.get(name).filter(|text| !text.is_empty());
         let mut number = |name: &str, least: i64, most: i64| {
@@ -54,7 +63,7 @@ impl Asked {
             errors.push(FieldError::new("limit", "conflict", "give either per_page or limit"));
         }
         let descending = match given("sort").map(String::as_str) {
-            None => false,
+            None => is_newest,
             Some(word) if word == key => false,
             Some(word) if word.strip_prefix('-') == Some(key) => true,
             Some(_) => {

@@ -5,7 +5,7 @@ use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::intake::Json;
 use crate::openapi::bodies::common::{Paging, Shown};
-use crate::openapi::bodies::profile::{ProfileInput, SendingProfile, SendingProfileList};
+use crate::openapi::bodies::profile::{ProfileChange, ProfileInput, SendingProfile, SendingProfileList};
 use crate::operations::sending_profiles;
 use crate::refusal::Refusal;
 use crate::state::ApiState;
@@ -62,7 +62,15 @@ pub async fn get(State(state): State<ApiState>, caller: Caller, Path(face): Path
     Ok(Answer::ok(&view::profile(&found)))
 }
 
-/// `PATCH /sending-profiles/{id}`: what is named changes, `null` clears; `state` is `active` or `paused`.
+/// Changes a sending profile.
+///
+/// What is named changes, `null` clears. Once `"state": "paused"` is answered, nothing more of it is handed over.
+#[utoipa::path(
+    patch, path = "/sending-profiles/{id}", operation_id = "change_sending_profile", tag = "Sending profiles",
+    request_body = ProfileChange,
+    responses((status = 200, body = SendingProfile)),
+    security(("key" = ["profiles:write"])),
+)]
 pub async fn change(
     State(state): State<ApiState>,
     caller: Caller,

@@ -32,6 +32,8 @@ pub fn message(m: &Message) -> Value {
         "released": m.approved,
         "reasons": m.reasons(),
         "accepted_at": m.accepted_at.map(rfc3339),
+        "opened_at": m.opened_at.map(rfc3339),
+        "clicked_at": m.clicked_at.map(rfc3339),
         "created_at": seconds(m.created_at),
         "updated_at": seconds(m.updated_at),
     })

@@ -3,10 +3,14 @@
 mod shown;
 
 use super::Asked;
-use super::events::number;
 use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::intake::{Json, NoBody};
+use crate::openapi::bodies::common::{Paging, Part, Shown};
+use crate::openapi::bodies::delivery::{Delivery, DeliveryList, PendingTest, ReplayInput, Replayed};
+use crate::openapi::bodies::webhook::{
+    DeliveryFilter, NewWebhook, Webhook, WebhookChange, WebhookDetail, WebhookInput, WebhookList,
+};
 use crate::operations::webhooks::{self, From};
 use crate::refusal::Refusal;
 use crate::state::ApiState;
@@ -29,7 +33,15 @@ fn id(face: &str) -> Result<i64, Refusal> {
     ids::parse(Kind::Endpoint, face).ok_or_else(|| webhooks::missing(printable()))
 }
 
-/// `POST /webhooks`: the id and, this once, the secret.
+/// Registers a webhook.
+///
+/// The answer has its secret, this once. An account has at most 50.
+#[utoipa::path(
+    post, path = "/webhooks", operation_id = "create_webhook", tag = "Webhooks",
+    request_body = WebhookInput,
+    responses((status = 201, body = NewWebhook)),
+    security(("key" = ["webhooks:write"])),
+)]
 pub async fn create(State(state): State<ApiState>, caller: Caller, body: Json) -> Answered {
     let endpoint =
         EndpointBody::create(&body.value, state.webhooks_allow_private).map_err(Refusal::faults)?;
@@ -39,7 +51,13 @@ pub async fn create(State(state): State<ApiState>, caller: Caller, body: Json) -
     work.answer_once(Answer::created(&shown::endpoint(&made)), Answer::created(&told)).await
 }
 
-/// `GET /webhooks`.
+/// Lists webhooks.
+#[utoipa::path(
+    get, path = "/webhooks", operation_id = "list_webhooks", tag = "Webhooks",
+    params(Paging),
+    responses((status = 200, body = WebhookList)),
+    security(("key" = ["webhooks:read"])),
+)]
 pub async fn list(
     State(state): State<ApiState>,
     caller: Caller,
@@ -52,14 +70,28 @@ pub async fn list(
     Ok(Answer::ok(&asked.envelope("webhooks", rows, total, last)))
 }
 
-/// `GET /webhooks/{id}`, with its health.
+/// Shows a webhook, and how it fares.
+#[utoipa::path(
+    get, path = "/webhooks/{id}", operation_id = "get_webhook", tag = "Webhooks",
+    params(Shown),
+    responses((status = 200, body = WebhookDetail)),
+    security(("key" = ["webhooks:read"])),
+)]
 pub async fn get(State(state): State<ApiState>, caller: Caller, Path(face): Path<String>) -> Answered {
     let endpoint = webhooks::get(&state.core, caller.actor.account, id(&face)?).await?;
     let health = webhooks::health(&state.core, endpoint.id).await?;
     Ok(Answer::ok(&shown::with_health(&endpoint, &health)))
 }
 
-/// `PATCH /webhooks/{id}`: what is not said stays.
+/// Changes a webhook.
+///
+/// What is not named stays. One that is enabled again begins without a history of failures.
+#[utoipa::path(
+    patch, path = "/webhooks/{id}", operation_id = "change_webhook", tag = "Webhooks",
+    request_body = WebhookChange,
+    responses((status = 200, body = Webhook)),
+    security(("key" = ["webhooks:write"])),
+)]
 pub async fn change(
     State(state): State<ApiState>,
     caller: Caller,
@@ -73,7 +105,25 @@ pub async fn change(
     work.answer(Answer::ok(&shown::endpoint(&changed))).await
 }
 
-/// `DELETE /webhooks/{id}`.
+/// Changes a webhook: the same as PATCH.
+#[utoipa::path(
+    put, path = "/webhooks/{id}", operation_id = "update_webhook", tag = "Webhooks",
+    request_body = WebhookChange,
+    responses((status = 200, body = Webhook)),
+    security(("key" = ["webhooks:write"])),
+)]
+pub async fn update(state: State<ApiState>, caller: Caller, face: Path<String>, body: Json) -> Answered {
+    change(state, caller, face, body).await
+}
+
+/// Deletes a webhook.
+///
+/// Nothing more is delivered to it.
+#[utoipa::path(
+    delete, path = "/webhooks/{id}", operation_id = "delete_webhook", tag = "Webhooks",
+    responses((status = 200, body = Webhook)),
+    security(("key" = ["webhooks:write"])),
+)]
 pub async fn delete(
     State(state): State<ApiState>,
     caller: Caller,
@@ -86,7 +136,14 @@ pub async fn delete(
     work.answer(Answer::ok(&shown::endpoint(&gone))).await
 }
 
-/// `POST /webhooks/{id}/rotate-secret`: the new secret, this once; the old one signs as well for a day.
+/// Gives a webhook a new secret.
+///
+/// The answer has it, this once; the old one signs as well for a day.
+#[utoipa::path(
+    post, path = "/webhooks/{id}/rotate-secret", operation_id = "rotate_webhook_secret", tag = "Webhooks",
+    responses((status = 200, body = NewWebhook)),
+    security(("key" = ["webhooks:write"])),
+)]
 pub async fn rotate(
     State(state): State<ApiState>,
     caller: Caller,
@@ -100,8 +157,15 @@ pub async fn rotate(
     work.answer_once(Answer::ok(&shown::endpoint(&endpoint)), Answer::ok(&told)).await
 }
 
-/// `POST /webhooks/{id}/test`: sends a signed sample and shows its answer; 202 and where to look where there is none
-/// within ten seconds.
+/// Sends a webhook a signed sample.
+///
+/// Shows what its receiver answered; 202 and where to look where that takes more than ten seconds, and always with an
+/// `Idempotency-Key`. A webhook that is disabled is refused (`webhook_disabled`).
+#[utoipa::path(
+    post, path = "/webhooks/{id}/test", operation_id = "test_webhook", tag = "Webhooks",
+    responses((status = 200, body = Delivery), (status = 202, body = PendingTest)),
+    security(("key" = ["webhooks:write"])),
+)]
 pub async fn test(
     State(state): State<ApiState>,
     caller: Caller,
@@ -126,7 +190,15 @@ pub async fn test(
     }
 }
 
-/// `GET /webhooks/{id}/deliveries?status=&before=&limit=`: the newest first, every attempt with each.
+/// Lists a webhook's deliveries, the newest first, with every attempt of each.
+///
+/// `total` stops counting at 100,000.
+#[utoipa::path(
+    get, path = "/webhooks/{id}/deliveries", operation_id = "list_deliveries", tag = "Webhooks",
+    params(DeliveryFilter, Part),
+    responses((status = 200, body = DeliveryList)),
+    security(("key" = ["webhooks:read"])),
+)]
 pub async fn deliveries(
     State(state): State<ApiState>,
     caller: Caller,
@@ -143,16 +215,23 @@ pub async fn deliveries(
             return Err(Refusal::field("status", "invalid_choice", "must be pending, delivered or dead"));
         }
     };
-    let below = number(&query, "before", i64::MAX, (1, i64::MAX))?;
-    let limit = number(&query, "limit", 20, (1, 100))?;
-    let found = webhooks::deliveries(&state.core, caller.actor.account, id, (state_of, below, limit)).await?;
-    let next = found.last().map(|(delivery, _)| delivery.number).filter(|_| found.len() as i64 == limit);
-    let rows: Vec<Value> =
-        found.iter().map(|(delivery, attempts)| shown::delivery(delivery, attempts)).collect();
-    Ok(Answer::ok(&json!({ "deliveries": rows, "next_before": next })))
+    let asked = Asked::newest_by("number", &query)?;
+    let account = caller.actor.account;
+    let (found, total) = webhooks::deliveries(&state.core, account, id, state_of, asked.page).await?;
+    let last = found.last().map(|(delivery, _)| (delivery.created_at, delivery.number));
+    let rows = found.iter().map(|(delivery, attempts)| shown::delivery(delivery, attempts)).collect();
+    Ok(Answer::ok(&asked.envelope("deliveries", rows, total, last)))
 }
 
-/// `POST /webhooks/{id}/replay` `{"delivery_id" | "event_id" | "since", "include"?: "dead" | "all"}`.
+/// Makes deliveries again.
+///
+/// One delivery, or those of every event from one or from an instant on.
+#[utoipa::path(
+    post, path = "/webhooks/{id}/replay", operation_id = "replay_deliveries", tag = "Webhooks",
+    request_body = ReplayInput,
+    responses((status = 202, body = Replayed)),
+    security(("key" = ["webhooks:write"])),
+)]
 pub async fn replay(
     State(state): State<ApiState>,
     caller: Caller,

@@ -56,6 +56,30 @@ pub struct PagingById {
     pub fields: Option<String>,
 }
 
+/// Which part of a list is shown, whose order has a word of its own: behind a cursor, by page, or by offset.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Part {
+    /// Where to go on: the `next_cursor` of the answer before.
+    #[param(example = "1768473000000-20")]
+    pub cursor: Option<String>,
+    /// The page, from 1.
+    #[param(minimum = 1, example = 1)]
+    pub page: Option<i64>,
+    /// Rows of a page; 20 where it is left out.
+    #[param(minimum = 1, maximum = 100, example = 20)]
+    pub per_page: Option<i64>,
+    /// Rows to give; another word for `per_page`.
+    #[param(minimum = 1, maximum = 100, example = 20)]
+    pub limit: Option<i64>,
+    /// Rows to pass over.
+    #[param(minimum = 0, maximum = 100000, example = 0)]
+    pub offset: Option<i64>,
+    /// The names to show of each row, with commas between; all where it is left out.
+    #[param(example = "id,status")]
+    pub fields: Option<String>,
+}
+
 /// Which fields of one row are shown.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -44,9 +44,9 @@ pub struct Message {
     /// The zone it was planned in.
     #[schema(example = "Europe/Paris")]
     pub timezone: String,
-    /// The planned instant.
+    /// The planned instant; null where it is not planned yet.
     #[schema(format = DateTime, example = "2026-01-15T10:30:00.000Z")]
-    pub planned_at: String,
+    pub planned_at: Option<String>,
     /// The instant a limit gave it.
     #[schema(format = DateTime, example = "2026-01-15T10:30:00.400Z")]
     pub slot: Option<String>,
@@ -61,6 +61,12 @@ pub struct Message {
     /// When the provider took it.
     #[schema(format = DateTime, example = "2026-01-15T10:30:00.512Z")]
     pub accepted_at: Option<String>,
+    /// When a person first opened it, where that is told.
+    #[schema(format = DateTime, example = "2026-01-15T10:42:00.000Z")]
+    pub opened_at: Option<String>,
+    /// When a person first followed a link of it, where that is told.
+    #[schema(format = DateTime, example = "2026-01-15T10:43:00.000Z")]
+    pub clicked_at: Option<String>,
     /// When it was planned.
     #[schema(format = DateTime, example = "2026-01-15T10:30:00Z")]
     pub created_at: String,

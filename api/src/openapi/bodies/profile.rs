@@ -27,6 +27,60 @@ pub struct ProfileInput {
     pub timezone: Option<String>,
     /// `verify`, `park` or `resend`.
     pub on_uncertain: Option<String>,
+    /// Where answers with a token come in: `reply+<token>@` of this domain is the `Reply-To` then.
+    pub reply_domain: Option<String>,
+    /// Whom messages are signed for; the sender's own domain where it is left out.
+    pub dkim_domain: Option<String>,
+    /// Under which name the key is published; needed with a key.
+    pub dkim_selector: Option<String>,
+    /// The private key in PEM, RSA of 2,048 bits or more, or Ed25519; stored sealed, never shown.
+    pub dkim_private_key: Option<String>,
+    /// `imaps://user:password@host/mailbox`, where answers are read; stored sealed, never shown.
+    pub imap_url: Option<String>,
+    /// Whether opens are told, unless a campaign says otherwise; not where it is left out.
+    pub track_opens: Option<bool>,
+    /// Whether clicks are told, unless a campaign says otherwise; not where it is left out.
+    pub track_clicks: Option<bool>,
+}
+
+/// What of a sending profile is to change: what is not named stays, `null` clears.
+#[derive(ToSchema)]
+#[schema(example = json!({"from_name": "Ada", "rate_limit_per_second": 2.5, "track_opens": true, "state": "active"}))]
+pub struct ProfileChange {
+    /// `paused` or `active`.
+    pub state: Option<String>,
+    /// `smtp://` or `smtps://` with user and password; stored sealed, never shown.
+    pub smtp_url: Option<String>,
+    /// The sender's address.
+    pub from_email: Option<String>,
+    /// The sender's name.
+    pub from_name: Option<String>,
+    /// Where answers go.
+    pub reply_to: Option<String>,
+    /// Most messages a second.
+    pub rate_limit_per_second: Option<f64>,
+    /// Most messages a minute.
+    pub rate_limit_per_minute: Option<i64>,
+    /// Most messages a calendar day.
+    pub rate_limit_per_day: Option<i64>,
+    /// The zone its days are counted in.
+    pub timezone: Option<String>,
+    /// `verify`, `park` or `resend`.
+    pub on_uncertain: Option<String>,
+    /// Where answers with a token come in: `reply+<token>@` of this domain is the `Reply-To` then.
+    pub reply_domain: Option<String>,
+    /// Whom messages are signed for; the sender's own domain where it is left out.
+    pub dkim_domain: Option<String>,
+    /// Under which name the key is published; needed with a key.
+    pub dkim_selector: Option<String>,
+    /// The private key in PEM, RSA of 2,048 bits or more, or Ed25519; stored sealed, never shown.
+    pub dkim_private_key: Option<String>,
+    /// `imaps://user:password@host/mailbox`, where answers are read; stored sealed, never shown.
+    pub imap_url: Option<String>,
+    /// Whether opens are told, unless a campaign says otherwise; not where it is left out.
+    pub track_opens: Option<bool>,
+    /// Whether clicks are told, unless a campaign says otherwise; not where it is left out.
+    pub track_clicks: Option<bool>,
 }
 
 /// A sending profile; its URL never comes out.
@@ -65,6 +119,30 @@ pub struct SendingProfile {
     /// `verify`, `park` or `resend`.
     #[schema(example = "verify")]
     pub on_uncertain: Option<String>,
+    /// Where answers with a token come in.
+    #[schema(example = "reply.example.com")]
+    pub reply_domain: Option<String>,
+    /// Whom messages are signed for; null for the sender's own domain.
+    #[schema(example = "example.com")]
+    pub dkim_domain: Option<String>,
+    /// Under which name the key is published.
+    #[schema(example = "sw1")]
+    pub dkim_selector: Option<String>,
+    /// Whether it has a key that messages are signed with.
+    #[schema(example = true)]
+    pub signs: bool,
+    /// Whether answers are read over IMAP.
+    #[schema(example = true)]
+    pub polls: bool,
+    /// What last went wrong with that.
+    #[schema(example = "the server refused the password")]
+    pub imap_why: Option<String>,
+    /// Whether opens are told, unless a campaign says otherwise.
+    #[schema(example = false)]
+    pub track_opens: bool,
+    /// Whether clicks are told, unless a campaign says otherwise.
+    #[schema(example = false)]
+    pub track_clicks: bool,
     /// `active`, or why it rests.
     #[schema(example = "active")]
     pub status: String,

@@ -41,18 +41,23 @@ pub async fn list(core: &Core, account: i64, page: Page) -> Result<(Vec<Endpoint
     Ok((found, total))
 }
 
-/// An endpoint's deliveries below a number, the newest first, with every attempt of each.
+/// Deliveries are counted up to this many.
+const MOST_COUNTED: i64 = 100_000;
+
+/// An endpoint's deliveries in the order of their numbers, with every attempt of each, and how many there are.
 pub async fn deliveries(
     core: &Core,
     account: i64,
     id: i64,
-    (state, below, limit): (Option<&str>, i64, i64),
-) -> Result<Vec<(Listed, Vec<AttemptRow>)>, Refusal> {
+    state: Option<&str>,
+    page: Page,
+) -> Result<(Vec<(Listed, Vec<AttemptRow>)>, i64), Refusal> {
     let mut tx = core.store.read().await?;
     if endpoints::get(&mut tx, account, id).await?.is_none() {
         return Err(missing(id));
     }
-    let found = ledger::list(&mut tx, id, state, below, limit).await?;
+    let found = ledger::list(&mut tx, id, state, page).await?;
+    let total = ledger::count(&mut tx, id, state, MOST_COUNTED).await?;
     let ids: Vec<i64> = found.iter().map(|delivery| delivery.id).collect();
     let mut attempts = ledger::attempts(&mut tx, &ids).await?;
     tx.rollback().await?;
@@ -60,7 +65,7 @@ pub async fn deliveries(
         let own = attempts.extract_if(.., |attempt| attempt.delivery_id == delivery.id).collect();
         (delivery, own)
     });
-    Ok(with_attempts.collect())
+    Ok((with_attempts.collect(), total))
 }
 
 /// Waits for the first attempt of a delivery, as long as `patience`.
