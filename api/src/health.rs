@@ -1,6 +1,7 @@
 //! Whether the process is there, and whether it is ready for work.
 
 use crate::answer::Answer;
+use crate::openapi::bodies::health::{Health as HealthShown, Unhealthy};
 use crate::state::ApiState;
 use axum::extract::State;
 use sendwright_queue::Health;
@@ -22,7 +23,14 @@ pub async fn ready(State(state): State<ApiState>) -> Answer {
     Answer { status: if status == "ready" { 200 } else { 503 }, body }
 }
 
-/// `GET /api/v1/health` (S0-28): the same for whoever has a key.
+/// Shows how everything is that the process stands on (S0-28).
+///
+/// 503 only where the database, its schema or a shutdown forbid work.
+#[utoipa::path(
+    get, path = "/health", operation_id = "get_health", tag = "Health",
+    responses((status = 200, body = HealthShown), (status = 503, body = Unhealthy, description = "Not ready for work.")),
+    security(("key" = ["any"])),
+)]
 pub async fn native(State(state): State<ApiState>) -> Answer {
     let (status, checks) = checks(&state).await;
     let word = if status == "ready" { "healthy" } else { status };

@@ -10,6 +10,7 @@ mod postman;
 pub mod serve;
 
 use crate::dialects::{external, v1};
+use crate::health;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -27,6 +28,24 @@ use utoipa::OpenApi;
     v1::campaigns::resume,
     v1::campaigns::pause,
     v1::campaigns::enrol,
+    v1::businesses::add,
+    v1::runs::generate,
+    v1::runs::send,
+    v1::runs::list,
+    v1::runs::get,
+    v1::runs::events,
+    v1::drafts::list,
+    v1::drafts::approve_many,
+    v1::drafts::get,
+    v1::drafts::edit,
+    v1::drafts::approve,
+    v1::drafts::reject,
+    v1::drafts::regenerate,
+    v1::analytics::of_campaign,
+    v1::analytics::of_account,
+    v1::spending::get,
+    v1::spending::set_cap,
+    health::native,
     v1::simulation::get,
     v1::messages::test,
     v1::keys::create,

@@ -14,8 +14,16 @@ pub const UNSENT: [State; 4] = [State::Scheduled, State::Writing, State::Drafted
 /// How the reasons of a message end that waits for approval.
 const FOR_APPROVAL: &str = "%{\"code\":\"approval\"}]";
 
+macro_rules! columns {
+    () => {
+        "id, account_id, kind, campaign_id, round, enrolment_id, contact_id, profile_id, step_id, step_number,
+         version, channel, address, address_hash, zone, state, planned_at, decision, reasons, slot, fence,
+         attempts, approved, accepted_at, opened_at, clicked_at, created_at, updated_at"
+    };
+}
+
 macro_rules! listed {
-    ($head:literal, $tail:literal) => {
+    ($head:expr, $tail:literal) => {
         concat!(
             "SELECT ",
             $head,
@@ -40,14 +48,12 @@ pub async fn list(
     (states, for_approval): (&[State], bool),
     page: Page,
 ) -> Result<Vec<Message>> {
-    const SQL: &str = listed!(
-        "id, account_id, kind, campaign_id, round, enrolment_id, contact_id, profile_id, step_id, step_number,
-         version, channel, address, address_hash, zone, state, planned_at, decision, reasons, slot, fence,
-         attempts, approved, accepted_at, created_at, updated_at",
-        " AND id > $5 ORDER BY id LIMIT $6 OFFSET $7"
-    );
+    let sql = match page.descending {
+        false => listed!(columns!(), " AND id > $5 ORDER BY id LIMIT $6 OFFSET $7"),
+        true => listed!(columns!(), " AND id < $5 ORDER BY id DESC LIMIT $6 OFFSET $7"),
+    };
     let like = for_approval.then_some(FOR_APPROVAL);
-    rows!(tx, Message, SQL, account, campaign, words(states), like, page.after.1, page.limit, page.skip)
+    rows!(tx, Message, sql, account, campaign, words(states), like, page.after.1, page.limit, page.skip)
 }
 
 /// How many there are.

@@ -2,7 +2,7 @@
 
 use crate::db::{Tx, execute, row, rows};
 use crate::error::Result;
-use crate::page::Page;
+use crate::page::{Page, in_order};
 use sendwright_workflows::clock::{MINUTE, Millis};
 use sendwright_workflows::message::UNPLANNED;
 use serde_json::json;
@@ -76,13 +76,14 @@ pub async fn get(tx: &mut Tx, account: i64, id: i64) -> Result<Option<Run>> {
 
 /// The account's runs by age, of one campaign where one is named.
 pub async fn list(tx: &mut Tx, account: i64, campaign: Option<i64>, page: Page) -> Result<Vec<Run>> {
-    const SQL: &str = concat!(
+    let sql = in_order!(
+        page,
+        "",
         "SELECT ",
         columns!(),
-        " FROM runs WHERE account_id = $1 AND (CAST($2 AS BIGINT) IS NULL OR campaign_id = $2)
-            AND (created_at, id) > ($3, $4) ORDER BY created_at, id LIMIT $5 OFFSET $6"
+        " FROM runs WHERE account_id = $1 AND (CAST($6 AS BIGINT) IS NULL OR campaign_id = $6)"
     );
-    rows!(tx, Run, SQL, account, campaign, page.after.0, page.after.1, page.limit, page.skip)
+    rows!(tx, Run, sql, account, page.after.0, page.after.1, page.limit, page.skip, campaign)
 }
 
 /// How many of them there are.

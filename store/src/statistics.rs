@@ -34,6 +34,15 @@ macro_rules! is_reaction {
     };
 }
 
+/// What people did: openings and clicks that machines are not held to have made, and answers that none wrote. The data is
+/// JSON without blanks; a quote within one of its texts has a backslash before it.
+macro_rules! is_by_person {
+    () => {
+        r#" ((v.kind IN ('email.opened', 'email.clicked') AND v.data LIKE '%"by":"person"%')
+             OR (v.kind = 'reply.received' AND v.data NOT LIKE '%"automatic":true%')) "#
+    };
+}
+
 /// Counts by step, ascending. What has no step (an opt-out without a message) is under step 0.
 pub async fn by_step(tx: &mut Tx, scope: Scope) -> Result<BTreeMap<i64, Totals>> {
     let mut steps: BTreeMap<i64, Totals> = BTreeMap::new();
@@ -64,7 +73,9 @@ pub async fn by_step(tx: &mut Tx, scope: Scope) -> Result<BTreeMap<i64, Totals>>
              JOIN messages m ON m.id = v.message_id
              WHERE v.account_id = $1 AND (CAST($2 AS BIGINT) IS NULL OR v.campaign_id = $2) AND",
             is_reaction!(),
-            "AND v.kind IN ('email.opened', 'email.clicked', 'reply.received') AND",
+            "AND",
+            is_by_person!(),
+            "AND",
             of_scope!(),
             "GROUP BY m.step_number, v.kind"
         ),
@@ -155,8 +166,9 @@ pub async fn over_time(
             is_reaction!(),
             "AND",
             of_scope!(),
-            "AND (v.kind IN ('email.opened', 'email.clicked', 'reply.received')
-                    OR (v.kind = 'email.bounced' AND m.state = 'bounced')
+            "AND (",
+            is_by_person!(),
+            "OR (v.kind = 'email.bounced' AND m.state = 'bounced')
                     OR (v.kind = 'email.failed' AND m.state = 'failed'))
                  GROUP BY v.message_id, v.kind) AS f
              GROUP BY first, f.kind ORDER BY first, f.kind"

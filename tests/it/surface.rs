@@ -91,6 +91,13 @@ async fn furnish(app: &App) {
          VALUES (1, 1, 1, 1, 'canary@example.com', 'canary@example.com', 'canary', 'canary', 1)",
     )
     .await;
+    app.call("POST", "/api/v1/campaigns/1/generate", None).await.done();
+    // Its stream ends, and message 1 is a draft.
+    app.run("UPDATE runs SET state = 'completed', ended_at = 1").await;
+    app.run(
+        "UPDATE messages SET kind = 'step', campaign_id = 1, contact_id = 1, enrolment_id = 1 WHERE id = 1",
+    )
+    .await;
 }
 
 async fn furnish_webhook(app: &App) {
@@ -187,6 +194,7 @@ async fn every_list_is_walked_by_page_offset_and_cursor_in_both_directions() {
             app.call("POST", "/api/v1/campaigns/1/test", Some(&json!({ "to": "l0@example.com" })))
                 .await
                 .done();
+            app.call("POST", &format!("/api/v1/campaigns/{}/generate", n + 1), None).await.done();
             app.call("POST", "/api/v1/suppressions", Some(&json!({ "email": format!("s{n}@example.com") })))
                 .await
                 .done();
@@ -198,14 +206,16 @@ async fn every_list_is_walked_by_page_offset_and_cursor_in_both_directions() {
             receive(&app, &format!("m{n}")).await;
             deliver(&app, n).await;
         }
+        app.run("UPDATE messages SET kind = 'step', campaign_id = 1, enrolment_id = id, address_hash = CAST(id AS TEXT)")
+            .await;
         for route in routes().into_iter().filter(|route| route.method == "GET") {
+            let path = route.path.replace("{id}", "1");
             let parameters = &document()["paths"][&route.path]["get"]["parameters"];
             let Some(sort) = parameters.as_array().unwrap().iter().find(|p| p["name"] == "sort") else {
                 continue;
             };
             let backwards = sort["example"].as_str().unwrap();
             let page = async |query: String| {
-                let path = route.path.replace("{id}", "1");
                 let mut shown = app.call("GET", &format!("{path}?{query}"), None).await.done();
                 let object = shown.as_object_mut().unwrap();
                 let rows = object.values_mut().find_map(Value::as_array_mut).unwrap().clone();

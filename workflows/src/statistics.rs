@@ -34,11 +34,11 @@ pub struct Totals {
     pub bounced: i64,
     /// Of `sent`: the recipient complained.
     pub complained: i64,
-    /// Messages that somebody opened.
+    /// Messages that a person opened.
     pub opened: i64,
-    /// Messages with a link that somebody followed.
+    /// Messages with a link that a person followed.
     pub clicked: i64,
-    /// Messages that were answered.
+    /// Messages that a person answered.
     pub replied: i64,
     /// Opt-outs.
     pub opted_out: i64,

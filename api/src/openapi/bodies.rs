@@ -3,13 +3,20 @@
 //! Faces read and print JSON by hand, field by field as their documents have it; a test holds every answer to what
 //! stands here. A field whose words end with `(sometimes)` may be missing from an answer; every other one is there.
 
+pub mod analytics;
+pub mod business;
 pub mod campaign;
 pub mod common;
 pub mod delivery;
+pub mod draft;
+pub mod edit;
 pub mod external;
+pub mod health;
 pub mod inbound;
 pub mod key;
 pub mod lead;
 pub mod message;
 pub mod profile;
+pub mod run;
+pub mod spending;
 pub mod webhook;

@@ -96,7 +96,8 @@ fn describe(path: &str, method: &str, operation: &mut Value) {
         }
         response["headers"] = json!({ "X-Request-Id": { "$ref": "#/components/headers/X-Request-Id" } });
     }
-    if !mutates {
+    let is_streamed = operation["responses"]["200"]["content"].get("text/event-stream").is_some();
+    if !mutates && !is_streamed {
         parameters.push(if_none_match());
         let text = "Unchanged since the answer whose ETag was given.";
         operation["responses"]["304"] = json!({ "description": text });
@@ -108,6 +109,9 @@ fn describe(path: &str, method: &str, operation: &mut Value) {
         }
     }
     for status in statuses {
+        if operation["responses"].get(status.to_string()).is_some() {
+            continue; // The face has words of its own for it.
+        }
         let prefix = if external { "External" } else { "" };
         let name = format!("{prefix}{status}");
         operation["responses"][status.to_string()] =

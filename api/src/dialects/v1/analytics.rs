@@ -3,6 +3,7 @@
 use super::{campaigns, seconds};
 use crate::answer::Answer;
 use crate::auth::Caller;
+use crate::openapi::bodies::analytics::{Analytics, AnalyticsParams, CampaignAnalytics};
 use crate::operations::statistics::{self, Interval, Statistics};
 use crate::refusal::Refusal;
 use crate::state::ApiState;
@@ -15,7 +16,15 @@ use std::collections::HashMap;
 /// What a series tells of each interval, as the totals name it.
 const SERIES: [&str; 7] = ["sent", "opened", "clicked", "replied", "bounced", "failed", "opted_out"];
 
-/// `GET /campaigns/{id}/analytics?interval=day|hour`.
+/// Shows a campaign's numbers.
+///
+/// Openings and clicks are counted where a person did them (`by` is `person`), answers where they are not automatic.
+#[utoipa::path(
+    get, path = "/campaigns/{id}/analytics", operation_id = "get_campaign_analytics", tag = "Analytics",
+    params(AnalyticsParams),
+    responses((status = 200, body = CampaignAnalytics)),
+    security(("key" = ["analytics:read"])),
+)]
 pub async fn of_campaign(
     State(state): State<ApiState>,
     caller: Caller,
@@ -31,7 +40,15 @@ pub async fn of_campaign(
     Ok(Answer::ok(&shown))
 }
 
-/// `GET /analytics?interval=day|hour`: the account's, over all campaigns.
+/// Shows the account's numbers, over all campaigns.
+///
+/// Openings and clicks are counted where a person did them (`by` is `person`), answers where they are not automatic.
+#[utoipa::path(
+    get, path = "/analytics", operation_id = "get_analytics", tag = "Analytics",
+    params(AnalyticsParams),
+    responses((status = 200, body = Analytics)),
+    security(("key" = ["analytics:read"])),
+)]
 pub async fn of_account(
     State(state): State<ApiState>,
     caller: Caller,

@@ -4,6 +4,7 @@ use super::{campaigns, view};
 use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::intake::{Json, MOST_BULK_BYTES};
+use crate::openapi::bodies::business::{BusinessesInput, ImportedBusinesses};
 use crate::operations::leads::{self, Import, Known};
 use crate::refusal::Refusal;
 use crate::state::ApiState;
@@ -13,8 +14,15 @@ use sendwright_store::contacts::Contact;
 use sendwright_workflows::spec::{FieldError, LeadBody, business};
 use serde_json::{Value, json};
 
-/// `POST /campaigns/{id}/businesses`: a list of businesses, or `{"businesses": […]}`. Who is known by the address is
-/// enrolled as it stands.
+/// Enrols businesses in a campaign (S0-21).
+///
+/// Each is taken or refused alone. Who is known by the address is enrolled as it stands.
+#[utoipa::path(
+    post, path = "/campaigns/{id}/businesses", operation_id = "add_businesses", tag = "Campaigns",
+    request_body = BusinessesInput,
+    responses((status = 201, body = ImportedBusinesses)),
+    security(("key" = ["campaigns:write"])),
+)]
 pub async fn add(
     State(state): State<ApiState>,
     caller: Caller,

@@ -8,6 +8,7 @@ use crate::openapi::bodies::campaign::{
     ArchiveParams, Campaign, CampaignFilter, CampaignInput, CampaignList,
 };
 use crate::openapi::bodies::common::{Paging, Shown};
+use crate::openapi::bodies::edit::{ReplaceParams, Replaced};
 use crate::openapi::bodies::lead::{EnrolInput, Enrolled};
 use crate::operations::campaigns::{self, Begin, Scope};
 use crate::operations::effect;
@@ -95,8 +96,9 @@ pub async fn get(State(state): State<ApiState>, caller: Caller, Path(face): Path
 /// and changes nothing.
 #[utoipa::path(
     put, path = "/campaigns/{id}", operation_id = "replace_campaign", tag = "Campaigns",
+    params(ReplaceParams),
     request_body = CampaignInput,
-    responses((status = 200, body = Campaign)),
+    responses((status = 200, body = Replaced)),
     security(("key" = ["campaigns:write"])),
 )]
 pub async fn replace(

@@ -4,6 +4,10 @@ use super::{Asked, campaigns, told};
 use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::intake::{Json, NoBody};
+use crate::openapi::bodies::common::{PagingById, Shown as Fields};
+use crate::openapi::bodies::draft::{
+    ApprovalInput, Approvals, Draft as DraftShown, DraftEdit, DraftFilter, DraftList,
+};
 use crate::operations::drafts::{self, Draft, Shown};
 use crate::operations::messages;
 use crate::refusal::Refusal;
@@ -24,7 +28,13 @@ fn id(face: &str) -> Result<i64, Refusal> {
     ids::parse(Kind::Message, face).ok_or_else(|| messages::missing(printable()))
 }
 
-/// `GET /campaigns/{id}/drafts?state=`: what was not tried yet; `state=approval` for what waits for approval.
+/// Lists a campaign's messages that were not tried yet, with their texts.
+#[utoipa::path(
+    get, path = "/campaigns/{id}/drafts", operation_id = "list_drafts", tag = "Drafts",
+    params(DraftFilter, PagingById),
+    responses((status = 200, body = DraftList)),
+    security(("key" = ["drafts:read"])),
+)]
 pub async fn list(
     State(state): State<ApiState>,
     caller: Caller,
@@ -32,7 +42,7 @@ pub async fn list(
     Query(query): Query<HashMap<String, String>>,
 ) -> Answered {
     let campaign = campaigns::id(&face)?;
-    let asked = Asked::read(&query)?;
+    let asked = Asked::by("id", &query)?;
     let shown = shown(query.get("state").filter(|word| !word.is_empty()))?;
     let found = drafts::list(&state.core, caller.actor.account, campaign, shown, asked.page).await?;
     let last = found.0.last().map(|draft| (draft.message.created_at, draft.message.id));
@@ -52,13 +62,27 @@ fn shown(word: Option<&String>) -> Result<Shown, Refusal> {
     })
 }
 
-/// `GET /drafts/{id}`.
+/// Shows a draft.
+#[utoipa::path(
+    get, path = "/drafts/{id}", operation_id = "get_draft", tag = "Drafts",
+    params(Fields),
+    responses((status = 200, body = DraftShown)),
+    security(("key" = ["drafts:read"])),
+)]
 pub async fn get(State(state): State<ApiState>, caller: Caller, Path(face): Path<String>) -> Answered {
     let found = drafts::get(&state.core, caller.actor.account, id(&face)?).await?;
     Ok(Answer::ok(&draft(&found)))
 }
 
-/// `PATCH /drafts/{id}` `{"subject"?: …, "body"?: …}`: a text by hand.
+/// Replaces a text by hand.
+///
+/// Where texts are approved, this one is to be approved again. After the first hand-over it is refused.
+#[utoipa::path(
+    patch, path = "/drafts/{id}", operation_id = "edit_draft", tag = "Drafts",
+    request_body = DraftEdit,
+    responses((status = 200, body = DraftShown)),
+    security(("key" = ["drafts:write"])),
+)]
 pub async fn edit(
     State(state): State<ApiState>,
     caller: Caller,
@@ -72,7 +96,14 @@ pub async fn edit(
     work.answer(Answer::ok(&draft(&edited))).await
 }
 
-/// `POST /drafts/{id}/approve`.
+/// Approves a draft.
+///
+/// It is sent at its instant.
+#[utoipa::path(
+    post, path = "/drafts/{id}/approve", operation_id = "approve_draft", tag = "Drafts",
+    responses((status = 200, body = DraftShown)),
+    security(("key" = ["drafts:write"])),
+)]
 pub async fn approve(
     State(state): State<ApiState>,
     caller: Caller,
@@ -85,7 +116,14 @@ pub async fn approve(
     work.answer(Answer::ok(&draft(&approved))).await
 }
 
-/// `POST /drafts/{id}/reject`: never sent; the sequence goes on with its next step.
+/// Rejects a draft.
+///
+/// It is never sent; the sequence goes on with its next step.
+#[utoipa::path(
+    post, path = "/drafts/{id}/reject", operation_id = "reject_draft", tag = "Drafts",
+    responses((status = 200, body = DraftShown)),
+    security(("key" = ["drafts:write"])),
+)]
 pub async fn reject(
     State(state): State<ApiState>,
     caller: Caller,
@@ -98,7 +136,12 @@ pub async fn reject(
     work.answer(Answer::ok(&draft(&rejected))).await
 }
 
-/// `POST /drafts/{id}/regenerate`: 202, the text is written anew at once.
+/// Has a text written anew, at once.
+#[utoipa::path(
+    post, path = "/drafts/{id}/regenerate", operation_id = "regenerate_draft", tag = "Drafts",
+    responses((status = 202, body = DraftShown)),
+    security(("key" = ["drafts:write"])),
+)]
 pub async fn regenerate(
     State(state): State<ApiState>,
     caller: Caller,
@@ -111,7 +154,13 @@ pub async fn regenerate(
     work.answer(Answer { status: 202, body: draft(&found).to_string() }).await
 }
 
-/// `POST /campaigns/{id}/drafts/approve` `{"ids"?: […]}`: a list, or everything that waits.
+/// Approves a list of drafts, or everything of a campaign that waits.
+#[utoipa::path(
+    post, path = "/campaigns/{id}/drafts/approve", operation_id = "approve_drafts", tag = "Drafts",
+    request_body = ApprovalInput,
+    responses((status = 200, body = Approvals)),
+    security(("key" = ["drafts:write"])),
+)]
 pub async fn approve_many(
     State(state): State<ApiState>,
     caller: Caller,

@@ -4,6 +4,8 @@ use super::{Asked, campaigns, seconds, view};
 use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::intake::NoBody;
+use crate::openapi::bodies::common::{Paging, Shown};
+use crate::openapi::bodies::run::{Run as RunShown, RunFilter, RunList};
 use crate::operations::runs::{self, Progress};
 use crate::operations::spending;
 use crate::refusal::Refusal;
@@ -31,7 +33,14 @@ fn id(face: &str) -> Result<i64, Refusal> {
     ids::parse(Kind::Run, face).ok_or_else(|| runs::missing(printable()))
 }
 
-/// `POST /campaigns/{id}/generate` (S0-22): 202 with the run.
+/// Has everybody's next text written, without sending any (S0-22).
+///
+/// The run is answered at once. One that is under way for the same people is answered again.
+#[utoipa::path(
+    post, path = "/campaigns/{id}/generate", operation_id = "generate_texts", tag = "Runs",
+    responses((status = 202, body = RunShown)),
+    security(("key" = ["campaigns:write"])),
+)]
 pub async fn generate(
     State(state): State<ApiState>,
     caller: Caller,
@@ -44,7 +53,14 @@ pub async fn generate(
     work.answer(Answer { status: 202, body: run(&progress).to_string() }).await
 }
 
-/// `POST /campaigns/{id}/send` (S0-23): starts the campaign; 202 with the run.
+/// Starts a campaign, or goes on after a pause, and follows its round (S0-23).
+///
+/// The run is answered at once, with what the texts will cost. Delays, quiet hours, limits and approval hold as ever.
+#[utoipa::path(
+    post, path = "/campaigns/{id}/send", operation_id = "send_campaign", tag = "Runs",
+    responses((status = 202, body = RunShown)),
+    security(("key" = ["campaigns:write"])),
+)]
 pub async fn send(
     State(state): State<ApiState>,
     caller: Caller,
@@ -62,7 +78,13 @@ pub async fn send(
     work.answer(Answer { status: 202, body: shown.to_string() }).await
 }
 
-/// `GET /runs?campaign_id=`.
+/// Lists runs.
+#[utoipa::path(
+    get, path = "/runs", operation_id = "list_runs", tag = "Runs",
+    params(RunFilter, Paging),
+    responses((status = 200, body = RunList)),
+    security(("key" = ["runs:read"])),
+)]
 pub async fn list(
     State(state): State<ApiState>,
     caller: Caller,
@@ -77,13 +99,27 @@ pub async fn list(
     Ok(Answer::ok(&asked.envelope("runs", rows, total, last)))
 }
 
-/// `GET /runs/{id}`.
+/// Shows a run and how far it is.
+#[utoipa::path(
+    get, path = "/runs/{id}", operation_id = "get_run", tag = "Runs",
+    params(Shown),
+    responses((status = 200, body = RunShown)),
+    security(("key" = ["runs:read"])),
+)]
 pub async fn get(State(state): State<ApiState>, caller: Caller, Path(face): Path<String>) -> Answered {
     let progress = runs::get(&state.core, caller.actor.account, id(&face)?).await?;
     Ok(Answer::ok(&run(&progress)))
 }
 
-/// `GET /runs/{id}/events`: `progress` whenever something changed, then one `end`.
+/// Follows a run (server-sent events).
+///
+/// An event `progress` whenever something changed, then one `end`, and the stream closes. The `data` of each is the run
+/// as `GET /runs/{id}` shows it. A comment every 15 seconds keeps the line open.
+#[utoipa::path(
+    get, path = "/runs/{id}/events", operation_id = "follow_run", tag = "Runs",
+    responses((status = 200, content_type = "text/event-stream", body = String, example = "event: progress\ndata: {}\n\n")),
+    security(("key" = ["runs:read"])),
+)]
 pub async fn events(
     State(state): State<ApiState>,
     caller: Caller,

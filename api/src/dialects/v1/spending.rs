@@ -3,6 +3,7 @@
 use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::intake::Json;
+use crate::openapi::bodies::spending::{CapInput, Spending as SpendingShown};
 use crate::operations::spending::{self, Cost, MOST_CAP};
 use crate::refusal::Refusal;
 use crate::state::ApiState;
@@ -14,13 +15,24 @@ use serde_json::{Value, json};
 
 type Answered = Result<Answer, Refusal>;
 
-/// `GET /spending`.
+/// Shows what texts have cost, and the cap.
+#[utoipa::path(
+    get, path = "/spending", operation_id = "get_spending", tag = "Spending",
+    responses((status = 200, body = SpendingShown)),
+    security(("key" = ["spending:read"])),
+)]
 pub async fn get(State(state): State<ApiState>, caller: Caller) -> Answered {
     let found = spending::get(&state.core, caller.actor.account).await?;
     Ok(Answer::ok(&spending(&found, &state.prices)))
 }
 
-/// `PUT /spending` `{"cap": 25.0}`; `null` lifts it.
+/// Sets the most that texts may cost.
+#[utoipa::path(
+    put, path = "/spending", operation_id = "set_spending_cap", tag = "Spending",
+    request_body = CapInput,
+    responses((status = 200, body = SpendingShown)),
+    security(("key" = ["spending:write"])),
+)]
 pub async fn set_cap(State(state): State<ApiState>, caller: Caller, body: Json) -> Answered {
     let cap = match body.value.get("cap") {
         None => return Err(Refusal::field("cap", "required", "is required: an amount, or null for no cap")),

@@ -1,6 +1,7 @@
 //! Campaigns, their steps, and their future.
 
 use super::common::{Listing, Warning};
+use super::edit::Effect;
 use super::profile::ProfileInput;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -44,8 +45,16 @@ pub struct CampaignInput {
     pub max_lateness_seconds: Option<i64>,
     /// Hosts that a model may link to.
     pub allowed_links: Option<Vec<String>>,
-    /// Its steps, numbered from 1.
-    pub steps: Vec<StepInput>,
+    /// What kind of businesses it is for, such as `Dentists`.
+    pub business_type: Option<String>,
+    /// A strategy by its name, or in the caller's own words; it makes the one step where no steps are given.
+    pub strategy: Option<String>,
+    /// Whether openings are counted; as the sending profile has it where it is left out.
+    pub track_opens: Option<bool>,
+    /// Whether clicks are counted; as the sending profile has it where it is left out.
+    pub track_clicks: Option<bool>,
+    /// Its steps, numbered from 1; required unless a `business_type` or a `strategy` makes one.
+    pub steps: Option<Vec<StepInput>>,
 }
 
 /// A step to be made: a template, or a prompt for a model.
@@ -179,6 +188,18 @@ pub struct Campaign {
     /// Hosts that a model may link to.
     #[schema(example = json!(["www.example.com"]))]
     pub allowed_links: Vec<String>,
+    /// What kind of businesses it is for.
+    #[schema(example = "Dentists")]
+    pub business_type: Option<String>,
+    /// A strategy by its name, or in the caller's own words.
+    #[schema(example = "specific_automation")]
+    pub strategy: Option<String>,
+    /// Whether openings are counted; null: as the sending profile has it.
+    #[schema(example = true)]
+    pub track_opens: Option<bool>,
+    /// Whether clicks are counted; null: as the sending profile has it.
+    #[schema(example = true)]
+    pub track_clicks: Option<bool>,
     /// When it starts by itself.
     #[schema(format = DateTime, example = "2026-02-01T08:00:00Z")]
     pub schedule_time: Option<String>,
@@ -210,6 +231,30 @@ pub struct Campaign {
     /// Enrolments by state. (sometimes)
     #[schema(example = json!({"active": 3}))]
     pub enrolments: Option<HashMap<String, i64>>,
+    /// What its texts will cost; where it was just started. (sometimes)
+    pub cost: Option<Cost>,
+    /// What the edit did; where it was just replaced. (sometimes)
+    pub effect: Option<Effect>,
+}
+
+/// What a campaign's texts will cost, in the currency that the configured prices are in.
+#[derive(ToSchema)]
+pub struct Cost {
+    /// Texts that a model has yet to write for the people who are under way.
+    #[schema(example = 120)]
+    pub texts: i64,
+    /// What they will cost, estimated.
+    #[schema(example = 0.84)]
+    pub estimate: f64,
+    /// The account's cap; null for none.
+    #[schema(example = 25.0)]
+    pub cap: Option<f64>,
+    /// What is left of it; null where there is none.
+    #[schema(example = 21.73)]
+    pub left: Option<f64>,
+    /// Whether the estimate is within what is left.
+    #[schema(example = true)]
+    pub within_cap: bool,
 }
 
 /// Campaigns.
@@ -289,6 +334,8 @@ pub struct Simulation {
     /// People it is about.
     #[schema(example = 2)]
     pub leads: i64,
+    /// What its texts will cost, where the campaign has not begun or is asked about from now on. (sometimes)
+    pub cost: Option<Cost>,
     /// What was taken for granted.
     pub assumed: Value,
     /// Most lines that are given.

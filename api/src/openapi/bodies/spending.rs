@@ -1,0 +1,44 @@
+//! What texts cost. Amounts are in the currency that the configured prices are in.
+
+use utoipa::ToSchema;
+
+/// Where an account stands with what models cost.
+#[derive(ToSchema)]
+pub struct Spending {
+    /// Most that is spent; null for no cap.
+    #[schema(example = 25.0)]
+    pub cap: Option<f64>,
+    /// What texts have cost so far.
+    #[schema(example = 3.25)]
+    pub spent: f64,
+    /// Set aside for texts that are being written.
+    #[schema(example = 0.02)]
+    pub reserved: f64,
+    /// What is left of the cap; null where there is none.
+    #[schema(example = 21.73)]
+    pub left: Option<f64>,
+    /// The configured prices.
+    pub prices_per_million_tokens: TokenPrices,
+}
+
+/// What a million tokens cost.
+#[derive(ToSchema)]
+pub struct TokenPrices {
+    /// Tokens read.
+    #[serde(rename = "in")]
+    #[schema(example = 0.5)]
+    pub input: f64,
+    /// Tokens written.
+    #[serde(rename = "out")]
+    #[schema(example = 1.5)]
+    pub output: f64,
+}
+
+/// The cap to be set.
+#[derive(ToSchema)]
+#[schema(example = json!({"cap": 25.0}))]
+pub struct CapInput {
+    /// 0 or more; null lifts it.
+    #[schema(required = true)]
+    pub cap: Option<f64>,
+}
