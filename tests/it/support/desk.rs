@@ -88,10 +88,14 @@ impl Desk {
 
     /// Any request: status, headers, body.
     pub async fn send(&self, request: Request<Body>) -> (u16, axum::http::HeaderMap, String) {
+        let asked = (request.method().to_string(), request.uri().path().to_owned());
         let response = router(self.state.clone()).oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-        (parts.status.as_u16(), parts.headers, String::from_utf8(bytes.to_vec()).unwrap())
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let reply = super::api::Reply { status: parts.status, headers: parts.headers, text };
+        super::document::hold(&asked.0, &asked.1, &reply);
+        (reply.code(), reply.headers, reply.text)
     }
 
     /// A hand in the database.
