@@ -18,7 +18,7 @@ macro_rules! columns {
     () => {
         "id, account_id, kind, campaign_id, round, enrolment_id, contact_id, profile_id, step_id, step_number,
          version, channel, address, address_hash, zone, state, planned_at, decision, reasons, slot, fence,
-         attempts, approved, accepted_at, created_at, updated_at"
+         attempts, approved, accepted_at, opened_at, clicked_at, created_at, updated_at"
     };
 }
 
