@@ -209,13 +209,13 @@ async fn every_list_is_walked_by_page_offset_and_cursor_in_both_directions() {
         app.run("UPDATE messages SET kind = 'step', campaign_id = 1, enrolment_id = id, address_hash = CAST(id AS TEXT)")
             .await;
         for route in routes().into_iter().filter(|route| route.method == "GET") {
-            let path = route.path.replace("{id}", "1");
             let parameters = &document()["paths"][&route.path]["get"]["parameters"];
             let Some(sort) = parameters.as_array().unwrap().iter().find(|p| p["name"] == "sort") else {
                 continue;
             };
             let backwards = sort["example"].as_str().unwrap();
             let page = async |query: String| {
+                let path = route.path.replace("{id}", "1");
                 let mut shown = app.call("GET", &format!("{path}?{query}"), None).await.done();
                 let object = shown.as_object_mut().unwrap();
                 let rows = object.values_mut().find_map(Value::as_array_mut).unwrap().clone();

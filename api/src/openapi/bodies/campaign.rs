@@ -334,8 +334,8 @@ pub struct Simulation {
     /// People it is about.
     #[schema(example = 2)]
     pub leads: i64,
-    /// What its texts will cost, where the campaign has not begun or is asked about from now on. (sometimes)
-    pub cost: Option<Cost>,
+    /// What its texts will cost.
+    pub cost: Cost,
     /// What was taken for granted.
     pub assumed: Value,
     /// Most lines that are given.
