@@ -56,8 +56,10 @@ async fn a_fuzzer_finds_no_answer_that_is_not_documented() {
         ["run", &url, "-H", &bearer, "-H", &named, "--checks", CHECKS, "--max-examples", "5", "--seed", "1"];
     let mut command = Command::new(tool);
     command.args(arguments).args(["--phases", "examples,coverage,fuzzing", "--workers", "1", "--no-color"]);
-    // A stream has no end while its run is under way.
-    command.args(["--exclude-path-regex", "/runs/.*/events$"]).current_dir(data.path());
+    // A stream has no end while its run is under way, a webhook's test waits for a worker that is not here, and the
+    // fuzzer writes no e-mail.
+    let left_out = "(/runs/.*/events|/webhooks/.*/test|/inbound)$";
+    command.args(["--exclude-path-regex", left_out]).current_dir(data.path());
     let ran = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let said = String::from_utf8_lossy(&ran.stdout);
     let last: Vec<&str> = said.lines().rev().take(150).collect();
