@@ -6,6 +6,11 @@ use axum::response::{IntoResponse, Response};
 use sendwright_workflows::spec::FieldError;
 use std::sync::Arc;
 
+/// As much of what a caller sent as an answer may quote.
+pub fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(64).collect()
+}
+
 /// A refusal, by what the caller can do about it.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Refusal {

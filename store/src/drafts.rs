@@ -2,8 +2,9 @@
 
 use crate::db::{Tx, execute, rows};
 use crate::error::Result;
-use crate::messages::Message;
+use crate::messages::{Message, columns};
 use crate::page::Page;
+use crate::writing::Written;
 use sendwright_workflows::clock::Millis;
 use sendwright_workflows::message::State;
 use serde_json::json;
@@ -13,14 +14,6 @@ pub const UNSENT: [State; 4] = [State::Scheduled, State::Writing, State::Drafted
 
 /// How the reasons of a message end that waits for approval.
 const FOR_APPROVAL: &str = "%{\"code\":\"approval\"}]";
-
-macro_rules! columns {
-    () => {
-        "id, account_id, kind, campaign_id, round, enrolment_id, contact_id, profile_id, step_id, step_number,
-         version, channel, address, address_hash, zone, state, planned_at, decision, reasons, slot, fence,
-         attempts, approved, accepted_at, opened_at, clicked_at, created_at, updated_at"
-    };
-}
 
 macro_rules! listed {
     ($head:expr, $tail:literal) => {
@@ -141,23 +134,20 @@ pub async fn turn(tx: &mut Tx, message: &Message, turn: &Turn, now: Millis) -> R
     Ok(done == 1)
 }
 
-/// Stores a text that a person wrote.
-pub async fn write_by_hand(
-    tx: &mut Tx,
-    message: &Message,
-    (subject, body): (&str, &str),
-    now: Millis,
-) -> Result<()> {
+/// Stores a message's text, in place of the one it had.
+pub async fn write(tx: &mut Tx, (message, account): (i64, i64), text: &Written, now: Millis) -> Result<()> {
     execute!(
         tx,
         "INSERT INTO drafts (message_id, account_id, subject, body, writer, writing, created_at)
-         VALUES ($1, $2, $3, $4, 'hand', '{}', $5)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)
          ON CONFLICT (message_id) DO UPDATE SET subject = excluded.subject, body = excluded.body,
              writer = excluded.writer, writing = excluded.writing, created_at = excluded.created_at",
-        message.id,
-        message.account_id,
-        subject,
-        body,
+        message,
+        account,
+        &text.subject,
+        &text.body,
+        text.writer,
+        &text.writing,
         now
     )?;
     Ok(())

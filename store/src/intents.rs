@@ -154,23 +154,23 @@ fn in_its_slot(claimed: &Claimed, now: Millis) -> Verdict {
 
 /// What stands against a hand-over at `now`, beside its slot.
 fn forbidden(
-    view: &Seen,
+    seen: &Seen,
     around: &Around,
     claimed: &Claimed,
     worker: i64,
     now: Millis,
 ) -> Result<Option<Verdict>> {
     // Claimed before, or given its slot in this very transaction and not yet written.
-    let ours = match view.state.as_str() {
-        "claimed" => view.fence == claimed.fence && view.worker_id == Some(worker),
-        "drafted" => view.fence == claimed.fence - 1,
+    let ours = match seen.state.as_str() {
+        "claimed" => seen.fence == claimed.fence && seen.worker_id == Some(worker),
+        "drafted" => seen.fence == claimed.fence - 1,
         _ => false,
     };
     if !ours || around.worker_state.as_deref() != Some("alive") {
         return Ok(Some(Verdict::Lost));
     }
     let back = |state, reason| Ok(Some(Verdict::Back { state, reason }));
-    if let Some(why) = &view.suppressed {
+    if let Some(why) = &seen.suppressed {
         return back("suppressed", Reason::Suppressed { why: why.clone() });
     }
     if !around.account_active {
@@ -179,35 +179,35 @@ fn forbidden(
     if around.profile_state != "active" {
         return back("drafted", Reason::ProfilePaused { until: around.paused_until });
     }
-    match view.kind.as_str() {
-        "step" => judge_step(view, claimed, now),
+    match seen.kind.as_str() {
+        "step" => judge_step(seen, claimed, now),
         _ => Ok(None),
     }
 }
 
 /// What forbids a step and not a test send: the campaign, the enrolment, the approval, the quiet hours.
-fn judge_step(view: &Seen, claimed: &Claimed, now: Millis) -> Result<Option<Verdict>> {
+fn judge_step(seen: &Seen, claimed: &Claimed, now: Millis) -> Result<Option<Verdict>> {
     let back = |state, reason| Ok(Some(Verdict::Back { state, reason }));
-    if view.contact_state.as_deref() != Some("active") {
+    if seen.contact_state.as_deref() != Some("active") {
         return back("cancelled", Reason::ContactDeleted);
     }
-    if view.replied_at.is_some() {
+    if seen.replied_at.is_some() {
         return back("cancelled", Reason::Replied);
     }
     // A message that was uncertain, and was released or proven unsent, goes out even where its enrolment is
     // through since.
-    if !matches!(view.enrolment_state.as_deref(), Some("active" | "completed")) {
+    if !matches!(seen.enrolment_state.as_deref(), Some("active" | "completed")) {
         return back("cancelled", Reason::Cancelled);
     }
-    if view.campaign_version != Some(view.version) {
+    if seen.campaign_version != Some(seen.version) {
         return back("drafted", Reason::Edited);
     }
-    if view.campaign_state.as_deref() != Some("running") {
+    if seen.campaign_state.as_deref() != Some("running") {
         return back("drafted", Reason::Paused);
     }
-    let read = view.policy.as_deref().map(|stored| policy_of(claimed.campaign_id, stored)).transpose()?;
+    let read = seen.policy.as_deref().map(|stored| policy_of(claimed.campaign_id, stored)).transpose()?;
     let policy: &Policy = read.as_ref().unwrap_or(&claimed.policy);
-    if policy.requires_approval && !view.approved {
+    if policy.requires_approval && !seen.approved {
         return back("held", Reason::Approval);
     }
     match policy.quiet_hours {

@@ -108,6 +108,7 @@ pub struct Filter {
     pub campaign: Option<i64>,
 }
 
+/// The columns of a [`Message`].
 macro_rules! columns {
     () => {
         "id, account_id, kind, campaign_id, round, enrolment_id, contact_id, profile_id, step_id, step_number,
@@ -115,6 +116,8 @@ macro_rules! columns {
          attempts, approved, accepted_at, opened_at, clicked_at, created_at, updated_at"
     };
 }
+
+pub(crate) use columns;
 
 /// The condition of a filter over $1 account, $2 state, $3 campaign. There are three texts, since an index is
 /// only used where the text itself says what the index holds.

@@ -4,6 +4,7 @@ use crate::db::{Tx, row, rows};
 use crate::error::Result;
 use crate::gates::gate_of;
 use sendwright_workflows::clock::{Micros, Millis};
+use sendwright_workflows::message::UNPLANNED;
 use sendwright_workflows::rate_limit::Gate;
 use sendwright_workflows::reason::Owner;
 
@@ -29,9 +30,11 @@ pub struct Standing {
     pub open_slot: Option<Micros>,
 }
 
+/// The parameter is `UNPLANNED`'s.
 macro_rules! standing_sql {
-    () => {
-        "SELECT e.id, e.contact_id, e.settled, e.base_at, e.next_run_at, c.state AS contact_state, c.email,
+    ($unplanned:literal) => {
+        concat!(
+            "SELECT e.id, e.contact_id, e.settled, e.base_at, e.next_run_at, c.state AS contact_state, c.email,
                 c.email_hash, c.timezone, s.why AS suppressed, m.step_number AS open_step,
                 m.planned_at AS open_at, m.state AS open_state, m.reasons AS open_reasons, m.slot AS open_slot
          FROM enrolments e
@@ -41,7 +44,10 @@ macro_rules! standing_sql {
          LEFT JOIN messages m ON m.enrolment_id = e.id AND m.step_number > e.settled AND m.version = $2
               AND (m.state IN ('scheduled', 'writing', 'drafted', 'held', 'claimed', 'sending', 'uncertain')
                    -- Cancelled before the campaign had a start: the start passes over it.
-                   OR (m.state = 'cancelled' AND m.planned_at = 253402300799000))"
+                   OR (m.state = 'cancelled' AND m.planned_at = ",
+            $unplanned,
+            "))"
+        )
     };
 }
 
@@ -58,19 +64,21 @@ pub async fn standings(
         tx,
         Standing,
         concat!(
-            standing_sql!(),
+            standing_sql!("$5"),
             " WHERE e.campaign_id = $1 AND e.state = 'active' AND e.id > $3 ORDER BY e.id LIMIT $4"
         ),
         campaign,
         version,
         after,
-        limit
+        limit,
+        UNPLANNED
     )
 }
 
 /// One enrolment, whatever its state, as [`standings`] gives it.
 pub async fn standing(tx: &mut Tx, enrolment: i64, version: i64) -> Result<Option<Standing>> {
-    row!(tx, Standing, concat!(standing_sql!(), " WHERE e.id = $1 LIMIT 1"), enrolment, version)
+    const SQL: &str = concat!(standing_sql!("$3"), " WHERE e.id = $1 LIMIT 1");
+    row!(tx, Standing, SQL, enrolment, version, UNPLANNED)
 }
 
 /// A message that a person released and that no enrolment waits for: it goes out beside its sequence.

@@ -2,6 +2,7 @@
 
 use crate::claims::with_reasons;
 use crate::db::{Tx, execute, rows};
+use crate::drafts;
 use crate::error::Result;
 use sendwright_workflows::clock::Millis;
 use sendwright_workflows::reason::Reason;
@@ -157,20 +158,7 @@ pub async fn save(
     if !finish(tx, message, state, None, hold.into_iter().collect(), now).await? {
         return Ok(false);
     }
-    execute!(
-        tx,
-        "INSERT INTO drafts (message_id, account_id, subject, body, writer, writing, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)
-         ON CONFLICT (message_id) DO UPDATE SET subject = excluded.subject, body = excluded.body,
-             writer = excluded.writer, writing = excluded.writing, created_at = excluded.created_at",
-        message.id,
-        message.account_id,
-        &text.subject,
-        &text.body,
-        text.writer,
-        &text.writing,
-        now
-    )?;
+    drafts::write(tx, (message.id, message.account_id), text, now).await?;
     Ok(true)
 }
 

@@ -13,7 +13,7 @@ use crate::openapi::bodies::external::{
 use crate::openapi::bodies::lead::{LeadInput, LeadsInput};
 use crate::operations::campaigns::{self, Begin, Scope};
 use crate::operations::leads::{self, Known};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, printable};
 use crate::state::ApiState;
 use crate::work::Work;
 use axum::extract::{Path, Query, State};
@@ -228,8 +228,7 @@ fn read_campaign(body: &Value) -> Result<CampaignBody, Refusal> {
 }
 
 fn id(face: &str) -> Result<i64, Refusal> {
-    let printable = || face.chars().filter(|c| !c.is_control()).take(64).collect::<String>();
-    ids::parse(Kind::Campaign, face).ok_or_else(|| Refusal::no_campaign(printable()))
+    ids::parse(Kind::Campaign, face).ok_or_else(|| Refusal::no_campaign(printable(face)))
 }
 
 /// `{"detail": …}` as the document has it, with code, faults and request id beside (S1-53 … S1-57).

@@ -8,6 +8,7 @@ use sendwright_queue::Job;
 use sendwright_store::campaigns::{self, Campaign};
 use sendwright_store::drafts::{self, Turn, UNSENT};
 use sendwright_store::messages::{Message, Text};
+use sendwright_store::writing::Written;
 use sendwright_store::{Page, Tx, messages as stored};
 use sendwright_workflows::campaign::State as CampaignState;
 use sendwright_workflows::message::State;
@@ -111,7 +112,8 @@ pub async fn edit(work: &mut Work<'_>, id: i64, edit: &DraftBody) -> Result<Draf
     if !drafts::turn(tx, &draft.message, &turn, now).await? {
         return Err(moved());
     }
-    drafts::write_by_hand(tx, &draft.message, (&subject, &body), now).await?;
+    let text = Written { subject, body, writer: "hand", writing: "{}".into() };
+    drafts::write(tx, (id, account), &text, now).await?;
     let edited = read(tx, account, id).await?.ok_or(Refusal::Internal)?;
     work.audit(
         "edit",

@@ -1,6 +1,6 @@
 //! Sending profiles: made and listed. A URL goes in and is sealed; it never comes out.
 
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, printable};
 use crate::state::Core;
 use crate::work::{Barrier, Work};
 use sendwright_queue::Job;
@@ -106,8 +106,7 @@ fn read(patch: &Value) -> Result<(Map<String, Value>, Option<&'static str>), Ref
         }
     }
     for name in fields.keys().filter(|name| !CHANGEABLE.contains(&name.as_str())) {
-        let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-        errors.push(FieldError::new(shown, "unknown_field", "is not known, or cannot be changed"));
+        errors.push(FieldError::new(printable(name), "unknown_field", "is not known, or cannot be changed"));
     }
     if errors.is_empty() { Ok((fields, state)) } else { Err(Refusal::Invalid(errors)) }
 }

@@ -7,14 +7,14 @@ use crate::intake::{Json, MOST_BULK_BYTES, NoBody};
 use crate::openapi::bodies::campaign::{
     ArchiveParams, Campaign, CampaignFilter, CampaignInput, CampaignList,
 };
-use crate::openapi::bodies::common::{Paging, Shown};
+use crate::openapi::bodies::common::{ByTime, Part, Shown};
 use crate::openapi::bodies::edit::{ReplaceParams, Replaced};
 use crate::openapi::bodies::lead::{EnrolInput, Enrolled};
 use crate::operations::campaigns::{self, Begin, Scope};
 use crate::operations::effect;
 use crate::operations::leads::{self, Known};
 use crate::operations::spending;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, printable};
 use crate::state::ApiState;
 use crate::work::Work;
 use axum::extract::{Path, Query, State};
@@ -28,8 +28,7 @@ type Answered = Result<Answer, Refusal>;
 
 /// Reads any face of a campaign's id.
 pub(super) fn id(face: &str) -> Result<i64, Refusal> {
-    let printable = || face.chars().filter(|c| !c.is_control()).take(64).collect::<String>();
-    ids::parse(Kind::Campaign, face).ok_or_else(|| Refusal::no_campaign(printable()))
+    ids::parse(Kind::Campaign, face).ok_or_else(|| Refusal::no_campaign(printable(face)))
 }
 
 /// Creates a campaign.
@@ -51,7 +50,7 @@ pub async fn create(State(state): State<ApiState>, caller: Caller, body: Json) -
 /// Lists campaigns.
 #[utoipa::path(
     get, path = "/campaigns", operation_id = "list_campaigns", tag = "Campaigns",
-    params(CampaignFilter, Paging),
+    params(CampaignFilter, Part, ByTime),
     responses((status = 200, body = CampaignList)),
     security(("key" = ["campaigns:read"])),
 )]

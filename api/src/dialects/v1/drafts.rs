@@ -4,13 +4,13 @@ use super::{Asked, campaigns, told};
 use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::intake::{Json, NoBody};
-use crate::openapi::bodies::common::{PagingById, Shown as Fields};
+use crate::openapi::bodies::common::{ById, Part, Shown as Fields};
 use crate::openapi::bodies::draft::{
     ApprovalInput, Approvals, Draft as DraftShown, DraftEdit, DraftFilter, DraftList,
 };
 use crate::operations::drafts::{self, Draft, Shown};
 use crate::operations::messages;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, printable};
 use crate::state::ApiState;
 use crate::work::Work;
 use axum::extract::{Path, Query, State};
@@ -24,14 +24,13 @@ use std::collections::HashMap;
 type Answered = Result<Answer, Refusal>;
 
 fn id(face: &str) -> Result<i64, Refusal> {
-    let printable = || face.chars().filter(|c| !c.is_control()).take(64).collect::<String>();
-    ids::parse(Kind::Message, face).ok_or_else(|| messages::missing(printable()))
+    ids::parse(Kind::Message, face).ok_or_else(|| messages::missing(printable(face)))
 }
 
 /// Lists a campaign's messages that were not tried yet, with their texts.
 #[utoipa::path(
     get, path = "/campaigns/{id}/drafts", operation_id = "list_drafts", tag = "Drafts",
-    params(DraftFilter, PagingById),
+    params(DraftFilter, Part, ById),
     responses((status = 200, body = DraftList)),
     security(("key" = ["drafts:read"])),
 )]
@@ -183,7 +182,7 @@ fn read_ids(body: &Value) -> Result<Option<Vec<i64>>, Refusal> {
     };
     let unknown = object.keys().find(|name| *name != "ids");
     if let Some(name) = unknown {
-        let name: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+        let name = printable(name);
         return Err(Refusal::field(&name, "unknown_field", "is not known; leave ids out to approve all"));
     }
     let faces = match object.get("ids") {

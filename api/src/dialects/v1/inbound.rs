@@ -7,7 +7,7 @@ use crate::intake::Mime;
 use crate::openapi::bodies::common::{Part, Shown};
 use crate::openapi::bodies::inbound::{Inbound as InboundShown, InboundList, InboundOrder, KeptInbound};
 use crate::operations::inbound;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, printable};
 use crate::state::ApiState;
 use crate::work::Work;
 use axum::extract::{Path, Query, State};
@@ -63,8 +63,7 @@ pub async fn list(
     security(("key" = ["inbound:read"])),
 )]
 pub async fn get(State(state): State<ApiState>, caller: Caller, Path(face): Path<String>) -> Answered {
-    let printable = || face.chars().filter(|c| !c.is_control()).take(64).collect::<String>();
-    let id = ids::parse(Kind::Inbound, &face).ok_or_else(|| inbound::missing(printable()))?;
+    let id = ids::parse(Kind::Inbound, &face).ok_or_else(|| inbound::missing(printable(&face)))?;
     Ok(Answer::ok(&shown(&inbound::get(&state.core, caller.actor.account, id).await?)))
 }
 

@@ -4,10 +4,10 @@ use super::{Asked, seconds};
 use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::intake::{Json, MaybeJson, NoBody};
-use crate::openapi::bodies::common::{Paging, Shown};
+use crate::openapi::bodies::common::{ByTime, Part, Shown};
 use crate::openapi::bodies::key::{Key as KeyShown, KeyInput, KeyList, NewKey, RotateInput};
 use crate::operations::keys::{self, KeyBody};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, printable};
 use crate::state::ApiState;
 use crate::work::Work;
 use axum::extract::{Path, Query, State};
@@ -22,8 +22,7 @@ use std::collections::HashMap;
 type Answered = Result<Answer, Refusal>;
 
 fn id(face: &str) -> Result<i64, Refusal> {
-    let printable = || face.chars().filter(|c| !c.is_control()).take(64).collect::<String>();
-    ids::parse(Kind::Key, face).ok_or_else(|| keys::missing(printable()))
+    ids::parse(Kind::Key, face).ok_or_else(|| keys::missing(printable(face)))
 }
 
 /// Creates a key; the whole of it is shown this once.
@@ -70,7 +69,7 @@ async fn once(work: Work<'_>, row: &Key, made: &ApiKey, now: Millis) -> Answered
 /// Lists the account's keys, and those of its test twin.
 #[utoipa::path(
     get, path = "/keys", operation_id = "list_keys", tag = "Keys",
-    params(Paging),
+    params(Part, ByTime),
     responses((status = 200, body = KeyList)),
     security(("key" = ["keys:read"])),
 )]

@@ -4,10 +4,10 @@ use super::{Asked, view};
 use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::intake::{Json, MOST_BULK_BYTES, NoBody};
-use crate::openapi::bodies::common::{Paging, Shown};
+use crate::openapi::bodies::common::{ByTime, Part, Shown};
 use crate::openapi::bodies::lead::{Deleted, Imported, Lead, LeadFilter, LeadInput, LeadList, LeadsInput};
 use crate::operations::leads::{self, Known};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, printable};
 use crate::state::ApiState;
 use crate::work::Work;
 use axum::extract::{Path, Query, State};
@@ -19,7 +19,7 @@ use std::collections::HashMap;
 type Answered = Result<Answer, Refusal>;
 
 fn missing(face: &str) -> Refusal {
-    let printable: String = face.chars().filter(|c| !c.is_control()).take(64).collect();
+    let printable = printable(face);
     Refusal::NotFound(format!("Lead {printable} not found"))
 }
 
@@ -64,7 +64,7 @@ pub async fn create_many(
 /// `external_id` (or `business_id`) narrows to the caller's own id.
 #[utoipa::path(
     get, path = "/leads", operation_id = "list_leads", tag = "Leads",
-    params(LeadFilter, Paging),
+    params(LeadFilter, Part, ByTime),
     responses((status = 200, body = LeadList)),
     security(("key" = ["leads:read"])),
 )]

@@ -5,7 +5,7 @@ use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::openapi::bodies::key::{Captured as CapturedShown, CapturedList, MailboxParams};
 use crate::operations::mailbox::{self, Mail};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, printable};
 use crate::state::ApiState;
 use axum::extract::{Path, Query, State};
 use sendwright_workflows::ids::{Kind, uuid};
@@ -47,7 +47,7 @@ pub async fn list(
     security(("key" = ["mailbox:read"])),
 )]
 pub async fn get(State(state): State<ApiState>, caller: Caller, Path(face): Path<String>) -> Answered {
-    let printable: String = face.chars().filter(|c| !c.is_control()).take(64).collect();
+    let printable = printable(&face);
     let missing = || Refusal::NotFound(format!("there is no message {printable} in the mailbox"));
     let id = face.parse().ok().filter(|id| *id > 0).ok_or_else(missing)?;
     let mail = mailbox::get(&state.core, caller.actor.account, id).await?;

@@ -1,15 +1,15 @@
 //! Messages on the native face, and what explains them.
 
-use super::{Asked, told};
+use super::{Asked, campaigns, told};
 use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::intake::{Json, NoBody};
-use crate::openapi::bodies::common::{PagingById, Shown};
+use crate::openapi::bodies::common::{ById, Part, Shown};
 use crate::openapi::bodies::message::{
     Explanation, LeadExplanation, Message, MessageFilter, MessageList, TestSendInput, TestSends,
 };
 use crate::operations::messages::{self, Filter, TestBody};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, printable};
 use crate::state::ApiState;
 use crate::work::Work;
 use axum::extract::{Path, Query, State};
@@ -22,16 +22,8 @@ use std::collections::HashMap;
 
 type Answered = Result<Answer, Refusal>;
 
-fn printable(face: &str) -> String {
-    face.chars().filter(|c| !c.is_control()).take(64).collect()
-}
-
 fn id(face: &str) -> Result<i64, Refusal> {
     ids::parse(Kind::Message, face).ok_or_else(|| messages::missing(printable(face)))
-}
-
-fn campaign_id(face: &str) -> Result<i64, Refusal> {
-    ids::parse(Kind::Campaign, face).ok_or_else(|| Refusal::no_campaign(printable(face)))
 }
 
 /// Lists messages.
@@ -39,7 +31,7 @@ fn campaign_id(face: &str) -> Result<i64, Refusal> {
 /// `total` stops counting at 100,000.
 #[utoipa::path(
     get, path = "/messages", operation_id = "list_messages", tag = "Messages",
-    params(MessageFilter, PagingById),
+    params(MessageFilter, Part, ById),
     responses((status = 200, body = MessageList)),
     security(("key" = ["messages:read"])),
 )]
@@ -65,7 +57,7 @@ fn filter(query: &HashMap<String, String>) -> Result<Filter, Refusal> {
             Refusal::field("state", "invalid_choice", format!("must be one of {words}"))
         })?),
     };
-    let campaign = given("campaign_id").map(|face| campaign_id(face)).transpose()?;
+    let campaign = given("campaign_id").map(|face| campaigns::id(face)).transpose()?;
     Ok(Filter { state, campaign })
 }
 
@@ -160,7 +152,7 @@ pub async fn test(
     Path(face): Path<String>,
     body: Json,
 ) -> Answered {
-    let id = campaign_id(&face)?;
+    let id = campaigns::id(&face)?;
     let test = read_test(&body.value)?;
     let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
     let sent = messages::test_send(&mut work, id, &test).await?;

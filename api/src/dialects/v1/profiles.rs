@@ -4,10 +4,10 @@ use super::{Asked, view};
 use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::intake::Json;
-use crate::openapi::bodies::common::{Paging, Shown};
+use crate::openapi::bodies::common::{ByTime, Part, Shown};
 use crate::openapi::bodies::profile::{ProfileChange, ProfileInput, SendingProfile, SendingProfileList};
 use crate::operations::sending_profiles;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, printable};
 use crate::state::ApiState;
 use crate::work::Work;
 use axum::extract::{Path, Query, State};
@@ -34,7 +34,7 @@ pub async fn create(State(state): State<ApiState>, caller: Caller, body: Json) -
 /// Lists sending profiles.
 #[utoipa::path(
     get, path = "/sending-profiles", operation_id = "list_sending_profiles", tag = "Sending profiles",
-    params(Paging),
+    params(Part, ByTime),
     responses((status = 200, body = SendingProfileList)),
     security(("key" = ["profiles:read"])),
 )]
@@ -84,6 +84,5 @@ pub async fn change(
 }
 
 fn id(face: &str) -> Result<i64, Refusal> {
-    let printable = || face.chars().filter(|c| !c.is_control()).take(64).collect::<String>();
-    ids::parse(Kind::Profile, face).ok_or_else(|| sending_profiles::missing(printable()))
+    ids::parse(Kind::Profile, face).ok_or_else(|| sending_profiles::missing(printable(face)))
 }

@@ -4,11 +4,11 @@ use super::{Asked, campaigns, seconds, view};
 use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::intake::NoBody;
-use crate::openapi::bodies::common::{Paging, Shown};
+use crate::openapi::bodies::common::{ByTime, Part, Shown};
 use crate::openapi::bodies::run::{Run as RunShown, RunFilter, RunList};
 use crate::operations::runs::{self, Progress};
 use crate::operations::spending;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, printable};
 use crate::state::ApiState;
 use crate::work::Work;
 use axum::extract::{Path, Query, State};
@@ -29,8 +29,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 fn id(face: &str) -> Result<i64, Refusal> {
-    let printable = || face.chars().filter(|c| !c.is_control()).take(64).collect::<String>();
-    ids::parse(Kind::Run, face).ok_or_else(|| runs::missing(printable()))
+    ids::parse(Kind::Run, face).ok_or_else(|| runs::missing(printable(face)))
 }
 
 /// Has everybody's next text written, without sending any (S0-22).
@@ -81,7 +80,7 @@ pub async fn send(
 /// Lists runs.
 #[utoipa::path(
     get, path = "/runs", operation_id = "list_runs", tag = "Runs",
-    params(RunFilter, Paging),
+    params(RunFilter, Part, ByTime),
     responses((status = 200, body = RunList)),
     security(("key" = ["runs:read"])),
 )]

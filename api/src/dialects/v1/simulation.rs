@@ -1,5 +1,6 @@
 //! A stored campaign's future on the native face: one JSON page, or a line for each message.
 
+use super::campaigns;
 use crate::auth::Caller;
 use crate::openapi::bodies::campaign::{Simulation, SimulationParams};
 use crate::operations::simulation::{self, Future, MOST, Planned, Span};
@@ -13,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use sendwright_workflows::clock::{parse_rfc3339, rfc3339};
 use sendwright_workflows::enrolment::Action;
-use sendwright_workflows::ids::{self, Kind, uuid};
+use sendwright_workflows::ids::{Kind, uuid};
 use sendwright_workflows::quiet_hours::local_text;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -45,8 +46,7 @@ pub async fn get(
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let printable = || face.chars().filter(|c| !c.is_control()).take(64).collect::<String>();
-    let id = ids::parse(Kind::Campaign, &face).ok_or_else(|| Refusal::no_campaign(printable()))?;
+    let id = campaigns::id(&face)?;
     let span = span(&query)?;
     let future = simulation::stored(&state.core, caller.actor.account, id, span, state.means).await?;
     let accepts = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();

@@ -4,7 +4,7 @@ use super::{Asked, view};
 use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::intake::Json;
-use crate::openapi::bodies::common::Paging;
+use crate::openapi::bodies::common::{ByTime, Part};
 use crate::openapi::bodies::lead::{Suppression, SuppressionInput, SuppressionList};
 use crate::operations::suppressions;
 use crate::refusal::Refusal;
@@ -75,7 +75,7 @@ fn read(body: &Value) -> Result<(Email, String), Refusal> {
 /// Lists suppressed addresses, masked.
 #[utoipa::path(
     get, path = "/suppressions", operation_id = "list_suppressions", tag = "Suppressions",
-    params(Paging),
+    params(Part, ByTime),
     responses((status = 200, body = SuppressionList)),
     security(("key" = ["suppressions:read"])),
 )]

@@ -6,13 +6,13 @@ use super::Asked;
 use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::intake::{Json, NoBody};
-use crate::openapi::bodies::common::{Paging, Part, Shown};
+use crate::openapi::bodies::common::{ByTime, Part, Shown};
 use crate::openapi::bodies::delivery::{Delivery, DeliveryList, PendingTest, ReplayInput, Replayed};
 use crate::openapi::bodies::webhook::{
     DeliveryFilter, NewWebhook, Webhook, WebhookChange, WebhookDetail, WebhookInput, WebhookList,
 };
 use crate::operations::webhooks::{self, From};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, printable};
 use crate::state::ApiState;
 use crate::work::Work;
 use axum::extract::{Path, Query, State};
@@ -29,8 +29,7 @@ type Answered = Result<Answer, Refusal>;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn id(face: &str) -> Result<i64, Refusal> {
-    let printable = || face.chars().filter(|c| !c.is_control()).take(64).collect::<String>();
-    ids::parse(Kind::Endpoint, face).ok_or_else(|| webhooks::missing(printable()))
+    ids::parse(Kind::Endpoint, face).ok_or_else(|| webhooks::missing(printable(face)))
 }
 
 /// Registers a webhook.
@@ -54,7 +53,7 @@ pub async fn create(State(state): State<ApiState>, caller: Caller, body: Json) -
 /// Lists webhooks.
 #[utoipa::path(
     get, path = "/webhooks", operation_id = "list_webhooks", tag = "Webhooks",
-    params(Paging),
+    params(Part, ByTime),
     responses((status = 200, body = WebhookList)),
     security(("key" = ["webhooks:read"])),
 )]

@@ -2,61 +2,7 @@
 
 use utoipa::{IntoParams, ToSchema};
 
-/// How a list is asked for: behind a cursor, by page, or by offset; never by two of them at once.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct Paging {
-    /// Where to go on: the `next_cursor` of the answer before.
-    #[param(example = "1768473000000-20")]
-    pub cursor: Option<String>,
-    /// The page, from 1.
-    #[param(minimum = 1, example = 1)]
-    pub page: Option<i64>,
-    /// Rows of a page; 20 where it is left out.
-    #[param(minimum = 1, maximum = 100, example = 20)]
-    pub per_page: Option<i64>,
-    /// Rows to give; another word for `per_page`.
-    #[param(minimum = 1, maximum = 100, example = 20)]
-    pub limit: Option<i64>,
-    /// Rows to pass over.
-    #[param(minimum = 0, maximum = 100000, example = 0)]
-    pub offset: Option<i64>,
-    /// The order: `created_at`, or `-created_at` for the newest first.
-    #[param(example = "-created_at")]
-    pub sort: Option<String>,
-    /// The names to show of each row, with commas between; all where it is left out.
-    #[param(example = "id,created_at")]
-    pub fields: Option<String>,
-}
-
-/// How a list that is walked by its rows' numbers is asked for: behind a cursor, by page, or by offset; never by two of them at once.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct PagingById {
-    /// Where to go on: the `next_cursor` of the answer before.
-    #[param(example = "1768473000000-20")]
-    pub cursor: Option<String>,
-    /// The page, from 1.
-    #[param(minimum = 1, example = 1)]
-    pub page: Option<i64>,
-    /// Rows of a page; 20 where it is left out.
-    #[param(minimum = 1, maximum = 100, example = 20)]
-    pub per_page: Option<i64>,
-    /// Rows to give; another word for `per_page`.
-    #[param(minimum = 1, maximum = 100, example = 20)]
-    pub limit: Option<i64>,
-    /// Rows to pass over.
-    #[param(minimum = 0, maximum = 100000, example = 0)]
-    pub offset: Option<i64>,
-    /// The order: `id`, or `-id` for the highest first.
-    #[param(example = "-id")]
-    pub sort: Option<String>,
-    /// The names to show of each row, with commas between; all where it is left out.
-    #[param(example = "id,state")]
-    pub fields: Option<String>,
-}
-
-/// Which part of a list is shown, whose order has a word of its own: behind a cursor, by page, or by offset.
+/// Which part of a list is shown: behind a cursor, by page, or by offset; never by two of them at once.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Part {
@@ -76,8 +22,26 @@ pub struct Part {
     #[param(minimum = 0, maximum = 100000, example = 0)]
     pub offset: Option<i64>,
     /// The names to show of each row, with commas between; all where it is left out.
-    #[param(example = "id,status")]
+    #[param(example = "id")]
     pub fields: Option<String>,
+}
+
+/// The order of a list that is walked by time.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ByTime {
+    /// The order: `created_at`, or `-created_at` for the newest first.
+    #[param(example = "-created_at")]
+    pub sort: Option<String>,
+}
+
+/// The order of a list that is walked by its rows' numbers.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ById {
+    /// The order: `id`, or `-id` for the highest first.
+    #[param(example = "-id")]
+    pub sort: Option<String>,
 }
 
 /// Which fields of one row are shown.
