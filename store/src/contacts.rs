@@ -3,6 +3,7 @@
 use crate::db::{Tx, execute, row, rows};
 use crate::error::Result;
 use crate::page::{Page, in_order};
+use crate::values;
 use sendwright_workflows::clock::Millis;
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
@@ -70,7 +71,7 @@ pub async fn insert(tx: &mut Tx, account: i64, new: &[(i64, &Details)], now: Mil
         return Ok(HashSet::new());
     }
     let inserted = rows!(
-        tx,
+        &mut *tx,
         (i64,),
         concat!(
             "INSERT INTO contacts (",
@@ -85,7 +86,7 @@ pub async fn insert(tx: &mut Tx, account: i64, new: &[(i64, &Details)], now: Mil
         account,
         now
     )?;
-    Ok(inserted.into_iter().map(|r| r.0).collect())
+    indexed(tx, account, inserted).await
 }
 
 /// Brings deleted contacts back with new details, in one statement; the ids that came back. One that is not
@@ -100,7 +101,7 @@ pub async fn revive(
         return Ok(HashSet::new());
     }
     let revived = rows!(
-        tx,
+        &mut *tx,
         (i64,),
         "UPDATE contacts SET external_id = r.external_id, email = r.email, first_name = r.first_name,
                 last_name = r.last_name, company = r.company, title = r.title, phone = r.phone,
@@ -117,7 +118,14 @@ pub async fn revive(
         account,
         now
     )?;
-    Ok(revived.into_iter().map(|r| r.0).collect())
+    indexed(tx, account, revived).await
+}
+
+/// Has what conditions compare of these contacts written anew.
+async fn indexed(tx: &mut Tx, account: i64, rows: Vec<(i64,)>) -> Result<HashSet<i64>> {
+    let ids: Vec<i64> = rows.into_iter().map(|r| r.0).collect();
+    values::index(tx, account, &ids).await?;
+    Ok(ids.into_iter().collect())
 }
 
 /// One JSON array a contact; the order that [`insert`] and [`revive`] read. Sorted by address, so that two
@@ -235,7 +243,7 @@ pub async fn count(tx: &mut Tx, account: i64) -> Result<i64> {
 /// Changes what a contact says of itself; its address stays. Whether there is such a contact.
 pub async fn update(tx: &mut Tx, account: i64, id: i64, d: &Details, now: Millis) -> Result<bool> {
     let changed = execute!(
-        tx,
+        &mut *tx,
         "UPDATE contacts SET external_id = $3, first_name = $4, last_name = $5, company = $6, title = $7,
                 phone = $8, website = $9, industry = $10, timezone = $11, attributes = $12, updated_at = $13
           WHERE account_id = $1 AND id = $2 AND state <> 'deleted'",
@@ -253,6 +261,7 @@ pub async fn update(tx: &mut Tx, account: i64, id: i64, d: &Details, now: Millis
         &d.attributes,
         now
     )?;
+    values::index(tx, account, &[id]).await?;
     Ok(changed == 1)
 }
 
@@ -261,7 +270,9 @@ pub async fn update(tx: &mut Tx, account: i64, id: i64, d: &Details, now: Millis
 pub async fn delete(tx: &mut Tx, account: i64, id: i64, now: Millis) -> Result<bool> {
     let sql = "UPDATE contacts SET state = 'deleted', updated_at = $3
                 WHERE account_id = $1 AND id = $2 AND state <> 'deleted'";
-    Ok(execute!(tx, sql, account, id, now)? == 1)
+    let deleted = execute!(&mut *tx, sql, account, id, now)?;
+    values::index(tx, account, &[id]).await?;
+    Ok(deleted == 1)
 }
 
 /// A contact's address and its hash, also of a deleted one.

@@ -2,6 +2,7 @@
 
 use crate::db::Db;
 use crate::error::{Error, Result};
+use crate::values;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 
@@ -20,6 +21,7 @@ const SHARED: &[(i64, &str, &str)] = &[
     (40, "index test twins", include_str!("../../migrations/0040_index_test_twins.sql")),
     (41, "create usage", include_str!("../../migrations/0041_create_usage.sql")),
     (50, "add phones", include_str!("../../migrations/0050_add_phones.sql")),
+    (70, "create audience", include_str!("../../migrations/0070_create_audience.sql")),
 ];
 const POSTGRES: &[(i64, &str, &str)] = &[
     (2, "create json_each", include_str!("../../migrations/postgres/0002_create_json_each.sql")),
@@ -34,11 +36,12 @@ fn migrator(postgres: bool) -> Migrator {
         .into_iter()
         .map(|&(version, name, text)| {
             // On SQLite only the exact words INTEGER PRIMARY KEY make the id the row's own address; BIGINT would
-            // cost a second index on every table.
+            // cost a second index on every table; and so would a key of several columns.
             let text = if postgres {
                 text.to_owned()
             } else {
                 text.replace("id BIGINT PRIMARY", "id INTEGER PRIMARY")
+                    .replace("/* in the order of its key */", "WITHOUT ROWID")
             };
             Migration::new(
                 version,
@@ -58,7 +61,8 @@ pub async fn migrate(db: &Db) -> Result<()> {
         Db::Postgres(pool) => migrator(true).run(pool).await,
         Db::Sqlite { write, .. } => migrator(false).run(write).await,
     };
-    done.map_err(|error| Error::Schema(format!("the schema could not be migrated: {error}")))
+    done.map_err(|error| Error::Schema(format!("the schema could not be migrated: {error}")))?;
+    values::index_all(db).await
 }
 
 /// Refuses a schema that is older or newer than this program.

@@ -12,7 +12,9 @@ mod fields;
 mod key;
 mod lead;
 mod profile;
+mod segment;
 mod step;
+mod template;
 mod zone;
 
 pub use business::business;
@@ -22,6 +24,8 @@ pub use endpoint::EndpointBody;
 pub use key::{KeySpec, overlap};
 pub use lead::{Columns, LEAD_FIELDS, LeadBody};
 pub use profile::ProfileBody;
+pub use segment::{SegmentBody, filter};
+pub use template::{CHANNELS, TemplateBody};
 pub use zone::zone;
 
 use serde::Serialize;
@@ -35,8 +39,8 @@ pub struct FieldError {
     /// The rule, a closed code: `required`, `invalid_type`, `too_long`, `out_of_range`, `control_character`,
     /// `invalid_choice`, `invalid_format`, `invalid_timezone`, `invalid_email`, `invalid_template`,
     /// `reference_not_found`, `conflict`, `too_many`, `steps_min_1`, `steps_not_sequential`, `reserved_name`,
-    /// `columns`, `unknown_field`, `not_permitted`, and of a URL `insecure_url`, `blocked_port`, `blocked_address`; as a
-    /// warning `unknown_field`, `unknown_variable`.
+    /// `columns`, `unknown_field`, `not_permitted`, `invalid_operator`, `too_deep`, `undeclared_variable`, and of a URL `insecure_url`, `blocked_port`, `blocked_address`; as a
+    /// warning `unknown_field`, `unknown_variable`, `unused_variable`.
     pub code: &'static str,
     /// For people: the rule, and what to write instead.
     pub message: String,
