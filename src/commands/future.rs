@@ -10,8 +10,6 @@ use sendwright_workflows::enrolment::{Action, Means};
 use sendwright_workflows::simulate::Line;
 use std::io::{self, Write};
 
-/// What the workers have is not known here; that they have what they need is the usual case.
-
 /// Prints it; nothing is stored or sent.
 ///
 /// # Errors
@@ -20,6 +18,7 @@ pub async fn run(config: &Config, args: &CampaignFutureArgs) -> Result<(), Failu
     let id = campaign::id(&args.campaign.id)?;
     let (core, account) = open::core_in(config, &args.campaign.list.account).await?;
     let span = Span { from: args.from, days: args.days };
+    // What the workers have is not known here; that they have what they need is the usual case.
     let future = simulation::stored(&core, account.id, id, span, Means::EVERYWHERE).await?;
     let (mut emails, mut zones, mut lines) = (Vec::new(), Vec::new(), Vec::new());
     for planned in future.lines {
