@@ -198,6 +198,21 @@ pub async fn by_email(tx: &mut Tx, account: i64, key: &str) -> Result<Option<Con
     )
 }
 
+/// The account's contact with this number in E.164; a deleted one is not there.
+pub async fn by_phone(tx: &mut Tx, account: i64, key: &str) -> Result<Option<Contact>> {
+    row!(
+        tx,
+        Contact,
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM contacts WHERE account_id = $1 AND phone_key = $2 AND state <> 'deleted'"
+        ),
+        account,
+        key
+    )
+}
+
 /// Which of these contacts the account has, of those that are not deleted.
 pub async fn existing(tx: &mut Tx, account: i64, ids: &[i64]) -> Result<HashSet<i64>> {
     let ids: Vec<[i64; 1]> = ids.iter().map(|id| [*id]).collect();

@@ -4,8 +4,7 @@ use crate::db::{Tx, execute, row, rows};
 use crate::error::{Error, Result};
 use crate::page::{Page, in_order};
 use sendwright_workflows::clock::Millis;
-use sendwright_workflows::render::Syntax;
-use sendwright_workflows::sequence::Channel;
+use sendwright_workflows::sequence::{Channel, Syntax};
 use sendwright_workflows::spec::TemplateBody;
 use serde_json::json;
 

@@ -22,8 +22,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use handlebars::{RenderContext, Renderable};
-use serde::{Deserialize, Serialize};
 
+use crate::sequence::Syntax;
 use crate::variables::Variables;
 use brace::BraceText;
 pub use error::{Finding, RenderError};
@@ -51,41 +51,6 @@ pub enum Kind {
     Text,
     /// HTML: values are escaped, line ends become `\n`.
     Html,
-}
-
-/// How a template is written (C-12).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Syntax {
-    /// `{{name}}`, blocks and helpers.
-    #[default]
-    Handlebars,
-    /// `{name}` alone: `${x}` is a dollar sign and a variable, `#{x}` a number sign and a variable (S2-22).
-    Brace,
-}
-
-impl Syntax {
-    /// Both, by their words.
-    pub const WORDS: [(&'static str, Syntax); 2] =
-        [("handlebars", Syntax::Handlebars), ("brace", Syntax::Brace)];
-
-    /// The word in tables and JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Syntax::Handlebars => "handlebars",
-            Syntax::Brace => "brace",
-        }
-    }
-
-    /// Reads [`as_str`](Self::as_str).
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::WORDS.into_iter().find(|(known, _)| *known == word).map(|(_, syntax)| syntax)
-    }
-
-    /// What a text is written in whose author did not say: handlebars where it has any `{{`.
-    pub fn of(source: &str) -> Self {
-        if source.contains("{{") { Syntax::Handlebars } else { Syntax::Brace }
-    }
 }
 
 /// What a check of an acceptable template tells.

@@ -25,7 +25,7 @@ pub use key::{KeySpec, overlap};
 pub use lead::{Columns, LEAD_FIELDS, LeadBody};
 pub use profile::ProfileBody;
 pub use segment::{SegmentBody, filter};
-pub use template::{CHANNELS, TemplateBody};
+pub use template::TemplateBody;
 pub use zone::zone;
 
 use serde::Serialize;

@@ -3,14 +3,10 @@
 use super::FieldError;
 use super::campaign::warn_of_unknown;
 use super::fields::{Fields, Lines};
-use crate::render::{self, Kind, Syntax, Template};
-use crate::sequence::Channel;
+use crate::render::{self, Kind, Template};
+use crate::sequence::{Channel, Syntax};
 use crate::sms;
 use serde_json::Value;
-
-/// The channels, by their words.
-pub const CHANNELS: [(&str, Channel); 3] =
-    [("sms", Channel::Sms), ("whatsapp", Channel::Whatsapp), ("email", Channel::Email)];
 
 const KNOWN: &[&str] = &[
     "id",
@@ -66,8 +62,8 @@ fn read(body: &Value, errors: &mut Vec<FieldError>) -> Option<TemplateBody> {
     let mut warnings = Vec::new();
     warn_of_unknown(&fields, KNOWN, &mut warnings);
     let name = fields.required("name", 200).unwrap_or_default();
-    let channel = fields.choice("channel", &CHANNELS).unwrap_or(Channel::Sms);
-    let syntax = fields.choice("syntax", &Syntax::WORDS);
+    let channel = fields.choice("channel", &Channel::ALL.map(|c| (c.as_str(), c))).unwrap_or(Channel::Sms);
+    let syntax = fields.choice("syntax", &Syntax::ALL.map(|s| (s.as_str(), s)));
     let content = read_content(&mut fields);
     let subject = fields.text("subject", render::MAX_SUBJECT, Lines::One);
     let either = format!("{}{}", content.as_deref().unwrap_or_default(), subject.as_deref().unwrap_or_default());
