@@ -87,7 +87,7 @@ async fn what_is_wrong_with_a_template_is_told_by_field() {
         (json!("Hi {}"), 422, "content", "invalid_template"),
         (json!("Hi { name }"), 422, "content", "invalid_template"),
         (json!("Hi {0name}"), 422, "content", "invalid_template"),
-        (json!("Hi \u{0}"), 422, "content", "invalid_template"),
+        (json!("Hi \u{7}"), 422, "content", "invalid_template"),
     ] {
         let body = json!({ "name": "t", "content": content, "syntax": "brace" });
         let reply = app.call("POST", "/api/v1/templates", Some(&body)).await;

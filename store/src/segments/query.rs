@@ -37,7 +37,7 @@ pub struct People {
 
 /// Who of an account is meant by a tree, now.
 pub fn people(account: i64, filter: &Filter, now: Millis) -> People {
-    let mut maker = Maker::new(account, now);
+    let mut maker = Maker::new(account, filter, now);
     let select = maker.people(filter);
     People { maker, select }
 }
@@ -102,7 +102,7 @@ pub async fn in_window(
     window: (i64, i64),
     (before, now): (Millis, Millis),
 ) -> Result<Vec<Reached>> {
-    let mut maker = Maker::new(account, now);
+    let mut maker = Maker::new(account, filter, now);
     let holds = maker.holds(filter, "c.id");
     let [after, upto, before] = [window.0, window.1, before].map(|bound| maker.bind(Bind::Int(bound)));
     let has = either(channels, |channel| format!("c.{} IS NOT NULL", hash_of(channel)));

@@ -12,6 +12,9 @@ use serde_json::json;
 /// Most parts of an OR that are each looked up and put together.
 const MOST_UNITED: usize = 16;
 
+/// Conditions up to which each may become a join. Beyond, PostgreSQL would spend its time on the order of the joins.
+const MOST_JOINED: usize = 8;
+
 /// A bound value.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Bind {
@@ -24,11 +27,13 @@ pub(super) enum Bind {
 pub(super) struct Maker {
     pub(super) binds: Vec<Bind>,
     now: Millis,
+    /// Whether a condition may become a join.
+    joins: bool,
 }
 
 impl Maker {
-    pub(super) fn new(account: i64, now: Millis) -> Self {
-        Self { binds: vec![Bind::Int(account)], now }
+    pub(super) fn new(account: i64, filter: &Filter, now: Millis) -> Self {
+        Self { binds: vec![Bind::Int(account)], now, joins: conditions(filter) <= MOST_JOINED }
     }
 
     /// Binds a value; its name in the text.
@@ -112,11 +117,11 @@ impl Maker {
                                  AND v.name = {name} AND {test}")
                     }
                 };
-                exists(*negated, &found)
+                self.exists(*negated, &found)
             }
             Filter::Consent { channel, states, negated } => {
                 let (hash, said) = (hash_of(*channel), self.states(*channel, states));
-                exists(*negated, &format!(
+                self.exists(*negated, &format!(
                     "SELECT 1 FROM contacts k
                      JOIN consent_states s ON s.account_id = k.account_id AND s.address_hash = k.{hash}
                      WHERE k.id = {id} AND {said}"
@@ -139,8 +144,16 @@ impl Maker {
                 };
                 let since = within_days.map_or(i64::MIN, |days| self.now - days * DAY);
                 found.push_str(&format!(" AND {at} >= {}", self.bind(Bind::Int(since))));
-                exists(*negated, &found)
+                self.exists(*negated, &found)
             }
+        }
+    }
+
+    fn exists(&self, negated: bool, select: &str) -> String {
+        let not = if negated { "NOT " } else { "" };
+        match self.joins {
+            true => format!("{not}EXISTS ({select})"),
+            false => format!("{not}CASE WHEN EXISTS ({select}) THEN TRUE ELSE FALSE END"),
         }
     }
 
@@ -266,8 +279,11 @@ fn rank(filter: &Filter) -> Option<u8> {
     }
 }
 
-fn exists(negated: bool, select: &str) -> String {
-    format!("{}EXISTS ({select})", if negated { "NOT " } else { "" })
+fn conditions(filter: &Filter) -> usize {
+    match filter {
+        Filter::Group(_, parts) => parts.iter().map(conditions).sum(),
+        _ => 1,
+    }
 }
 
 /// The column of `contacts` that carries a channel's address hash.
