@@ -38,6 +38,7 @@ mod samples;
 mod scale;
 mod sdks;
 mod segments;
+mod segments_scale;
 mod servers;
 mod simulate;
 mod simulation;
