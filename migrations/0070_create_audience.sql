@@ -49,6 +49,9 @@ CREATE INDEX contact_values_by_number ON contact_values (account_id, name, numbe
 CREATE INDEX contact_values_by_instant ON contact_values (account_id, name, instant, contact_id)
     WHERE instant IS NOT NULL;
 
+-- Windows of an account's contacts, in the order of their numbers.
+CREATE INDEX contacts_by_id ON contacts (account_id, id);
+
 -- What a campaign was made of, and whether those who come to be in its segment while it runs join it: 'snapshot' or
 -- 'live'.
 ALTER TABLE campaigns ADD COLUMN template_id BIGINT;
@@ -60,3 +63,4 @@ CREATE INDEX campaigns_by_segment ON campaigns (segment_id) WHERE segment_id IS 
 -- conditions as they were when it was asked for; a live one looks again from the beginning at `next_at`.
 ALTER TABLE runs ADD COLUMN criteria TEXT;
 ALTER TABLE runs ADD COLUMN next_at BIGINT;
+CREATE INDEX runs_that_expand ON runs (campaign_id, round) WHERE kind = 'expand';

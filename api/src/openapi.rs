@@ -27,6 +27,7 @@ use utoipa::OpenApi;
     v1::campaigns::start,
     v1::campaigns::resume,
     v1::campaigns::pause,
+    v1::campaigns::trigger,
     v1::campaigns::enrol,
     v1::businesses::add,
     v1::runs::generate,

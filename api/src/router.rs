@@ -66,6 +66,7 @@ fn native() -> Router<ApiState> {
         .route("/campaigns/{id}/start", post(campaigns::start))
         .route("/campaigns/{id}/resume", post(campaigns::resume))
         .route("/campaigns/{id}/pause", post(campaigns::pause))
+        .route("/campaigns/{id}/trigger", post(campaigns::trigger))
         .route("/campaigns/{id}/leads", post(campaigns::enrol))
         .route("/campaigns/{id}/businesses", post(businesses::add))
         .route("/campaigns/{id}/generate", post(runs::generate))

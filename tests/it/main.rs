@@ -4,6 +4,7 @@
 
 mod analytics;
 mod bad_input;
+mod broadcast;
 mod channels;
 mod cli;
 mod commands;

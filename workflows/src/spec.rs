@@ -4,6 +4,7 @@
 //! `null` and an absent field are the same thing. A wrong type is an error that names what was expected;
 //! nothing is converted. Messages never repeat a value that may be a secret.
 
+mod broadcast;
 mod business;
 mod campaign;
 mod draft;
@@ -17,6 +18,7 @@ mod step;
 mod template;
 mod zone;
 
+pub use broadcast::TemplateText;
 pub use business::business;
 pub use campaign::{CampaignBody, Demands};
 pub use draft::DraftBody;

@@ -2,7 +2,7 @@
 //! runnable, on a database of its own, into the captured mailbox.
 
 use sendwright_queue::Queue;
-use sendwright_store::campaigns::{self, Profiles, Settings as Campaign};
+use sendwright_store::campaigns::{self, Origin, Profiles, Settings as Campaign};
 use sendwright_store::contacts::{self, Details};
 use sendwright_store::secrets::Seals;
 use sendwright_store::sending_profiles::{self, NewProfile};
@@ -197,6 +197,7 @@ impl World {
             name: name.into(),
             description: None,
             profiles,
+            origin: Origin::default(),
             policy: policy.clone(),
             schedule_at: None,
         };
