@@ -72,12 +72,7 @@ pub async fn insert(tx: &mut Tx, (account, id): (i64, i64), body: &SegmentBody, 
 }
 
 /// Replaces what a segment says; whether the account has it.
-pub async fn update(
-    tx: &mut Tx,
-    (account, id): (i64, i64),
-    body: &SegmentBody,
-    now: Millis,
-) -> Result<bool> {
+pub async fn update(tx: &mut Tx, (account, id): (i64, i64), body: &SegmentBody, now: Millis) -> Result<bool> {
     let changed = execute!(
         tx,
         "UPDATE segments SET name = $3, description = $4, criteria = $5, updated_at = $6

@@ -59,9 +59,15 @@ async fn a_segment_is_made_listed_and_evaluated_as_documented() {
         let listed = app.call("GET", "/api/v1/segments", None).await.done();
         let first = &listed["segments"][0];
         assert_eq!((&first["id"], &first["filter_criteria"]), (&id, &premium["filter_criteria"]));
-        assert_eq!((&first["estimated_audience_size"], &first["name"]), (&json!(1), &json!("Premium SF Users")));
+        assert_eq!(
+            (&first["estimated_audience_size"], &first["name"]),
+            (&json!(1), &json!("Premium SF Users"))
+        );
         assert_eq!(first["created_at"], "2026-01-15T10:30:00Z");
-        assert_eq!((&listed["segments"][1]["estimated_audience_size"], &listed["total"]), (&json!(1), &json!(2)));
+        assert_eq!(
+            (&listed["segments"][1]["estimated_audience_size"], &listed["total"]),
+            (&json!(1), &json!(2))
+        );
         let path = format!("/api/v1/segments/{}/evaluate", id.as_str().unwrap());
         let found = app.call("POST", &path, None).await;
         assert_eq!(found.code(), 200);
@@ -97,10 +103,16 @@ fn nested(depth: usize) -> Value {
 #[tokio::test]
 async fn what_is_wrong_with_a_tree_is_told_by_its_place() {
     let app = App::sqlite().await;
-    let one = |operator: &str, value: Value| json!({ "attribute": "a", "operator": operator, "value": value });
+    let one =
+        |operator: &str, value: Value| json!({ "attribute": "a", "operator": operator, "value": value });
     let many: Vec<Value> = (0..1_001).map(|n| one("equals", json!(n))).collect();
     for (criteria, status, field, words) in [
-        (json!({ "operator": "XAND", "conditions": [one("exists", json!(null))] }), 400, ".operator", "AND, OR or NOT"),
+        (
+            json!({ "operator": "XAND", "conditions": [one("exists", json!(null))] }),
+            400,
+            ".operator",
+            "AND, OR or NOT",
+        ),
         (json!({ "operator": "AND", "conditions": [] }), 400, ".conditions", "at least one"),
         (json!({ "operator": "AND", "conditions": "all" }), 400, ".conditions", "list"),
         (nested(21), 400, "", "20 deep"),
@@ -131,8 +143,18 @@ async fn what_is_wrong_with_a_tree_is_told_by_its_place() {
         (json!({ "behaviour": "bought" }), 422, ".behaviour", "sent, opened"),
         (json!({ "behaviour": "sent", "within_days": "7" }), 400, ".within_days", "days"),
         (json!({ "behaviour": "sent", "campaign": "x" }), 400, ".campaign", "id"),
-        (json!({ "attribute": "created_at", "operator": "contains", "value": "2024" }), 400, ".operator", "before"),
-        (json!({ "attribute": "phone_e164", "operator": "greater_than", "value": 1 }), 400, ".operator", "equals"),
+        (
+            json!({ "attribute": "created_at", "operator": "contains", "value": "2024" }),
+            400,
+            ".operator",
+            "before",
+        ),
+        (
+            json!({ "attribute": "phone_e164", "operator": "greater_than", "value": 1 }),
+            400,
+            ".operator",
+            "equals",
+        ),
         (json!([]), 400, "", "condition"),
         (json!("all"), 400, "", "condition"),
     ] {
@@ -196,18 +218,22 @@ async fn a_segment_follows_its_contacts() {
 async fn a_segment_is_changed_in_part_and_deleted() {
     for app in App::both().await {
         sample(&app).await;
-        let shown = made(&app, &json!({ "attribute": "tier", "operator": "equals", "value": "premium" })).await;
+        let shown =
+            made(&app, &json!({ "attribute": "tier", "operator": "equals", "value": "premium" })).await;
         let path = format!("/api/v1/segments/{}", shown["id"].as_str().unwrap());
         let named = app.call("PUT", &path, Some(&json!({ "name": "Premium" }))).await.done();
         assert_eq!((&named["name"], &named["estimated_audience_size"]), (&json!("Premium"), &json!(2)));
-        let other = json!({ "filter_criteria": { "attribute": "city", "operator": "in", "value": ["Austin"] } });
+        let other =
+            json!({ "filter_criteria": { "attribute": "city", "operator": "in", "value": ["Austin"] } });
         let other = app.call("PUT", &path, Some(&other)).await.done();
         assert_eq!(other["estimated_audience_size"], 1);
         assert_eq!(app.call("PUT", &path, Some(&json!({ "filter_criteria": {} }))).await.code(), 400);
         assert_eq!(app.call("GET", &path, None).await.done()["name"], "Premium");
         let gone = app.call("DELETE", &path, None).await.done();
         assert_eq!(gone["message"], "Segment deleted successfully");
-        for (method, path) in [("GET", path.clone()), ("DELETE", path.clone()), ("POST", format!("{path}/evaluate"))] {
+        for (method, path) in
+            [("GET", path.clone()), ("DELETE", path.clone()), ("POST", format!("{path}/evaluate"))]
+        {
             assert_eq!(app.call(method, &path, None).await.code(), 404, "{method} {path}");
         }
     }
@@ -257,7 +283,11 @@ async fn crowd(app: &App) -> Vec<Person> {
         set("age", pick(&[json!(n), json!(n.to_string()), json!(n as f64 + 0.5), json!("old")]), 6);
         set("vip", pick(&[json!(true), json!(false), json!("true")]), 3);
         let date = format!("2026-01-{:02}", n % 28 + 1);
-        set("signup_date", pick(&[json!(date), json!(format!("{date}T12:30:00+02:00")), json!("unknown")]), 7);
+        set(
+            "signup_date",
+            pick(&[json!(date), json!(format!("{date}T12:30:00+02:00")), json!("unknown")]),
+            7,
+        );
         set("note", pick(&[json!("100%"), json!("a_b"), json!("O'Hara"), json!(["x", "y"]), json!("  ")]), 2);
         let lead = json!({ "email": format!("p{n}@d{}.example.com", n % 3), "company": (n % 4 != 0).then_some("Acme"),
             "attributes": attributes });
@@ -395,11 +425,42 @@ fn instant(text: &str) -> Option<i64> {
 }
 
 fn condition() -> impl Strategy<Value = Value> {
-    let texts = || prop::sample::select(vec!["Rome", "San Francisco", "rome", "premium", "true", "100%", "a_b", "O'Hara", "12", "o", "ü", "Acme", "d1.example.com", "[\"x\""]);
-    let names = || prop::sample::select(vec!["city", "tier", "age", "vip", "note", "company", "email_domain", "none", "signup_date"]);
+    let texts = || {
+        prop::sample::select(vec![
+            "Rome",
+            "San Francisco",
+            "rome",
+            "premium",
+            "true",
+            "100%",
+            "a_b",
+            "O'Hara",
+            "12",
+            "o",
+            "ü",
+            "Acme",
+            "d1.example.com",
+            "[\"x\"",
+        ])
+    };
+    let names = || {
+        prop::sample::select(vec![
+            "city",
+            "tier",
+            "age",
+            "vip",
+            "note",
+            "company",
+            "email_domain",
+            "none",
+            "signup_date",
+        ])
+    };
     let dates = || (1_i64..29).prop_map(|day| json!(format!("2026-01-{day:02}")));
-    let numbers = || prop_oneof![(0_i64..50).prop_map(|n| json!(n)), (0_i64..50).prop_map(|n| json!(n as f64 + 0.5))];
-    let scalar = move || prop_oneof![texts().prop_map(|t| json!(t)), numbers(), any::<bool>().prop_map(|b| json!(b))];
+    let numbers =
+        || prop_oneof![(0_i64..50).prop_map(|n| json!(n)), (0_i64..50).prop_map(|n| json!(n as f64 + 0.5))];
+    let scalar =
+        move || prop_oneof![texts().prop_map(|t| json!(t)), numbers(), any::<bool>().prop_map(|b| json!(b))];
     let attribute = |name: &str, operator: &str, value: Value| json!({ "attribute": name, "operator": operator, "value": value });
     prop_oneof![
         (names(), prop::sample::select(vec!["equals", "not_equals"]), scalar()).prop_map(move |(n, o, v)| attribute(n, o, v)),
@@ -449,7 +510,9 @@ async fn a_tree_means_in_the_database_what_it_says() {
             let meant: Vec<i64> = people.iter().filter(|p| holds(&criteria, p, now)).map(|p| p.id).collect();
             assert_eq!(found, meant, "{criteria}");
             assert_eq!(segments::size(&mut tx, app.account, &filter, now).await.unwrap(), meant.len() as i64);
-            let window = segments::in_window(&mut tx, app.account, &filter, &[], (10, 30), (i64::MAX, now)).await.unwrap();
+            let window = segments::in_window(&mut tx, app.account, &filter, &[], (10, 30), (i64::MAX, now))
+                .await
+                .unwrap();
             let within: BTreeSet<i64> = window.iter().map(|reached| reached.contact).collect();
             let expected: BTreeSet<i64> = meant.iter().copied().filter(|id| (11..=30).contains(id)).collect();
             assert_eq!(within, expected, "{criteria}");

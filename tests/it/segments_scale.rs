@@ -32,7 +32,8 @@ async fn fill(app: &App) {
         tx.commit().await.unwrap();
     }
     println!("{} contacts stored and indexed in {:?}", people(), begun.elapsed());
-    app.run("UPDATE contacts SET phone_key = '+1' || CAST(2000000000 + id AS TEXT), phone_hash = 'h' || id").await;
+    app.run("UPDATE contacts SET phone_key = '+1' || CAST(2000000000 + id AS TEXT), phone_hash = 'h' || id")
+        .await;
     app.run(
         "INSERT INTO consent_states (account_id, channel, address_hash, state, at)
          SELECT account_id, 'sms', phone_hash, CASE WHEN id % 10 = 0 THEN 'stop' ELSE 'opt_in' END, 1 FROM contacts",

@@ -110,8 +110,7 @@ async fn furnish_webhook(app: &App) {
 async fn furnish_audience(app: &App, name: &str) {
     let template = json!({ "name": name, "content": "Hi {name}" });
     app.call("POST", "/api/v1/templates", Some(&template)).await.done();
-    let segment =
-        json!({ "name": name, "filter_criteria": { "attribute": "email", "operator": "exists" } });
+    let segment = json!({ "name": name, "filter_criteria": { "attribute": "email", "operator": "exists" } });
     app.call("POST", "/api/v1/segments", Some(&segment)).await.done();
 }
 
@@ -184,7 +183,9 @@ async fn no_list_shows_a_row_of_another_account() {
 async fn a_list_shows_the_accounts_own_rows() {
     let app = App::sqlite().await;
     furnish(&app).await;
-    for path in ["campaigns", "leads", "messages", "suppressions", "mailbox", "webhooks", "templates", "segments"] {
+    for path in
+        ["campaigns", "leads", "messages", "suppressions", "mailbox", "webhooks", "templates", "segments"]
+    {
         let shown = app.call("GET", &format!("/api/v1/{path}"), None).await;
         assert!(shown.text.contains("canary"), "{path}: {}", shown.text);
     }

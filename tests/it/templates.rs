@@ -46,7 +46,8 @@ async fn a_template_is_counted_listed_and_shown_as_documented() {
             "customer_name": "Ada <b>", "order_id": 17, "total_amount": "19.90", "address": "5 & 6 Main St",
             "delivery_date": "Friday",
         }});
-        let preview = app.call("POST", &format!("/api/v1/templates/{id}/preview"), Some(&values)).await.done();
+        let preview =
+            app.call("POST", &format!("/api/v1/templates/{id}/preview"), Some(&values)).await.done();
         assert_eq!(
             preview["content"],
             "Hi Ada <b>! Your order #17 for $19.90 has been confirmed. Delivery to 5 & 6 Main St expected by Friday."
@@ -93,7 +94,11 @@ async fn what_is_wrong_with_a_template_is_told_by_field() {
         let reply = app.call("POST", "/api/v1/templates", Some(&body)).await;
         assert_eq!(reply.code(), status, "{content}: {}", reply.text);
         let error = reply.json();
-        assert_eq!((&error["error"], &error["field"]), (&json!("validation_error"), &json!(field)), "{error}");
+        assert_eq!(
+            (&error["error"], &error["field"]),
+            (&json!("validation_error"), &json!(field)),
+            "{error}"
+        );
         assert_eq!(error["details"]["errors"][0]["code"], code, "{error}");
     }
     let body = json!({ "name": "t", "content": "Hi {{name}}", "syntax": "brace" });
@@ -171,7 +176,9 @@ async fn a_preview_is_for_a_real_contact_and_names_what_is_missing() {
         ] {
             assert_eq!(app.call("POST", &path, Some(&whom)).await.code(), status, "{whom}");
         }
-        let list = app.call("POST", &path, Some(&json!({ "attributes": { "name": "a", "city": ["b"], "n": 1 } }))).await;
+        let list = app
+            .call("POST", &path, Some(&json!({ "attributes": { "name": "a", "city": ["b"], "n": 1 } })))
+            .await;
         let list = list.done();
         assert!(list["fault"].as_str().unwrap().contains("city is a list"), "{list}");
     }
@@ -184,7 +191,10 @@ async fn values_are_not_templates() {
     let values = json!({ "attributes": { "name": "{city} {{city}} <i>", "city": "Rome" } });
     for (body, expected) in [
         (json!({ "name": "t", "content": "Hi {name}" }), "Hi {city} {{city}} <i>"),
-        (json!({ "name": "t", "channel": "email", "content": "<p>{name}</p>" }), "<p>{city} {{city}} &lt;i&gt;</p>"),
+        (
+            json!({ "name": "t", "channel": "email", "content": "<p>{name}</p>" }),
+            "<p>{city} {{city}} &lt;i&gt;</p>",
+        ),
     ] {
         let shown = made(&app, body).await;
         let path = format!("/api/v1/templates/{}/preview", shown["id"].as_str().unwrap());

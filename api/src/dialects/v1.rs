@@ -36,7 +36,9 @@ const MOST_FAULTS: usize = 20;
 
 /// Whether faults are of form (400) rather than of rules (422).
 pub fn is_shape(errors: &[FieldError]) -> bool {
-    errors.iter().any(|error| matches!(error.code, "invalid_type" | "required" | "invalid_operator" | "too_deep"))
+    errors
+        .iter()
+        .any(|error| matches!(error.code, "invalid_type" | "required" | "invalid_operator" | "too_deep"))
 }
 
 /// An instant as S0 and S2 print it: whole seconds.

@@ -109,7 +109,8 @@ pub async fn trigger(work: &mut Work<'_>, id: i64) -> Result<Triggered, Refusal>
                     let new = (run_id, plan.recipients);
                     let run = expansions::begin(tx, (&campaign, segment), new, now).await?;
                     if let Some(look) = &plan.first {
-                        expansions::take(tx, &campaign, (&run, look), (enrolment_ids, event_ids), now).await?;
+                        expansions::take(tx, &campaign, (&run, look), (enrolment_ids, event_ids), now)
+                            .await?;
                     }
                     runs::get(tx, account, run.id).await?.ok_or(Refusal::Internal)?
                 }

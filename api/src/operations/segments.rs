@@ -89,13 +89,7 @@ async fn estimate(work: &Work<'_>, filter: &Filter) -> Result<Option<i64>, Refus
     }
 }
 
-async fn size(
-    tx: &mut Tx,
-    account: i64,
-    filter: &Filter,
-    now: Millis,
-    until: Instant,
-) -> Result<i64, Error> {
+async fn size(tx: &mut Tx, account: i64, filter: &Filter, now: Millis, until: Instant) -> Result<i64, Error> {
     let _deadline = tx.until(until).await?;
     segments::size(tx, account, filter, now).await
 }
@@ -178,7 +172,8 @@ pub async fn evaluate(work: &mut Work<'_>, id: i64) -> Result<Evaluated, Refusal
     let found = async {
         let _deadline = tx.until(began + PATIENCE).await?;
         let size = segments::size(&mut tx, account, &filter, now).await?;
-        let sample = if size > 0 { segments::sample(&mut tx, account, &filter, now, SAMPLE).await? } else { vec![] };
+        let sample =
+            if size > 0 { segments::sample(&mut tx, account, &filter, now, SAMPLE).await? } else { vec![] };
         Ok((size, sample))
     };
     let (size, sample) = match found.await {

@@ -217,9 +217,12 @@ impl Run {
         if expansions::has_begun(tx, &self.campaign).await? {
             return Ok(false);
         }
-        let Some(segment) = segments::get(tx, self.campaign.account_id, segment).await? else { return Ok(false) };
+        let Some(segment) = segments::get(tx, self.campaign.account_id, segment).await? else {
+            return Ok(false);
+        };
         let of = (self.campaign.account_id, self.campaign.id, self.campaign.round);
-        let (mut run, mut after) = (expansions::of(&self.campaign, &segment, self.from), simulation::last_enrolment(tx).await?);
+        let (mut run, mut after) =
+            (expansions::of(&self.campaign, &segment, self.from), simulation::last_enrolment(tx).await?);
         loop {
             let look = expansions::look(tx, &self.campaign, &run, self.from).await?;
             let Some(end) = look.end else { return Ok(false) };

@@ -114,8 +114,7 @@ pub async fn in_window(
         may_reach(channels)
     );
     let found = fetch!(tx, (i64, i64), sql, maker.binds)?;
-    let reached =
-        |(contact, how): (i64, i64)| Reached { contact, has_address: how > 0, may: how > 1 };
+    let reached = |(contact, how): (i64, i64)| Reached { contact, has_address: how > 0, may: how > 1 };
     Ok(found.into_iter().map(reached).collect())
 }
 

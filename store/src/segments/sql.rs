@@ -61,19 +61,25 @@ impl Maker {
             Filter::Attribute { name, test, .. } => match Column::of(name) {
                 Some(column) => {
                     let test = self.column(column, test, "k");
-                    format!("SELECT k.id FROM contacts k WHERE k.account_id = $1 AND k.state = 'active' AND {test}")
+                    format!(
+                        "SELECT k.id FROM contacts k WHERE k.account_id = $1 AND k.state = 'active' AND {test}"
+                    )
                 }
                 None => {
                     let (name, test) = (self.text(name), self.value(test));
-                    format!("SELECT v.contact_id AS id FROM contact_values v
-                             WHERE v.account_id = $1 AND v.name = {name} AND {test}")
+                    format!(
+                        "SELECT v.contact_id AS id FROM contact_values v
+                             WHERE v.account_id = $1 AND v.name = {name} AND {test}"
+                    )
                 }
             },
             Filter::Consent { channel, states, .. } => {
                 let (hash, said) = (hash_of(*channel), self.states(*channel, states));
-                format!("SELECT k.id FROM consent_states s
+                format!(
+                    "SELECT k.id FROM consent_states s
                          JOIN contacts k ON k.account_id = s.account_id AND k.{hash} = s.address_hash
-                         WHERE s.account_id = $1 AND k.state = 'active' AND {said}")
+                         WHERE s.account_id = $1 AND k.state = 'active' AND {said}"
+                )
             }
             Filter::Group(Joint::Or, parts) => {
                 let parts: Vec<String> = parts.iter().map(|part| self.driver(part)).collect();
@@ -83,7 +89,8 @@ impl Maker {
                 }
             }
             Filter::Group(_, parts) => {
-                let best = (0..parts.len()).filter(|i| rank(&parts[*i]).is_some()).min_by_key(|i| rank(&parts[*i]));
+                let best =
+                    (0..parts.len()).filter(|i| rank(&parts[*i]).is_some()).min_by_key(|i| rank(&parts[*i]));
                 let best = best.unwrap_or_default();
                 let from = self.driver(&parts[best]);
                 let rest = parts.iter().enumerate().filter(|(index, _)| *index != best);
@@ -113,19 +120,24 @@ impl Maker {
                     }
                     None => {
                         let (name, test) = (self.text(name), self.value(test));
-                        format!("SELECT 1 FROM contact_values v WHERE v.account_id = $1 AND v.contact_id = {id}
-                                 AND v.name = {name} AND {test}")
+                        format!(
+                            "SELECT 1 FROM contact_values v WHERE v.account_id = $1 AND v.contact_id = {id}
+                                 AND v.name = {name} AND {test}"
+                        )
                     }
                 };
                 self.exists(*negated, &found)
             }
             Filter::Consent { channel, states, negated } => {
                 let (hash, said) = (hash_of(*channel), self.states(*channel, states));
-                self.exists(*negated, &format!(
-                    "SELECT 1 FROM contacts k
+                self.exists(
+                    *negated,
+                    &format!(
+                        "SELECT 1 FROM contacts k
                      JOIN consent_states s ON s.account_id = k.account_id AND s.address_hash = k.{hash}
                      WHERE k.id = {id} AND {said}"
-                ))
+                    ),
+                )
             }
             Filter::Behaviour { what, within_days, campaign, negated } => {
                 let mut found = String::from(match what {
@@ -220,8 +232,10 @@ impl Maker {
             }
             Test::EndsWith(text) => {
                 let text = self.text(text);
-                format!("(length({of}) >= length({text})
-                          AND substr({of}, length({of}) - length({text}) + 1) = {text})")
+                format!(
+                    "(length({of}) >= length({text})
+                          AND substr({of}, length({of}) - length({text}) + 1) = {text})"
+                )
             }
             Test::Contains(text) => format!("replace({of}, {}, '') <> {of}", self.text(text)),
             _ => "FALSE".into(),

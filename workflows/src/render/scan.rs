@@ -38,7 +38,8 @@ pub(super) fn too_large(source: &str) -> Option<Finding> {
 pub(super) fn characters(kind: Kind, source: &str) -> Vec<Fault> {
     let is_newline = |c: char| matches!(c, '\r' | '\n');
     let mut faults = Vec::new();
-    let mut fault = |offset, code, message: &str| faults.push(Fault { offset, code, message: message.into() });
+    let mut fault =
+        |offset, code, message: &str| faults.push(Fault { offset, code, message: message.into() });
     if kind == Kind::Subject
         && let Some(offset) = source.find(is_newline)
     {

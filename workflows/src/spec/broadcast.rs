@@ -31,7 +31,8 @@ impl CampaignBody {
         let channel = self.channel.unwrap_or(template.channel);
         if channel.is_phone() && template.content.chars().count() > sms::MOST_CHARACTERS {
             let (most, channel) = (sms::MOST_CHARACTERS, channel.as_str());
-            let message = format!("has more than {most} characters, the most for {channel}; give channel: email");
+            let message =
+                format!("has more than {most} characters, the most for {channel}; give channel: email");
             return Err(FieldError::new("template_id", "too_long", message));
         }
         self.steps = vec![Step {

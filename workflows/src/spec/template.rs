@@ -66,7 +66,8 @@ fn read(body: &Value, errors: &mut Vec<FieldError>) -> Option<TemplateBody> {
     let syntax = fields.choice("syntax", &Syntax::ALL.map(|s| (s.as_str(), s)));
     let content = read_content(&mut fields);
     let subject = fields.text("subject", render::MAX_SUBJECT, Lines::One);
-    let either = format!("{}{}", content.as_deref().unwrap_or_default(), subject.as_deref().unwrap_or_default());
+    let either =
+        format!("{}{}", content.as_deref().unwrap_or_default(), subject.as_deref().unwrap_or_default());
     let syntax = syntax.unwrap_or_else(|| Syntax::of(&either));
     if let Some(content) = &content {
         check_length(&mut fields, "content", channel, content);

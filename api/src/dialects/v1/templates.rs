@@ -6,8 +6,8 @@ use crate::auth::Caller;
 use crate::intake::{Json, NoBody};
 use crate::openapi::bodies::common::{ByTime, Deletion, Part, Shown};
 use crate::openapi::bodies::template::{
-    Preview as PreviewShown, PreviewInput, Template as TemplateShown, TemplateChange, TemplateFilter, TemplateInput,
-    TemplateList,
+    Preview as PreviewShown, PreviewInput, Template as TemplateShown, TemplateChange, TemplateFilter,
+    TemplateInput, TemplateList,
 };
 use crate::operations::templates::{self, Preview, Whom};
 use crate::refusal::{Refusal, printable};
@@ -159,7 +159,8 @@ fn whom(body: &Value) -> Result<Whom, Refusal> {
         }
         (None, None, Some(Value::Object(values))) => Ok(Whom::Values(values.clone())),
         _ => {
-            let text = "must have one of phone (+14155551234), lead (an id) and attributes (an object of values)";
+            let text =
+                "must have one of phone (+14155551234), lead (an id) and attributes (an object of values)";
             Err(Refusal::field("body", "invalid_type", text))
         }
     }
