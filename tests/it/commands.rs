@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::program::Place;
 use crate::running::{Running, SOON, get, until};
+use crate::support::process::call;
 
 const CAMPAIGN: &str = "
 name: Spring
@@ -176,4 +177,40 @@ fn what_is_not_there_is_told_and_changes_nothing() {
     place.run(&["campaign", "create", file.to_str().unwrap()]).ok();
     let told = place.run(&["leads", "import", bad.to_str().unwrap(), "--campaign", "1"]).failed(65);
     assert!(told.contains("line 2") && told.contains("no row was taken"), "{told}");
+}
+
+/// A campaign of a template for a segment goes out by one command.
+#[tokio::test]
+async fn a_campaign_is_triggered_by_a_command() {
+    let place = Place::new();
+    let mut up = Running::start(place.command(&["up", "--bind", "127.0.0.1:0"]), place.path().join("log"));
+    let address = up.ready().await;
+    let key = place.run(&["key", "create", "--name", "k"]).ok();
+    let post = async |path: &str, body: Value| {
+        let headers = [("x-api-key", key.trim())];
+        let (status, answer) = call(address, "POST", path, &headers, Some(&body)).await.unwrap();
+        assert_eq!(status, 201, "{answer}");
+    };
+    let lead = serde_json::json!({ "email": "ann@example.com", "first_name": "Ann", "tier": "premium" });
+    post("/api/v1/leads", lead).await;
+    let template = serde_json::json!({ "name": "t", "content": "Hi {name}", "channel": "email", "subject": "For {name}" });
+    post("/api/v1/templates", template).await;
+    let premium = serde_json::json!({ "attribute": "tier", "operator": "equals", "value": "premium" });
+    post("/api/v1/segments", serde_json::json!({ "name": "s", "filter_criteria": premium })).await;
+    let file = place.file("c.yaml", "name: Broadcast\ntemplate_id: 1\nsegment_id: 1\n");
+    assert_eq!(place.run(&["campaign", "create", file.to_str().unwrap()]).ok(), "1\n");
+    let refused =
+        place.run(&["simulate", "--campaign", file.to_str().unwrap(), "--leads", "x.csv"]).failed(65);
+    assert!(refused.contains("template_id"), "{refused}");
+    let told = json(&place.run(&["campaign", "trigger", "1", "--json"]).ok());
+    assert_eq!((&told["estimated_recipients"], &told["status"]), (&1.into(), &"RUNNING".into()));
+    until("it is out", SOON, async || {
+        let messages = lines(&place.run(&["messages", "list", "--state", "accepted", "--json"]).ok());
+        messages.len() == 1 && messages[0]["to"] == "ann@example.com"
+    })
+    .await;
+    let run = json(&place.run(&["runs", "status", "1", "--json"]).ok());
+    assert_eq!((&run["kind"], &run["counts"]["enrolled"]), (&"expand".into(), &1.into()), "{run}");
+    place.run(&["campaign", "trigger", "9"]).failed(1);
+    up.stop("TERM").await;
 }

@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 
 use sendwright_store::contacts::{self, Details};
 use sendwright_store::{Db, segments};
+use sendwright_worker::handlers::expand;
 use sendwright_workflows::clock::DAY;
 use sendwright_workflows::spec;
 use serde_json::{Value, json};
 
 use crate::support::api::{App, START};
+use crate::support::engine::context;
 
 /// How many people there are.
 fn people() -> i64 {
@@ -100,12 +102,37 @@ async fn evaluations_take_no_longer_than_they_may(app: &App, on: &str) {
         println!("{on}: {what}: {:?}", took[1]);
         assert!(took[1] < Duration::from_secs(5), "{what}: {:?}", took[1]);
     }
+    expand(app, on, &tier).await;
     let filter = spec::filter(&tier).unwrap();
     let mut tx = app.state.core.store.read().await.unwrap();
     let begun = Instant::now();
     let sms = [sendwright_workflows::sequence::Channel::Sms];
     segments::reach(&mut tx, app.account, &filter, &sms, START).await.unwrap();
     println!("{on}: every second, and can be reached by SMS: {:?}", begun.elapsed());
+}
+
+/// Triggers a campaign for every second of them, and has the rest enrolled as a worker does.
+async fn expand(app: &App, on: &str, criteria: &Value) {
+    let template = json!({ "name": "t", "content": "Hi {first_name}" });
+    app.call("POST", "/api/v1/templates", Some(&template)).await.done();
+    let segment = json!({ "name": "s", "filter_criteria": criteria });
+    app.call("POST", "/api/v1/segments", Some(&segment)).await.done();
+    let campaign = json!({ "name": "c", "template_id": 1, "segment_id": 1 });
+    app.call("POST", "/api/v1/campaigns", Some(&campaign)).await.done();
+    let begun = Instant::now();
+    let triggered = app.call("POST", "/api/v1/campaigns/1/trigger", None).await.done();
+    println!(
+        "{on}: triggered in {:?}, {} enrolled with the answer",
+        begun.elapsed(),
+        triggered["counts"]["enrolled"]
+    );
+    let clock = app.state.core.clock.clone();
+    let ctx = context(app.state.core.store.db.clone(), clock, |_| {}).await;
+    while expand::pass(&ctx, START).await.unwrap() > 0 {}
+    println!("{on}: all enrolled in {:?}", begun.elapsed());
+    let expected = (0..people()).filter(|n| n % 2 == 0 && (n + 1) % 10 != 0).count() as i64;
+    assert_eq!(app.number("SELECT COUNT(*) FROM enrolments").await, expected);
+    assert_eq!(triggered["estimated_recipients"], expected);
 }
 
 #[tokio::test]

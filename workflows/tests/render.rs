@@ -5,6 +5,7 @@
 use sendwright_workflows::render::{
     Finding, Kind, MAX_OUTPUT, MAX_SUBJECT, RenderError, Template, check, render,
 };
+use sendwright_workflows::sequence::Syntax;
 use sendwright_workflows::variables::{Fields, Variables};
 use serde_json::{Map, Value, json};
 
@@ -345,4 +346,60 @@ fn a_compiled_template_is_shared_and_renders_for_many() {
     let thread = std::thread::spawn(move || shared.render(&john()).unwrap());
     assert_eq!(thread.join().unwrap(), template.render(&john()).unwrap());
     assert_eq!(template.checked().variables.len(), 2);
+}
+
+fn brace(kind: Kind, source: &str) -> Result<String, RenderError> {
+    let attributes = json!({ "total_amount": 19.9, "order_id": 17, "vip": true, "list": [1], "odd": "{name} {{name}} <i>" });
+    let fields = Fields { first_name: Some("Ada"), attributes: attributes.as_object(), ..Fields::default() };
+    let template = Template::compile_in(Syntax::Brace, kind, source).map_err(RenderError::Refused)?;
+    template.render(&Variables::new(&fields))
+}
+
+/// S2-22, C-12.
+#[test]
+fn single_braces_are_variables_and_all_else_stands_as_it_is_written() {
+    for (source, expected) in [
+        ("Hi {first_name}!", "Hi Ada!"),
+        ("#{order_id} for ${total_amount}", "#17 for $19.9"),
+        ("{vip}{vip}", "truetrue"),
+        ("a & b <c> \"d\" 100% \\ #if /if", "a & b <c> \"d\" 100% \\ #if /if"),
+        ("{odd}", "{name} {{name}} <i>"),
+        ("", ""),
+    ] {
+        assert_eq!(brace(Kind::Text, source).as_deref(), Ok(expected), "{source}");
+    }
+    assert_eq!(brace(Kind::Html, "<p>{odd}</p>").as_deref(), Ok("<p>{name} {{name}} &lt;i&gt;</p>"));
+    assert_eq!(brace(Kind::Subject, "Order {order_id}").as_deref(), Ok("Order 17"));
+}
+
+#[test]
+fn a_brace_that_is_no_variable_is_refused_where_it_stands() {
+    for (source, column, words) in [
+        ("Hi {", 4, "not closed"),
+        ("Hi {name", 4, "not closed"),
+        ("Hi name}", 8, "closes nothing"),
+        ("Hi {}", 4, "letters, digits"),
+        ("Hi { name }", 4, "without spaces"),
+        ("Hi {1a}", 4, "letters, digits"),
+        ("Hi {first-name}", 4, "letters, digits"),
+        ("Hi {é}", 4, "letters, digits"),
+        ("Hi {{name}}", 4, "handlebars"),
+        ("Hi {a{b}", 4, "not closed"),
+    ] {
+        let findings = Template::compile_in(Syntax::Brace, Kind::Text, source).unwrap_err();
+        let first = &findings[0];
+        assert_eq!((first.line, first.column, first.code), (1, column, "syntax"), "{source}: {findings:?}");
+        assert!(first.message.contains(words), "{source}: {findings:?}");
+    }
+    let many = Template::compile_in(Syntax::Brace, Kind::Text, &"{ ".repeat(200)).unwrap_err();
+    assert_eq!(many.len(), Finding::MOST);
+}
+
+#[test]
+fn what_a_variable_of_single_braces_lacks_is_told_with_its_place() {
+    let missing = RenderError::Missing { variable: "nobody".into(), line: 2, column: 4 };
+    assert_eq!(brace(Kind::Text, "Hi\ney {nobody}"), Err(missing));
+    assert!(matches!(brace(Kind::Text, "{list}"), Err(RenderError::Unfit { .. })));
+    let large = "{odd}".repeat(50_000);
+    assert!(brace(Kind::Text, &large).is_ok(), "as large as it may be, and read at once");
 }
