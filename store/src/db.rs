@@ -3,13 +3,16 @@
 use crate::error::{Error, Result};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use sqlx::{Connection, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
 /// How long a caller waits for a connection before it is told that the database is not available.
 const ACQUIRE: Duration = Duration::from_secs(3);
+
+/// A connection that rested longer is asked whether it lives before it is used: the server may be another by now.
+const RESTED: Duration = Duration::from_secs(1);
 
 /// The database by its URL's scheme.
 #[derive(Debug, Clone)]
@@ -55,7 +58,18 @@ impl Db {
                     ("jit", "off"),
                 ])
                 .statement_cache_capacity(300);
-            let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE);
+            let pool = PgPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(ACQUIRE)
+                .test_before_acquire(false)
+                .before_acquire(|connection, meta| {
+                    Box::pin(async move {
+                        if meta.idle_for > RESTED {
+                            connection.ping().await?;
+                        }
+                        Ok(true)
+                    })
+                });
             return Ok(Db::Postgres(pool.connect_with(options).await?));
         }
         match url.strip_prefix("sqlite://") {
@@ -76,7 +90,12 @@ impl Db {
             .pragma("cache_size", "-65536")
             .pragma("temp_store", "memory")
             .statement_cache_capacity(300);
-        let pool = || SqlitePoolOptions::new().acquire_timeout(Duration::from_secs(10)).idle_timeout(None);
+        let pool = || {
+            SqlitePoolOptions::new()
+                .acquire_timeout(Duration::from_secs(10))
+                .idle_timeout(None)
+                .test_before_acquire(false)
+        };
         let write = pool().max_connections(1).connect_with(options.clone()).await?;
         let read = pool().max_connections(connections.max(2)).connect_with(options).await?;
         Ok(Db::Sqlite { write, read })
