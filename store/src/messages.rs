@@ -5,7 +5,7 @@ use crate::db::{Tx, execute, row, rows};
 use crate::error::Result;
 use crate::page::Page;
 use sendwright_workflows::clock::{Micros, Millis};
-use sendwright_workflows::message::State;
+use sendwright_workflows::message::{State, UNPLANNED};
 use sendwright_workflows::reason::Reason;
 use serde_json::json;
 
@@ -53,6 +53,11 @@ impl Message {
     /// Every reason so far, the oldest first.
     pub fn reasons(&self) -> Vec<Reason> {
         serde_json::from_str(&self.reasons).unwrap_or_default()
+    }
+
+    /// The instant it is planned for; none before its campaign has a start to count from.
+    pub fn planned(&self) -> Option<Millis> {
+        (self.planned_at < UNPLANNED).then_some(self.planned_at)
     }
 
     /// Whether it belongs to a campaign's sequence; a test send does not.
