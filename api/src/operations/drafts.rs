@@ -193,7 +193,7 @@ pub async fn approve_many(
     let ids = only.unwrap_or_default();
     let others = (0..ids.len()).filter(|&place| !approved.contains(&ids[place])).collect();
     work.audit("approve", "campaign", Some(campaign), &json!({ "approved": approved.len() }));
-    work.hint(Job::Mail { profile: found.profile_id });
+    found.profiles.all().for_each(|profile| work.hint(Job::Mail { profile }));
     Ok((approved.len(), others))
 }
 
