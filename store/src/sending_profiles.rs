@@ -14,6 +14,9 @@ pub const DKIM: &str = "sending_profiles.dkim";
 /// What sealed URLs of mailboxes are bound to.
 pub const IMAP: &str = "sending_profiles.imap";
 
+/// What sealed tokens of Twilio accounts are bound to.
+pub const TWILIO: &str = "sending_profiles.twilio";
+
 /// A sending profile to be stored.
 #[derive(Debug, Clone, Default)]
 pub struct NewProfile {

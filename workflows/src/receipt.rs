@@ -3,6 +3,9 @@
 use crate::clock::Millis;
 use serde::{Deserialize, Serialize};
 
+/// What the token in a status callback's address is signed for: it names an attempt.
+pub const ATTEMPT: &str = "attempt";
+
 /// What it said. Empty for a channel that has no more than a reply, such as SMTP.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
