@@ -77,9 +77,9 @@ impl Profiles {
         }
     }
 
-    /// Every one there is.
-    pub fn all(&self) -> impl Iterator<Item = i64> {
-        [Some(self.email), self.sms, self.whatsapp].into_iter().flatten()
+    /// Every one there is, with its channel.
+    pub fn all(&self) -> impl Iterator<Item = (Channel, i64)> {
+        Channel::ALL.into_iter().filter_map(|channel| Some((channel, self.of(channel)?)))
     }
 }
 

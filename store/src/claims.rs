@@ -431,12 +431,28 @@ pub(crate) fn with_reasons(stored: &str, more: Vec<Reason>) -> String {
     serde_json::to_string(&reasons).unwrap_or_else(|_| "[]".into())
 }
 
-/// Profiles that have a due row in a running campaign or a test send, as (account, profile).
-pub async fn profiles_with_due(tx: &mut Tx, now: Millis) -> Result<Vec<(i64, i64)>> {
+/// A profile with due rows.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct DueProfile {
+    /// The profile.
+    #[sqlx(rename = "id")]
+    pub profile: i64,
+    channel: String,
+}
+
+impl DueProfile {
+    /// The channel that it serves.
+    pub fn channel(&self) -> Channel {
+        Channel::parse(&self.channel).unwrap_or_default()
+    }
+}
+
+/// Profiles that have a due row in a running campaign or a test send, by account.
+pub async fn profiles_with_due(tx: &mut Tx, now: Millis) -> Result<Vec<DueProfile>> {
     rows!(
         tx,
-        (i64, i64),
-        "SELECT p.account_id, p.id FROM sending_profiles p
+        DueProfile,
+        "SELECT p.id, p.channel FROM sending_profiles p
          WHERE (p.channel = 'email' AND EXISTS (SELECT 1 FROM campaigns c WHERE c.profile_id = p.id
                  AND c.state = 'running' AND c.mapped_version = c.version AND EXISTS (
                  SELECT 1 FROM messages m WHERE m.profile_id = p.id AND m.campaign_id = c.id

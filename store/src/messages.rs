@@ -46,6 +46,11 @@ pub struct Message {
 }
 
 impl Message {
+    /// The channel that it goes by.
+    pub fn channel(&self) -> Channel {
+        Channel::parse(&self.channel).unwrap_or_default()
+    }
+
     /// Its state; one that this program does not know reads as held, which nothing happens to by itself.
     pub fn state(&self) -> State {
         State::parse(&self.state).unwrap_or(State::Held)

@@ -118,7 +118,7 @@ async fn release(ctx: &Context, worker: i64) -> Result<()> {
     tx.commit().await?;
     if released > 0 {
         tracing::info!(worker, released, "claimed rows are due again");
-        ctx.bells.mail.notify_one();
+        ctx.bells.send();
         ctx.bells.write.notify_one();
     }
     Ok(())
@@ -198,7 +198,7 @@ async fn own(ctx: &Context) -> Result<()> {
     tx.commit().await?;
     if released > 0 {
         tracing::warn!(released, "forgotten claims are due again");
-        ctx.bells.mail.notify_one();
+        ctx.bells.send();
         ctx.bells.write.notify_one();
     }
     Ok(())

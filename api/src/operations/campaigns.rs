@@ -132,7 +132,7 @@ pub async fn change(work: &mut Work<'_>, id: i64, change: Change) -> Result<Camp
     );
     if change != Change::Pause {
         work.hint(Job::Plan { account });
-        campaign.profiles.all().for_each(|profile| work.hint(Job::Mail { profile }));
+        campaign.profiles.all().for_each(|(channel, profile)| work.hint(Job::send(channel, profile)));
     }
     Ok(Campaign { state, ..campaign })
 }

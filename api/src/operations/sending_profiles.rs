@@ -90,7 +90,7 @@ pub async fn change(work: &mut Work<'_>, id: i64, patch: &Value) -> Result<Profi
     let stored = sending_profiles::get(work.tx()?, account, id).await?.ok_or(Refusal::Internal)?;
     let names: Vec<&String> = patch.keys().collect();
     work.audit("update", "sending_profile", Some(id), &json!({ "fields": names, "state": state }));
-    work.hint(Job::Mail { profile: id });
+    work.hint(Job::send(stored.channel(), id));
     Ok(stored)
 }
 

@@ -289,12 +289,7 @@ impl World {
 
     async fn due_profiles(&self, now: Millis) -> Vec<i64> {
         let mut tx = self.ctx.store.read().await.unwrap();
-        claims::profiles_with_due(&mut tx, now)
-            .await
-            .unwrap()
-            .into_iter()
-            .map(|(_, profile)| profile)
-            .collect()
+        claims::profiles_with_due(&mut tx, now).await.unwrap().into_iter().map(|due| due.profile).collect()
     }
 
     async fn next_instant(&mut self) -> Option<Millis> {

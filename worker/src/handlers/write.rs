@@ -219,7 +219,7 @@ async fn keep(ctx: &Context, job: &Job, text: Written, now: Millis) -> Result<()
     let mut tx = ctx.store.begin().await?;
     writing::save(&mut tx, &job.message, &text, hold, now).await?;
     tx.commit().await?;
-    ctx.bells.mail.notify_one();
+    ctx.bells.send();
     Ok(())
 }
 
