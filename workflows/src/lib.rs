@@ -10,6 +10,7 @@ pub mod campaign;
 pub mod clock;
 pub mod consent;
 pub mod contact;
+pub mod country;
 pub mod dkim;
 pub mod enrolment;
 pub mod event;

@@ -94,10 +94,11 @@ fn instant(text: &str) -> Option<Millis> {
 }
 
 /// The next page, on the very same host: nothing leads our credentials elsewhere.
-fn next_page(base: &Url, json: &Value) -> Result<Option<Url>, Trouble> {
+fn next_page(base: &str, json: &Value) -> Result<Option<Url>, Trouble> {
     let Some(uri) = json.get("next_page_uri").and_then(Value::as_str).filter(|uri| !uri.is_empty()) else {
         return Ok(None);
     };
+    let base = Url::parse(base).map_err(|_| Trouble::Unreadable)?;
     let next = base.join(uri).map_err(|_| Trouble::Unreadable)?;
     match next.origin() == base.origin() {
         true => Ok(Some(next)),

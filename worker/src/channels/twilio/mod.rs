@@ -7,8 +7,10 @@
 
 mod answer;
 mod gate;
+mod line;
 mod list;
 
+pub use line::{Line, Unready};
 pub use list::{Listed, Search};
 
 use super::{Outcome, Refusal, Stage, Told, clean};
@@ -34,8 +36,8 @@ pub const BASE: &str = "https://api.twilio.com";
 /// An account of Twilio's. `Debug` leaves the token out.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Access {
-    /// Where the API is: [`BASE`], or a stand-in.
-    pub base: Url,
+    /// Where the API is: [`BASE`], or a stand-in's address.
+    pub base: String,
     /// The account's SID, `AC…`.
     pub sid: String,
     /// Its auth token.
@@ -51,7 +53,7 @@ impl fmt::Debug for Access {
 impl Access {
     /// A resource of this account.
     fn url(&self, resource: &str) -> Option<Url> {
-        let base = self.base.as_str().trim_end_matches('/');
+        let base = self.base.trim_end_matches('/');
         Url::parse(&format!("{base}/2010-04-01/Accounts/{}{resource}.json", self.sid)).ok()
     }
 }
@@ -66,6 +68,14 @@ pub enum From {
 }
 
 impl From {
+    /// A number, or a messaging service by its SID.
+    pub fn parse(text: &str) -> Self {
+        match text.starts_with("MG") {
+            true => From::Service(text.to_owned()),
+            false => From::Number(text.to_owned()),
+        }
+    }
+
     /// The number or SID as people read it.
     pub fn as_str(&self) -> &str {
         match self {
@@ -83,6 +93,28 @@ pub struct Sender {
     pub from: From,
     /// SMS or WhatsApp.
     pub channel: Channel,
+}
+
+/// The process's own account, and who sends by it on each channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Own {
+    /// The account.
+    pub access: Access,
+    /// Who sends text messages.
+    pub sms: Option<From>,
+    /// Who sends WhatsApp messages.
+    pub whatsapp: Option<From>,
+}
+
+impl Own {
+    /// The sender of a channel; `from` is a profile's own wish.
+    pub fn sender(&self, channel: Channel, from: Option<From>) -> Option<Sender> {
+        let from = from.or_else(|| match channel {
+            Channel::Whatsapp => self.whatsapp.clone(),
+            _ => self.sms.clone(),
+        })?;
+        Some(Sender { access: self.access.clone(), from, channel })
+    }
 }
 
 /// An address as Twilio's parameters have it.
