@@ -77,7 +77,7 @@ fn phones(config: &Config, is_up: bool) -> PhoneOutlet {
     PhoneOutlet::Twilio(Box::new(twilio_of(config, own)))
 }
 
-/// The process's own account, as a worker and `doctor` use it.
+/// The process's own Twilio account, as a worker and `doctor` use it.
 pub fn twilio_of(config: &Config, own: &config::twilio::Twilio) -> twilio::Own {
     let from = |text: &Option<String>| text.as_deref().map(twilio::From::parse);
     let access = twilio::Access {

@@ -4,6 +4,7 @@ use crate::db::{Tx, execute, row, rows};
 use crate::error::Result;
 use crate::page::{Page, in_order};
 use sendwright_workflows::clock::Millis;
+use sendwright_workflows::country::Country;
 use sendwright_workflows::sequence::Channel;
 
 /// The table's name, which sealed URLs are bound to.
@@ -28,7 +29,7 @@ pub struct NewProfile {
     pub name: String,
     /// The channel it serves.
     pub channel: Channel,
-    /// `smtp` with a URL of its own, or `default`, which follows the process's transport.
+    /// `smtp` with a URL of its own, `twilio` with an account of its own, or `default`, which follows the process's transport.
     pub transport: String,
     /// The URL, sealed for this row.
     pub url_sealed: Option<String>,
@@ -107,7 +108,7 @@ pub struct Profile {
     pub name: String,
     /// The channel it serves.
     pub channel: String,
-    /// `smtp` or `default`.
+    /// `smtp`, `twilio` or `default`.
     pub transport: String,
     /// The sender's address.
     pub from_email: Option<String>,
@@ -165,6 +166,11 @@ impl Profile {
     /// The channel that it serves.
     pub fn channel(&self) -> Channel {
         Channel::parse(&self.channel).unwrap_or_default()
+    }
+
+    /// Where its text messages may go, if it says so itself.
+    pub fn allowed_countries(&self) -> Option<Vec<Country>> {
+        self.allowed_countries.as_deref().map(|list| serde_json::from_str(list).unwrap_or_default())
     }
 }
 
