@@ -1,6 +1,8 @@
 //! From a configuration to a running process: what every role is made of.
 
 mod context;
+pub use context::twilio_of;
+
 pub mod http;
 pub mod metrics;
 
@@ -13,7 +15,7 @@ use sendwright_store::secrets::Seals;
 use sendwright_store::{Db, Store, migrate};
 use sendwright_worker::context::Context;
 use sendwright_workflows::enrolment::Means;
-use sendwright_workflows::sequence::ByChannel;
+use sendwright_workflows::sequence::{ByChannel, Channel};
 use sendwright_workflows::signing::Secret;
 use std::error::Error;
 use std::future::Future;
@@ -90,12 +92,21 @@ impl Parts {
             (None, true) => "mailbox",
             (None, false) => "none",
         };
-        let notes = [("model", model), ("transport", transport)];
+        let phones = match (&config.phones.twilio, is_up) {
+            (Some(_), _) => "twilio",
+            (None, true) => "mailbox",
+            (None, false) => "none",
+        };
+        let notes = [("model", model), ("transport", transport), ("phones", phones)];
         let notes = notes.map(|(name, how)| (name.to_owned(), how.to_owned())).to_vec();
         // Of workers that run elsewhere nothing is known here: they are taken to have what they need.
-        let has_model = !is_up || config.model.is_some() || config.smtp.is_none();
+        let has_model = |is_real: bool| !is_up || config.model.is_some() || !is_real;
+        let means = |channel: Channel| {
+            let is_real = if channel.is_phone() { config.phones.twilio.is_some() } else { config.smtp.is_some() };
+            Means { model: has_model(is_real), transport: true }
+        };
         ApiState::new(self.core.clone(), self.limiter.clone(), &self.secrets, notes)
-            .with_means(ByChannel::all(Means { model: has_model, transport: true }))
+            .with_means(ByChannel::new(means))
             .with_prices(config.model.as_ref().map(|model| model.prices).unwrap_or_default())
             .with_console(console(config, bound.filter(|_| is_up)))
             .with_private_webhooks(config.webhooks_allow_private)

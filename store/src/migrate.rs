@@ -20,6 +20,7 @@ const SHARED: &[(i64, &str, &str)] = &[
     (40, "index test twins", include_str!("../../migrations/0040_index_test_twins.sql")),
     (41, "create usage", include_str!("../../migrations/0041_create_usage.sql")),
     (50, "add phones", include_str!("../../migrations/0050_add_phones.sql")),
+    (90, "extend phones", include_str!("../../migrations/0090_extend_phones.sql")),
 ];
 const POSTGRES: &[(i64, &str, &str)] = &[
     (2, "create json_each", include_str!("../../migrations/postgres/0002_create_json_each.sql")),

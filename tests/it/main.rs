@@ -46,6 +46,7 @@ mod support;
 mod surface;
 mod test_keys;
 mod tracking;
+mod twilio;
 mod unsubscribe;
 mod up;
 mod usage;

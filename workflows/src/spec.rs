@@ -11,6 +11,7 @@ mod endpoint;
 mod fields;
 mod key;
 mod lead;
+mod phone_sender;
 mod profile;
 mod step;
 mod zone;
@@ -21,7 +22,8 @@ pub use draft::DraftBody;
 pub use endpoint::EndpointBody;
 pub use key::{KeySpec, overlap};
 pub use lead::{Columns, LEAD_FIELDS, LeadBody};
-pub use profile::ProfileBody;
+pub use phone_sender::PhoneSender;
+pub use profile::{Kept, ProfileBody};
 pub use zone::zone;
 
 use serde::Serialize;
