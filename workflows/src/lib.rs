@@ -6,6 +6,7 @@
 pub mod address;
 pub mod answer;
 pub mod backoff;
+pub mod callback;
 pub mod campaign;
 pub mod clock;
 pub mod contact;
@@ -13,6 +14,7 @@ pub mod dkim;
 pub mod enrolment;
 pub mod event;
 pub mod ids;
+pub mod keyword;
 pub mod message;
 pub mod quiet_hours;
 pub mod rate_limit;
