@@ -89,19 +89,6 @@ pub async fn answered(tx: &mut Tx, account: i64, profiles: &[i64], hash: &str) -
     )
 }
 
-/// Whose number this is, in an account.
-pub async fn owner(tx: &mut Tx, account: i64, number: &str) -> Result<Option<i64>> {
-    let sql = "SELECT id FROM contacts WHERE account_id = $1 AND phone_key = $2";
-    Ok(row!(tx, (i64,), sql, account, number)?.map(|r| r.0))
-}
-
-/// What a person said last on the channels of their number, as the ledger of consent has it.
-pub async fn consent(tx: &mut Tx, account: i64, hash: &str) -> Result<Option<String>> {
-    let sql = "SELECT state FROM consent_states WHERE account_id = $1 AND address_hash = $2
-                 AND channel IN ('sms', 'whatsapp') ORDER BY at DESC LIMIT 1";
-    Ok(row!(tx, (String,), sql, account, hash)?.map(|r| r.0))
-}
-
 /// Ends what is under way to a number: its waiting messages are not sent, and its owner's enrolments end, or pass over to
 /// the e-mails that they still have. What is claimed is stopped by its intent. The caller has suppressed the number and
 /// holds the account's barrier exclusively (SEND_PROTOCOL 4).

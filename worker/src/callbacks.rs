@@ -5,15 +5,16 @@ use crate::proof::prove_attempts;
 use sendwright_queue::Job;
 use sendwright_store::answers;
 use sendwright_store::callbacks::{self, Change, Subject, Waiting};
-use sendwright_store::consents::{self, Said};
+use sendwright_store::consents::{self, Numbers, Said};
 use sendwright_store::events::{self, NewEvent};
 use sendwright_store::suppressions::{self, Suppression};
 use sendwright_store::{Result, Tx};
 use sendwright_workflows::clock::Millis;
-use sendwright_workflows::consent::State as Consent;
+use sendwright_workflows::consent::{Grounds, State as Consent};
 use sendwright_workflows::event::on_channel;
 use sendwright_workflows::message::State;
 use sendwright_workflows::phone::Phone;
+use sendwright_workflows::sequence::Channel;
 use sendwright_workflows::twilio_code::{Remedy, find, remedy};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -96,6 +97,12 @@ async fn act(ctx: &Context, known: &[(Waiting, Subject)], gone: &[i64], now: Mil
         forbids.push(Rows::take(ctx, waiting).await?);
     }
     let mut tx = ctx.store.begin().await?;
+    // Addresses are locked before messages, by everybody.
+    for account in
+        known.iter().filter(|(w, _)| is_for_good(w)).map(|(_, s)| s.account_id).collect::<BTreeSet<_>>()
+    {
+        tx.lock_addresses(account).await?;
+    }
     let ours = callbacks::remove(&mut tx, &ids).await?;
     let (mut events, mut accounts) = (Vec::new(), BTreeSet::new());
     for ((waiting, subject), rows) in known.iter().zip(forbids).filter(|((w, _), _)| ours.contains(&w.id)) {
@@ -103,7 +110,7 @@ async fn act(ctx: &Context, known: &[(Waiting, Subject)], gone: &[i64], now: Mil
         if change.bounced
             && let Some(rows) = rows
         {
-            forbid(&mut tx, (waiting, subject), &rows, now).await?;
+            forbid(&mut tx, (waiting, subject), rows, now).await?;
         }
         for what in whats(change) {
             events.extend(event(told.next().unwrap_or_default(), what, waiting, subject));
@@ -159,8 +166,8 @@ fn is_for_good(of: &Waiting) -> bool {
 
 /// Row numbers, taken before the transaction.
 struct Rows {
-    suppressions: i64,
-    consents: i64,
+    suppression: i64,
+    consents: Numbers,
 }
 
 impl Rows {
@@ -169,31 +176,35 @@ impl Rows {
             return Ok(None);
         }
         let ids = &ctx.store.ids;
-        let (suppressions, consents) = (ids.take("suppressions", 2).await?, ids.take("consents", 2).await?);
-        Ok(Some(Self { suppressions: suppressions.start, consents: consents.start }))
+        let consents = Numbers::take(ids, 2, 2).await?;
+        Ok(Some(Self { suppression: ids.one("suppressions").await?, consents }))
     }
 }
 
 /// The number is bad, or its owner has said STOP to the provider: nothing more goes there, and the enrolment ends. No
 /// promise rests on either, so neither takes the barrier (SEND_PROTOCOL 4).
-async fn forbid(tx: &mut Tx, (of, subject): (&Waiting, &Subject), rows: &Rows, now: Millis) -> Result<()> {
+async fn forbid(tx: &mut Tx, (of, subject): (&Waiting, &Subject), rows: Rows, now: Millis) -> Result<()> {
     let hint = Phone::parse(&subject.address).map(|phone| phone.masked()).unwrap_or_default();
     if follows(of) == Some(Remedy::Stopped) {
-        let said = Said {
-            account_id: subject.account_id,
-            contact_id: (subject.contact_id > 0).then_some(subject.contact_id),
-            address_hash: subject.address_hash.clone(),
-            hint,
+        let evidence = json!({ "provider_id": of.provider_id, "code": of.code }).to_string();
+        let said = |channel| Said {
+            contact: (subject.contact_id > 0).then_some(subject.contact_id),
+            channel,
+            address_hash: &subject.address_hash,
+            hint: &hint,
             state: Consent::Stop,
+            grounds: Grounds::Proven { at: now },
+            why: Consent::Stop.as_str(),
             source: "provider",
-            actor: "recipient".into(),
-            evidence: json!({ "provider_id": of.provider_id, "code": of.code }).to_string(),
-            at: now,
+            actor: "recipient",
+            wording: None,
+            evidence: &evidence,
         };
-        consents::record(tx, &said, rows.consents, rows.suppressions).await?;
+        let both = [said(Channel::Sms), said(Channel::Whatsapp)];
+        consents::record(tx, subject.account_id, &both, rows.consents, now).await?;
     } else {
         let new = Suppression {
-            id: rows.suppressions,
+            id: rows.suppression,
             account_id: subject.account_id,
             channel: subject.channel.clone(),
             address_hash: subject.address_hash.clone(),

@@ -14,6 +14,7 @@ pub mod contact;
 pub mod dkim;
 pub mod enrolment;
 pub mod event;
+pub mod identity;
 pub mod ids;
 pub mod keyword;
 pub mod message;

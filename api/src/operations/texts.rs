@@ -7,14 +7,15 @@ use crate::state::Core;
 use futures::future::join_all;
 use sendwright_queue::Job;
 use sendwright_store::audits::{self, Audit};
-use sendwright_store::consents::{self, Said};
+use sendwright_store::consents::{self, Numbers, Said};
 use sendwright_store::events::{self, NewEvent};
 use sendwright_store::texts::{self, NewText};
-use sendwright_store::{Store, Tx};
+use sendwright_store::{Store, Tx, contacts};
 use sendwright_workflows::clock::Millis;
-use sendwright_workflows::consent::State as Consent;
+use sendwright_workflows::consent::{Change, Grounds, State as Consent};
 use sendwright_workflows::keyword::{Keyword, keyword};
 use sendwright_workflows::phone::Phone;
+use sendwright_workflows::sequence::Channel;
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -66,8 +67,9 @@ pub async fn take(core: &Core, text: &Text<'_>, to: &[Addressed]) -> Result<(), 
     let hash = number.as_ref().map(|number| number.hash(core.store.salt())).unwrap_or_default();
     let Some(owner) = owner(&mut tx, to, &hash).await? else { return Ok(()) };
     let word = match word {
+        // Who is written to anyway says yes to what was asked.
         Some(Keyword::Yes)
-            if texts::consent(&mut tx, owner.account, &hash).await?.as_deref() == Some("opt_in") =>
+            if consents::of_number(&mut tx, owner.account, &hash).await? == Some(Consent::OptIn) =>
         {
             None
         }
@@ -83,7 +85,7 @@ pub async fn take(core: &Core, text: &Text<'_>, to: &[Addressed]) -> Result<(), 
         recipient: plain(text.to),
         body: plain(text.body),
         raw: text.raw.to_vec(),
-        contact_id: texts::owner(&mut tx, owner.account, text.from).await?,
+        contact_id: contacts::by_phone(&mut tx, owner.account, text.from).await?.map(|contact| contact.id),
         kind: word.map(|word| match word {
             Keyword::Stop => "opt_out",
             Keyword::Start | Keyword::Yes => "opt_in",
@@ -97,6 +99,7 @@ pub async fn take(core: &Core, text: &Text<'_>, to: &[Addressed]) -> Result<(), 
             number,
             hash: &hash,
             said,
+            wording: &new.body,
             provider_id: text.provider_id,
             owner: owner.account,
             row,
@@ -154,6 +157,7 @@ struct Saying<'a> {
     number: &'a Phone,
     hash: &'a str,
     said: Consent,
+    wording: &'a str,
     provider_id: &'a str,
     owner: i64,
     row: i64,
@@ -162,42 +166,44 @@ struct Saying<'a> {
 
 impl Saying<'_> {
     /// Writes it down in every account. A START goes to whom it answers; others that were stopped are taken back in.
-    async fn record(&self, tx: &mut Tx, accounts: &BTreeSet<i64>, rows: &Rows) -> Result<(), Refusal> {
-        for (n, account) in (0..).zip(accounts) {
-            if self.said == Consent::OptIn
-                && *account != self.owner
-                && texts::consent(tx, *account, self.hash).await?.as_deref() != Some("stop")
-            {
-                continue;
+    async fn record(&self, tx: &mut Tx, accounts: &BTreeSet<i64>, rows: &[Rows]) -> Result<(), Refusal> {
+        for (account, rows) in accounts.iter().zip(rows) {
+            let is_told = self.said == Consent::Stop || *account == self.owner;
+            if is_told || consents::of_number(tx, *account, self.hash).await? == Some(Consent::Stop) {
+                self.record_in(tx, *account, rows).await?;
             }
-            self.record_in(tx, *account, rows, n).await?;
         }
         Ok(())
     }
 
-    async fn record_in(&self, tx: &mut Tx, account: i64, rows: &Rows, n: i64) -> Result<(), Refusal> {
-        let contact_id = texts::owner(tx, account, self.number.as_str()).await?;
-        let said = Said {
-            account_id: account,
-            contact_id,
-            address_hash: self.hash.to_owned(),
-            hint: self.number.masked(),
+    async fn record_in(&self, tx: &mut Tx, account: i64, rows: &Rows) -> Result<(), Refusal> {
+        let contact = contacts::by_phone(tx, account, self.number.as_str()).await?.map(|contact| contact.id);
+        let (hint, evidence) = (self.number.masked(), json!({ "provider_id": self.provider_id }).to_string());
+        let before = consents::of_number(tx, account, self.hash).await?;
+        let said = |channel| Said {
+            contact,
+            channel,
+            address_hash: self.hash,
+            hint: &hint,
             state: self.said,
+            grounds: Grounds::Proven { at: self.now },
+            why: self.said.as_str(),
             source: "inbound",
-            actor: "recipient".into(),
-            evidence: json!({ "provider_id": self.provider_id }).to_string(),
-            at: self.now,
+            actor: "recipient",
+            wording: Some(self.wording),
+            evidence: &evidence,
         };
-        let is_new = consents::record(tx, &said, rows.consents + 2 * n, rows.suppressions + 2 * n).await?;
+        let both = [said(Channel::Sms), said(Channel::Whatsapp)];
+        let changes = consents::record(tx, account, &both, rows.consents.clone(), self.now).await?;
         let (action, kind) = match self.said.forbids() {
             true => {
-                texts::silence(tx, account, contact_id, self.hash, self.now).await?;
+                texts::silence(tx, account, contact, self.hash, self.now).await?;
                 ("suppress", "contact.opted_out")
             }
             false => ("opt_in", "contact.opted_in"),
         };
         let line = Audit {
-            id: rows.audits + n,
+            id: rows.audit,
             account_id: account,
             actor: "recipient".into(),
             action: action.into(),
@@ -208,18 +214,18 @@ impl Saying<'_> {
             at: self.now,
         };
         audits::add(tx, &line).await?;
-        if is_new {
+        if before != Some(self.said) && changes.contains(&Change::Holds) {
+            let data =
+                json!({ "phone": self.number.as_str(), "source": "inbound", "why": self.said.as_str() });
             let told = NewEvent {
-                id: rows.events + n,
+                id: rows.event,
                 account_id: account,
                 kind,
                 campaign_id: None,
-                contact_id,
+                contact_id: contact,
                 enrolment_id: None,
                 message_id: None,
-                data:
-                    json!({ "phone": self.number.as_str(), "source": "inbound", "why": self.said.as_str() })
-                        .to_string(),
+                data: data.to_string(),
                 at: self.now,
             };
             events::insert(tx, &[told]).await?;
@@ -228,22 +234,24 @@ impl Saying<'_> {
     }
 }
 
-/// Row numbers, taken before the transaction: for each account one event and one line of the audit, and two of the rest.
+/// Row numbers for what is written in one account, taken before the transaction.
 struct Rows {
-    consents: i64,
-    suppressions: i64,
-    events: i64,
-    audits: i64,
+    consents: Numbers,
+    event: i64,
+    audit: i64,
 }
 
 impl Rows {
-    async fn take(store: &Store, accounts: usize) -> Result<Self, Refusal> {
-        let ids = &store.ids;
-        Ok(Self {
-            consents: ids.take("consents", 2 * accounts).await?.start,
-            suppressions: ids.take("suppressions", 2 * accounts).await?.start,
-            events: ids.take("events", accounts).await?.start,
-            audits: ids.take("audits", accounts).await?.start,
-        })
+    async fn take(store: &Store, accounts: usize) -> Result<Vec<Self>, Refusal> {
+        let mut rows = Vec::with_capacity(accounts);
+        for _ in 0..accounts {
+            let consents = Numbers::take(&store.ids, 2, 2).await?;
+            rows.push(Self {
+                consents,
+                event: store.ids.one("events").await?,
+                audit: store.ids.one("audits").await?,
+            });
+        }
+        Ok(rows)
     }
 }

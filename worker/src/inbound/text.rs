@@ -8,7 +8,7 @@ use sendwright_queue::Job;
 use sendwright_store::answers::{self, Answered};
 use sendwright_store::events::{self, NewEvent};
 use sendwright_store::inbound::{self, Understood, Waiting};
-use sendwright_store::{Result, Tx, texts};
+use sendwright_store::{Result, Tx, contacts, texts};
 use sendwright_workflows::answer::{self, Class, snippet};
 use sendwright_workflows::clock::Millis;
 use sendwright_workflows::phone::Phone;
@@ -63,8 +63,8 @@ pub(super) async fn unmatched(ctx: &Context, waiting: &Waiting, mail: &Mail, now
     let event = ctx.store.ids.one("events").await?;
     let mut tx = ctx.store.begin().await?;
     tx.barrier(waiting.account_id, true).await?;
-    let contact =
-        texts::owner(&mut tx, waiting.account_id, waiting.sender.as_deref().unwrap_or_default()).await?;
+    let sender = waiting.sender.as_deref().unwrap_or_default();
+    let contact = contacts::by_phone(&mut tx, waiting.account_id, sender).await?.map(|contact| contact.id);
     let what = Understood {
         kind: "other",
         contact_id: contact,
