@@ -13,7 +13,8 @@ use axum::extract::{OriginalUri, Request, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use sendwright_store::callbacks::NewCallback;
-use sendwright_workflows::callback::{ATTEMPT, bare};
+use sendwright_workflows::callback::bare;
+use sendwright_workflows::receipt::ATTEMPT;
 use sendwright_workflows::signing;
 use sendwright_workflows::spec::FieldError;
 use verify::Proof;
@@ -54,8 +55,9 @@ pub async fn status(State(state): State<ApiState>, request: Request) -> Result<R
     let (form, proof, query) = read(&state, request).await?;
     require(&form, &["MessageSid", "MessageStatus"])?;
     let token = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "attempt");
-    let ids = token
-        .and_then(|(_, token)| signing::verify(&state.secrets, ATTEMPT, state.core.store.epoch(), &token));
+    let ids = token.and_then(|(_, token)| {
+        signing::verify_hex(&state.secrets, ATTEMPT, state.core.store.epoch(), &token)
+    });
     let plain = |name| form.get(name).map(|text| text.replace('\0', "")).unwrap_or_default();
     let new = NewCallback {
         attempt_id: ids.and_then(|ids| ids.first().copied()),

@@ -33,7 +33,7 @@ pub use console::Console;
 pub use metrics::{Render, metrics_router};
 pub use refusal::Refusal;
 pub use router::router;
-pub use state::{ApiState, Core, Provider};
+pub use state::{ApiState, Core, Provider, ProviderAccount};
 pub use work::{Actor, Once, Work};
 
 /// What the native face shows, for the command line's `--json`.

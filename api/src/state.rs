@@ -34,12 +34,10 @@ pub struct Provider {
 /// An account at Twilio, in a process's own settings.
 #[derive(Clone)]
 pub struct ProviderAccount {
-    /// Its SID.
-    pub sid: String,
     /// Its token, which its callbacks are signed with.
     pub token: String,
-    /// What it sends from: a number, or a messaging service's SID.
-    pub from: String,
+    /// What it sends from: numbers, or messaging services' SIDs.
+    pub senders: Vec<String>,
 }
 
 /// What an operation needs, whoever asks for it: the API, the page, the command line.

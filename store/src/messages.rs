@@ -236,7 +236,7 @@ pub async fn release(tx: &mut Tx, message: &Message, release: Release, now: Mill
     let done = execute!(
         tx,
         "UPDATE messages SET state = $3, approved = TRUE, fence = fence + 1, version = $4, profile_id = $5,
-             slot = NULL, worker_id = NULL, updated_at = $6
+             slot = NULL, worker_id = NULL, look_at = NULL, updated_at = $6
          WHERE id = $1 AND fence = $2 AND state IN ('held', 'uncertain')",
         message.id,
         message.fence,
@@ -261,7 +261,7 @@ pub async fn cancel(tx: &mut Tx, message: &Message, now: Millis) -> Result<bool>
     let done = execute!(
         tx,
         "UPDATE messages SET state = 'cancelled', reasons = $3, fence = fence + 1, worker_id = NULL,
-             updated_at = $4
+             look_at = NULL, updated_at = $4
          WHERE id = $1 AND fence = $2 AND state = $5",
         message.id,
         message.fence,

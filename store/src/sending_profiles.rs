@@ -62,6 +62,16 @@ pub struct NewProfile {
     pub track_opens: bool,
     /// Clicks are told.
     pub track_clicks: bool,
+    /// The number that sends, in E.164.
+    pub from_phone: Option<String>,
+    /// The messaging service that sends.
+    pub messaging_service_sid: Option<String>,
+    /// Its own Twilio account.
+    pub twilio_account_sid: Option<String>,
+    /// That account's token, sealed for this row under [`TWILIO`].
+    pub twilio_sealed: Option<String>,
+    /// Where its text messages may go: a JSON list of countries; empty: the process's own list.
+    pub allowed_countries: Option<String>,
     /// Campaigns that name no profile use it.
     pub is_default: bool,
 }
@@ -137,6 +147,14 @@ pub struct Profile {
     pub track_opens: bool,
     /// Clicks are told.
     pub track_clicks: bool,
+    /// The number that sends, in E.164.
+    pub from_phone: Option<String>,
+    /// The messaging service that sends.
+    pub messaging_service_sid: Option<String>,
+    /// Its own Twilio account.
+    pub twilio_account_sid: Option<String>,
+    /// Where its text messages may go: a JSON list of countries; empty: the process's own list.
+    pub allowed_countries: Option<String>,
     /// Campaigns that name no profile use it.
     pub is_default: bool,
     /// When it was made.
@@ -155,8 +173,8 @@ macro_rules! columns {
         "id, account_id, name, channel, transport, from_email, from_name, reply_to, per_second, per_minute, per_day,
          timezone, on_uncertain, state, paused_until, why, reply_domain, dkim_domain, dkim_selector,
          dkim_sealed IS NOT NULL AS signs, imap_sealed IS NOT NULL AS polls,
-         (SELECT c.why FROM imap_cursors c WHERE c.profile_id = sending_profiles.id) AS imap_why, track_opens, track_clicks, is_default,
-         created_at"
+         (SELECT c.why FROM imap_cursors c WHERE c.profile_id = sending_profiles.id) AS imap_why, track_opens, track_clicks,
+         from_phone, messaging_service_sid, twilio_account_sid, allowed_countries, is_default, created_at"
     };
 }
 
@@ -167,9 +185,9 @@ pub async fn insert(tx: &mut Tx, new: &NewProfile, now: Millis) -> Result<()> {
         "INSERT INTO sending_profiles (id, account_id, name, transport, url_sealed, from_email, from_name, reply_to,
                 per_second, per_minute, per_day, timezone, on_uncertain, is_default, created_at, updated_at,
                 reply_domain, dkim_domain, dkim_selector, dkim_sealed, imap_sealed, track_opens, track_clicks,
-                channel)
+                channel, from_phone, messaging_service_sid, twilio_account_sid, twilio_sealed, allowed_countries)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15, $16, $17, $18, $19, $20, $21,
-                $22, $23)",
+                $22, $23, $24, $25, $26, $27, $28)",
         new.id,
         new.account_id,
         &new.name,
@@ -192,7 +210,12 @@ pub async fn insert(tx: &mut Tx, new: &NewProfile, now: Millis) -> Result<()> {
         &new.imap_sealed,
         new.track_opens,
         new.track_clicks,
-        new.channel.as_str()
+        new.channel.as_str(),
+        &new.from_phone,
+        &new.messaging_service_sid,
+        &new.twilio_account_sid,
+        &new.twilio_sealed,
+        &new.allowed_countries
     )?;
     let gate = "INSERT INTO gates (owner, owner_id, account_id) VALUES ('profile', $1, $2)";
     execute!(tx, gate, new.id, new.account_id)?;
@@ -224,11 +247,14 @@ pub struct Sealed {
     pub dkim_sealed: Option<String>,
     /// Its mailbox's URL.
     pub imap_sealed: Option<String>,
+    /// The token of its own Twilio account.
+    pub twilio_sealed: Option<String>,
 }
 
 /// Reads a profile's sealed secrets, for whoever opens them.
 pub async fn sealed(tx: &mut Tx, id: i64) -> Result<Sealed> {
-    let sql = "SELECT url_sealed, dkim_sealed, imap_sealed FROM sending_profiles WHERE id = $1";
+    let sql =
+        "SELECT url_sealed, dkim_sealed, imap_sealed, twilio_sealed FROM sending_profiles WHERE id = $1";
     Ok(row!(tx, Sealed, sql, id)?.unwrap_or_default())
 }
 
@@ -241,6 +267,8 @@ pub async fn change(tx: &mut Tx, new: &NewProfile, state: Option<&str>, now: Mil
                 per_second = $7, per_minute = $8, per_day = $9, timezone = $10, on_uncertain = $11,
                 reply_domain = $12, dkim_domain = $13, dkim_selector = $14, dkim_sealed = $15, imap_sealed = $16,
                 track_opens = $17, track_clicks = $18, updated_at = $19, state = COALESCE($20, state),
+                from_phone = $21, messaging_service_sid = $22, twilio_account_sid = $23, twilio_sealed = $24,
+                allowed_countries = $25,
                 paused_until = CASE WHEN CAST($20 AS TEXT) IS NULL THEN paused_until END,
                 why = CASE WHEN CAST($20 AS TEXT) IS NULL THEN why END
          WHERE id = $1",
@@ -263,7 +291,12 @@ pub async fn change(tx: &mut Tx, new: &NewProfile, state: Option<&str>, now: Mil
         new.track_opens,
         new.track_clicks,
         now,
-        state
+        state,
+        &new.from_phone,
+        &new.messaging_service_sid,
+        &new.twilio_account_sid,
+        &new.twilio_sealed,
+        &new.allowed_countries
     )?;
     Ok(())
 }
@@ -271,6 +304,10 @@ pub async fn change(tx: &mut Tx, new: &NewProfile, state: Option<&str>, now: Mil
 /// What a profile's `why` says where its messages have no way out of the workers.
 pub const NO_TRANSPORT: &str =
     "no transport: set SMTP_URL and SMTP_FROM for the workers, or smtp_url in this profile";
+
+/// The same for messages to phones.
+pub const NO_PHONE_TRANSPORT: &str = "no transport: set TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_FROM \
+     (TWILIO_WHATSAPP_FROM) for the workers, or twilio_account_sid and from_phone in this profile";
 
 /// Moves a profile that stands at `from` to `active`, `paused` or `disabled`, with the reason people read.
 /// `false`: it stands elsewhere, by a person's hand, or is so marked already.

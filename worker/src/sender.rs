@@ -1,6 +1,7 @@
 //! The mail lane of one sending profile: claim, intent, hand-over (SEND_PROTOCOL, the protocol).
 
 use crate::channels::smtp::{Dialer, Pool, PoolLimits, Profile as Server, Trouble};
+use crate::channels::twilio::{self, Unready};
 use crate::context::{Context, random_unit};
 use crate::hand_over::Carrier;
 use crate::outlet::{self, Route, To};
@@ -48,6 +49,7 @@ pub struct Sender {
     route: Option<Route>,
     read_at: i64,
     pool: Option<(To, Pool)>,
+    line: Option<Arc<twilio::Line>>,
     seated: Vec<Seated>,
     /// What the last claim took, where it left more behind: there is as much again, or so it seems.
     full: usize,
@@ -74,6 +76,7 @@ impl Sender {
             route: None,
             read_at: 0,
             pool: None,
+            line: None,
             seated: Vec::new(),
             full: 0,
             written: HashMap::new(),
@@ -136,6 +139,7 @@ impl Sender {
             if let Some((_, pool)) = self.pool.take() {
                 pool.close().await;
             }
+            self.line = None;
         }
         if route.profile.state != "active" || !self.ctx.life.is_ready(&self.ctx) {
             turn.next = Some(now + SECOND);
@@ -205,12 +209,31 @@ impl Sender {
         match &route.to {
             To::Nowhere => {
                 turn.next = Some(now + MINUTE);
-                self.mark(("active", "active"), Some(sending_profiles::NO_TRANSPORT), now).await?;
+                let why = match route.profile.channel().is_phone() {
+                    true => sending_profiles::NO_PHONE_TRANSPORT,
+                    false => sending_profiles::NO_TRANSPORT,
+                };
+                self.mark(("active", "active"), Some(why), now).await?;
                 Ok(Vec::new())
             }
             To::Mailbox => {
                 self.is_well(route, now).await?;
                 Ok(permits.into_iter().map(Carrier::mailbox).collect())
+            }
+            To::Twilio(sender) => {
+                let line = self.line(sender);
+                let ready = line.ready(&self.ctx.twilio);
+                match self.stop.run_until_cancelled(ready).await {
+                    Some(Ok(())) => {
+                        self.is_well(route, now).await?;
+                        Ok(permits.into_iter().map(|permit| Carrier::twilio(permit, line.clone())).collect())
+                    }
+                    Some(Err(unready)) => {
+                        self.is_unready(unready, now, turn).await?;
+                        Ok(Vec::new())
+                    }
+                    None => Ok(Vec::new()),
+                }
             }
             To::Smtp(server) => {
                 let pool = self.pool(&route.to, server).await;
@@ -233,6 +256,30 @@ impl Sender {
                 Ok(carriers)
             }
         }
+    }
+
+    /// The line of a sender; another sender, another line.
+    fn line(&mut self, sender: &twilio::Sender) -> Arc<twilio::Line> {
+        match &self.line {
+            Some(line) if line.sender == *sender => line.clone(),
+            _ => {
+                let line = Arc::new(twilio::Line::new(sender.clone()));
+                self.line = Some(line.clone());
+                line
+            }
+        }
+    }
+
+    /// Nothing can leave by Twilio: the profile says why, and is switched off where only a person can help.
+    async fn is_unready(&mut self, unready: Unready, now: Millis, turn: &mut Turn) -> Result<()> {
+        let Unready { why, wait, is_final } = unready;
+        turn.next = Some(now + (wait.as_millis() as Millis).max(100));
+        tracing::warn!(profile = self.profile, why, "nothing can leave by Twilio");
+        if is_final {
+            self.line = None; // Whoever switches it on again means a new try.
+        }
+        let to = if is_final { "disabled" } else { "active" };
+        self.mark(("active", to), Some(&why), now).await
     }
 
     async fn pool(&mut self, to: &To, server: &Server) -> Pool {

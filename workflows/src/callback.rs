@@ -14,9 +14,6 @@ use url::Url;
 /// The header that carries the signature.
 pub const SIGNATURE: &str = "x-twilio-signature";
 
-/// What the tokens of attempts in the URLs that a provider is told to call are signed for.
-pub const ATTEMPT: &str = "attempt";
-
 /// Whether `given` is the signature of this URL and these fields under `token`. The URL is tried with its port and
 /// without, since Twilio leaves a port out for some of its calls; signatures are compared in constant time.
 ///

@@ -54,7 +54,7 @@ impl Proof {
                 };
                 let mut found: Vec<Line> = lines.iter().filter(own).cloned().collect();
                 let account = state.provider.account.as_ref().filter(|_| *process);
-                if is_it(account.map(|account| account.from.as_str())) {
+                if account.is_some_and(|account| account.senders.iter().any(|sender| is_it(Some(sender)))) {
                     found.extend(sending_profiles::followers(&mut tx).await?);
                 }
                 found

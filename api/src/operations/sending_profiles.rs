@@ -160,6 +160,7 @@ fn sealed(work: &Work<'_>, id: i64, body: &ProfileBody) -> Result<NewProfile, Re
         track_opens: body.track_opens,
         track_clicks: body.track_clicks,
         is_default: false,
+        ..NewProfile::default()
     })
 }
 

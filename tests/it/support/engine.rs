@@ -8,6 +8,7 @@ use sendwright_store::secrets::Seals;
 use sendwright_store::sending_profiles::{self, NewProfile};
 use sendwright_store::{Db, Store, accounts, claims, enrolments, migrate, planning};
 use sendwright_worker::ai::{OfflineWriter, Permits, Writer};
+use sendwright_worker::channels::twilio;
 use sendwright_worker::context::{Bells, Context, Outlet, Settings};
 use sendwright_worker::handlers::{plan, write};
 use sendwright_worker::life::Life;
@@ -37,6 +38,9 @@ pub enum On {
     Sqlite,
     Postgres,
 }
+
+/// How long a request to Twilio may take.
+const TWILIO_ANSWER: Duration = Duration::from_secs(2);
 
 /// Both databases: what holds on one holds on the other.
 pub const BOTH: [On; 2] = [On::Sqlite, On::Postgres];
@@ -109,6 +113,7 @@ pub async fn context_of(
         clock,
         queue: Queue::embedded().0,
         seals: Seals::new(&[secret]),
+        twilio: twilio::Client::new(TWILIO_ANSWER).unwrap(),
         writer: Some(writer),
         writing: Permits::new(4),
         open: Arc::new(Semaphore::new(settings.open_limit)),
