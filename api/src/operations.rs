@@ -1,5 +1,6 @@
 //! What can be done, one file a noun, with no HTTP in it: dialects, pages and the command line all come here.
 
+pub mod callbacks;
 pub mod campaigns;
 pub mod drafts;
 pub mod effect;
@@ -15,6 +16,7 @@ pub mod simulation;
 pub mod spending;
 pub mod statistics;
 pub mod suppressions;
+pub mod texts;
 pub mod tracking;
 pub mod usage;
 pub mod webhooks;

@@ -5,7 +5,7 @@ use crate::dialects::{Dialect, Door, external, shape, v1};
 use crate::openapi::serve;
 use crate::refusal::Refusal;
 use crate::state::ApiState;
-use crate::{console, health, request, showing, tracking, unsubscribe};
+use crate::{console, health, inbound, request, showing, tracking, unsubscribe};
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -22,7 +22,9 @@ pub fn router(state: ApiState) -> Router {
         .route("/readyz", get(health::ready))
         .route("/o/{file}", get(tracking::open))
         .route("/c/{token}", get(tracking::click))
-        .route("/u/{token}", get(unsubscribe::page).post(unsubscribe::act));
+        .route("/u/{token}", get(unsubscribe::page).post(unsubscribe::act))
+        .route("/webhooks/inbound", post(inbound::text))
+        .route("/webhooks/status", post(inbound::status));
     let door = Door { state: state.clone(), dialect: Dialect::V1 };
     Router::new()
         .nest("/api/external", behind(external(), Dialect::External, &state))

@@ -189,6 +189,15 @@ impl Tx {
         sqlx::query(sql).bind(account % i64::from(i32::MAX)).execute(&mut **tx).await?;
         Ok(())
     }
+
+    /// The lock of an account's addresses: whoever writes consent, or whose contact a number is, takes it before it
+    /// reads either, behind the barrier and campaigns and before contacts. On SQLite the IMMEDIATE transaction is it.
+    pub async fn lock_addresses(&mut self, account: i64) -> Result<()> {
+        let Tx::Postgres(tx) = self else { return Ok(()) };
+        let sql = "SELECT pg_advisory_xact_lock(7302, CAST($1 AS INT))";
+        sqlx::query(sql).bind(account % i64::from(i32::MAX)).execute(&mut **tx).await?;
+        Ok(())
+    }
 }
 
 /// Runs a statement with its parameters on either driver: `execute!(tx, SQL, a, b)? -> rows affected`.

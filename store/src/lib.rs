@@ -5,6 +5,7 @@
 pub mod accounts;
 pub mod answers;
 pub mod audits;
+pub mod callbacks;
 pub mod campaigns;
 pub mod claims;
 pub mod clock;
@@ -46,6 +47,7 @@ pub mod spending;
 pub mod standings;
 pub mod statistics;
 pub mod suppressions;
+pub mod texts;
 pub mod tiers;
 pub mod usage;
 pub mod users;

@@ -253,6 +253,13 @@ pub async fn release(tx: &mut Tx, message: &Message, release: Release, now: Mill
     Ok(done == 1)
 }
 
+/// Lets an enrolment go on whose person asked in words of their own to be left alone: somebody has decided.
+pub async fn let_go_on(tx: &mut Tx, enrolment: i64, now: Millis) -> Result<()> {
+    let sql = "UPDATE enrolments SET asked_at = NULL, updated_at = $2 WHERE id = $1 AND asked_at IS NOT NULL";
+    execute!(tx, sql, enrolment, now)?;
+    Ok(())
+}
+
 /// Cancels a message that is in nobody's hands, under the account's exclusive barrier. A writer that has it
 /// loses it. `false`: it moved since it was read.
 pub async fn cancel(tx: &mut Tx, message: &Message, now: Millis) -> Result<bool> {

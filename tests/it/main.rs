@@ -4,6 +4,7 @@
 
 mod analytics;
 mod bad_input;
+mod callbacks;
 mod channels;
 mod cli;
 mod commands;
@@ -45,6 +46,7 @@ mod spending;
 mod support;
 mod surface;
 mod test_keys;
+mod texts;
 mod tracking;
 mod twilio;
 mod unsubscribe;

@@ -6,6 +6,7 @@
 pub mod address;
 pub mod answer;
 pub mod backoff;
+pub mod callback;
 pub mod campaign;
 pub mod clock;
 pub mod consent;
@@ -14,7 +15,9 @@ pub mod country;
 pub mod dkim;
 pub mod enrolment;
 pub mod event;
+pub mod identity;
 pub mod ids;
+pub mod keyword;
 pub mod message;
 pub mod phone;
 pub mod quiet_hours;

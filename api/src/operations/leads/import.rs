@@ -113,6 +113,7 @@ impl Candidate {
             account_id: account,
             details: self.details,
             state: "active".into(),
+            consent: None,
             created_at: now,
             updated_at: now,
         };
@@ -156,6 +157,8 @@ fn details(email: &Email, lead: LeadBody, salt: &[u8]) -> Details {
         industry: lead.industry,
         timezone: lead.timezone.map(|zone| zone.name().to_owned()),
         attributes: serde_json::Value::Object(lead.attributes).to_string(),
+        phone_key: None,
+        phone_hash: None,
     }
 }
 
@@ -240,7 +243,8 @@ async fn find_known(
     candidates: &[Candidate],
 ) -> Result<HashMap<String, (i64, bool)>, Refusal> {
     let keys: Vec<&str> = candidates.iter().map(Candidate::key).collect();
-    Ok(contacts::known(tx, account, &keys).await?)
+    let known = contacts::known(tx, account, &keys, &[]).await?;
+    Ok(known.into_iter().filter_map(|k| Some((k.email_key?, (k.id, k.deleted)))).collect())
 }
 
 /// Enrols by campaign; contact -> (campaign, enrolment, round).
