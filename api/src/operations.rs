@@ -1,5 +1,6 @@
 //! What can be done, one file a noun, with no HTTP in it: dialects, pages and the command line all come here.
 
+mod book;
 pub mod campaigns;
 pub mod drafts;
 pub mod effect;
