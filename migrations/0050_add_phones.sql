@@ -28,10 +28,9 @@ CREATE INDEX sending_profiles_by_twilio ON sending_profiles (twilio_account_sid)
 -- What sends a campaign's steps of the other channels; `profile_id` sends its e-mail.
 ALTER TABLE campaigns ADD COLUMN sms_profile_id BIGINT;
 ALTER TABLE campaigns ADD COLUMN whatsapp_profile_id BIGINT;
-CREATE INDEX campaigns_at_work_by_sms ON campaigns (sms_profile_id)
-    WHERE sms_profile_id IS NOT NULL AND state IN ('running', 'scheduled');
-CREATE INDEX campaigns_at_work_by_whatsapp ON campaigns (whatsapp_profile_id)
-    WHERE whatsapp_profile_id IS NOT NULL AND state IN ('running', 'scheduled');
+CREATE INDEX campaigns_by_sms_profile ON campaigns (sms_profile_id, state) WHERE sms_profile_id IS NOT NULL;
+CREATE INDEX campaigns_by_whatsapp_profile ON campaigns (whatsapp_profile_id, state)
+    WHERE whatsapp_profile_id IS NOT NULL;
 
 -- 'handlebars' or 'brace'.
 ALTER TABLE steps ADD COLUMN syntax TEXT NOT NULL DEFAULT 'handlebars';

@@ -13,6 +13,7 @@ use sendwright_store::secrets::Seals;
 use sendwright_store::{Db, Store, migrate};
 use sendwright_worker::context::Context;
 use sendwright_workflows::enrolment::Means;
+use sendwright_workflows::sequence::ByChannel;
 use sendwright_workflows::signing::Secret;
 use std::error::Error;
 use std::future::Future;
@@ -94,7 +95,7 @@ impl Parts {
         // Of workers that run elsewhere nothing is known here: they are taken to have what they need.
         let has_model = !is_up || config.model.is_some() || config.smtp.is_none();
         ApiState::new(self.core.clone(), self.limiter.clone(), &self.secrets, notes)
-            .with_means(Means { model: has_model, transport: true })
+            .with_means(ByChannel::all(Means { model: has_model, transport: true }))
             .with_prices(config.model.as_ref().map(|model| model.prices).unwrap_or_default())
             .with_console(console(config, bound.filter(|_| is_up)))
             .with_private_webhooks(config.webhooks_allow_private)

@@ -5,6 +5,7 @@ use sendwright_store::Store;
 use sendwright_store::secrets::Seals;
 use sendwright_workflows::clock::{Clock, Millis};
 use sendwright_workflows::enrolment::Means;
+use sendwright_workflows::sequence::ByChannel;
 use sendwright_workflows::signing::Secret;
 use sendwright_workflows::spend::Prices;
 use std::sync::Arc;
@@ -50,7 +51,7 @@ pub struct ApiState {
     /// Named in `/readyz` beside what the API itself can see: `model`, `transport`.
     pub notes: Arc<[(String, String)]>,
     /// What the workers have, as far as this process knows: for what lies ahead.
-    pub means: Means,
+    pub means: ByChannel<Means>,
     /// What the model's tokens cost, as far as this process knows.
     pub prices: Prices,
     /// Who may see the console.
@@ -74,7 +75,7 @@ impl ApiState {
             limiter,
             secrets: secrets.into(),
             notes: notes.into(),
-            means: Means { model: true, transport: true },
+            means: Means::EVERYWHERE,
             prices: Prices::default(),
             console: Console::keyed(false),
             intake: Intake::default(),
@@ -86,7 +87,7 @@ impl ApiState {
     }
 
     /// The same, with what the workers have: both are taken to be there otherwise.
-    pub fn with_means(self, means: Means) -> Self {
+    pub fn with_means(self, means: ByChannel<Means>) -> Self {
         Self { means, ..self }
     }
 

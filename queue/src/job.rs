@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use sendwright_workflows::sequence::Channel;
 use serde::{Deserialize, Serialize};
 
 /// "There may be work at these rows." Ids only: the row is read again by whoever takes the job.
@@ -56,6 +57,14 @@ pub enum Job {
 }
 
 impl Job {
+    /// Messages are due on this sending profile, which serves this channel.
+    pub const fn send(channel: Channel, profile: i64) -> Job {
+        match channel {
+            Channel::Email => Job::Mail { profile },
+            Channel::Sms | Channel::Whatsapp => Job::Sms { profile },
+        }
+    }
+
     /// The lane this job travels in.
     pub const fn lane(&self) -> Lane {
         match self {
@@ -160,6 +169,12 @@ mod tests {
             assert_eq!(lane as usize, index);
         }
         assert_eq!("post".parse::<Lane>(), Err(UnknownLane("post".into())));
+    }
+
+    #[test]
+    fn what_goes_to_a_phone_travels_in_a_lane_of_its_own() {
+        let lanes = Channel::ALL.map(|channel| Job::send(channel, 1).lane());
+        assert_eq!(lanes, [Lane::Mail, Lane::Sms, Lane::Sms]);
     }
 
     #[test]

@@ -12,9 +12,6 @@ use sendwright_workflows::clock::{Millis, rfc3339};
 use sendwright_workflows::enrolment::Means;
 use std::io::{self, Write};
 
-/// What the workers have is not known here; that they have what they need is the usual case.
-const MEANS: Means = Means { model: true, transport: true };
-
 /// Runs it.
 ///
 /// # Errors
@@ -26,7 +23,8 @@ pub fn run(config: &Config, args: &ExplainArgs) -> Result<(), Failure> {
             let email = Email::parse(&args.of).map_err(|error| Failure::input(vec![error.to_string()]))?;
             let (core, account) = open::core_in(config, &args.list.account).await?;
             let lead = find(&core, account.id, &email).await?;
-            let explained = messages::explain_lead(&core, account.id, lead, MEANS).await?;
+            // What the workers have is not known here; that they have what they need is the usual case.
+            let explained = messages::explain_lead(&core, account.id, lead, Means::EVERYWHERE).await?;
             return match args.list.json {
                 true => Ok(writeln!(out, "{}", shown::lead_explained(&explained))?),
                 false => Ok(write_lead(&mut out, &explained)?),

@@ -10,9 +10,6 @@ use sendwright_workflows::enrolment::{Action, Means};
 use sendwright_workflows::simulate::Line;
 use std::io::{self, Write};
 
-/// What the workers have is not known here; that they have what they need is the usual case.
-const MEANS: Means = Means { model: true, transport: true };
-
 /// Prints it; nothing is stored or sent.
 ///
 /// # Errors
@@ -21,7 +18,8 @@ pub async fn run(config: &Config, args: &CampaignFutureArgs) -> Result<(), Failu
     let id = campaign::id(&args.campaign.id)?;
     let (core, account) = open::core_in(config, &args.campaign.list.account).await?;
     let span = Span { from: args.from, days: args.days };
-    let future = simulation::stored(&core, account.id, id, span, MEANS).await?;
+    // What the workers have is not known here; that they have what they need is the usual case.
+    let future = simulation::stored(&core, account.id, id, span, Means::EVERYWHERE).await?;
     let (mut emails, mut zones, mut lines) = (Vec::new(), Vec::new(), Vec::new());
     for planned in future.lines {
         let (step, at, action, reasons) = (planned.step, planned.at, planned.action, planned.reasons);

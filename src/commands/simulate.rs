@@ -6,11 +6,12 @@ use crate::failure::Failure;
 use crate::table;
 use chrono_tz::Tz;
 use sendwright_workflows::clock::{DAY, Millis, rfc3339};
-use sendwright_workflows::contact;
-use sendwright_workflows::enrolment::{Action, Means, Person, Standing};
+use sendwright_workflows::contact::{self, Contact};
+use sendwright_workflows::enrolment::{Action, Means, Person, Reach, Standing};
 use sendwright_workflows::quiet_hours::local_text;
 use sendwright_workflows::rate_limit::Gate;
 use sendwright_workflows::reason::Reason;
+use sendwright_workflows::sequence::ByChannel;
 use sendwright_workflows::simulate::{Line, Setting, Subject, simulate};
 use sendwright_workflows::spec::{CampaignBody, sentence};
 use serde::Serialize;
@@ -41,9 +42,9 @@ pub fn run(args: &SimulateArgs) -> Result<(), Failure> {
     let setting = Setting {
         sequence: &campaign.sequence(),
         policy: &campaign.policy,
-        profile: (Gate::default(), profile),
+        profiles: ByChannel { email: (Gate::default(), profile), ..ByChannel::default() },
         campaign: (Gate::default(), campaign.policy.rates()),
-        means: Means { model: true, transport: true },
+        means: Means::EVERYWHERE,
     };
     let lines = simulate(setting, subjects, from + i64::from(args.days) * DAY);
     let mut out = BufWriter::new(io::stdout().lock());
@@ -75,7 +76,7 @@ fn read_leads(
                 let contact = lead.into_contact(0);
                 let person = Person {
                     zone: contact::zone(&contact, campaign.policy.timezone, Tz::UTC),
-                    has_address: true,
+                    reach: reach(&contact),
                     ..Person::default()
                 };
                 let id = subjects.len() as i64 + 1;
@@ -98,6 +99,12 @@ fn read_leads(
         eprintln!("{refused} rows were passed over, {} leads remain", subjects.len());
     }
     Ok((emails, subjects))
+}
+
+/// How the channels reach a lead of a file: who has a number is taken to have opted in.
+fn reach(contact: &Contact) -> ByChannel<Reach> {
+    let has_number = contact.phone.as_deref().is_some_and(|phone| phone.starts_with('+'));
+    ByChannel::new(|channel| Reach { has_address: !channel.is_phone() || has_number, ..Reach::open() })
 }
 
 pub(super) fn write_json(out: &mut impl Write, line: &Line, email: &str, zone: Tz) -> io::Result<()> {
@@ -185,6 +192,9 @@ fn summarise(lines: &[Line], leads: usize, days: u32, campaign: &CampaignBody) -
     }
     for ((verb, why), count) in not_sent {
         writeln!(err, "{count} not sent: {verb}, {why}")?;
+    }
+    if campaign.steps.iter().any(|step| step.channel.needs_consent()) {
+        writeln!(err, "who has a number is taken to have opted in: without that, nothing goes to a phone")?;
     }
     if campaign.steps.iter().any(|step| step.wants_model()) {
         writeln!(err, "a model is taken to be configured: without one, steps with ai_prompt are held")?;

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::sending_profiles::{self, NewProfile};
 use crate::users::{self, User};
 use sendwright_workflows::clock::Millis;
+use sendwright_workflows::sequence::Channel;
 
 /// The account that a first start makes.
 pub const DEFAULT: &str = "default";
@@ -99,7 +100,8 @@ pub async fn twin(store: &Store, account: &Account, now: Millis) -> Result<Accou
         let mut tx = store.begin().await?;
         match insert(&mut tx, &made).await {
             Ok(()) => {
-                sending_profiles::insert(&mut tx, &NewProfile::default_of(profile, id), now).await?;
+                sending_profiles::insert(&mut tx, &NewProfile::default_of(profile, id, Channel::Email), now)
+                    .await?;
                 tx.commit().await?;
                 return Ok(made);
             }
@@ -155,7 +157,7 @@ pub async fn create(store: &Store, name: &str, owner: &str, timezone: &str, now:
         created_at: now,
     };
     users::insert(&mut tx, &user).await?;
-    sending_profiles::insert(&mut tx, &NewProfile::default_of(profile, id), now).await?;
+    sending_profiles::insert(&mut tx, &NewProfile::default_of(profile, id, Channel::Email), now).await?;
     tx.commit().await?;
     Ok(account)
 }

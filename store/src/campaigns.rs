@@ -11,7 +11,7 @@ use crate::replan;
 use sendwright_workflows::campaign::{Change, Policy, State};
 use sendwright_workflows::clock::Millis;
 use sendwright_workflows::message::UNPLANNED;
-use sendwright_workflows::sequence::Step;
+use sendwright_workflows::sequence::{Channel, Step};
 use serde_json::json;
 
 /// A stored campaign.
@@ -38,7 +38,7 @@ pub struct Campaign {
     /// The last round whose completion was announced.
     pub completed_round: i64,
     /// How it sends.
-    pub profile_id: i64,
+    pub profiles: Profiles,
     /// Its settings.
     pub policy: Policy,
     /// When it starts by itself.
@@ -51,6 +51,36 @@ pub struct Campaign {
     pub created_at: Millis,
     /// When it was last changed.
     pub updated_at: Millis,
+}
+
+/// The sending profiles that a campaign goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, sqlx::FromRow)]
+pub struct Profiles {
+    /// For its e-mail; a campaign without any has one as well.
+    #[sqlx(rename = "profile_id")]
+    pub email: i64,
+    /// For its text messages, where it has any.
+    #[sqlx(rename = "sms_profile_id")]
+    pub sms: Option<i64>,
+    /// For its WhatsApp messages, where it has any.
+    #[sqlx(rename = "whatsapp_profile_id")]
+    pub whatsapp: Option<i64>,
+}
+
+impl Profiles {
+    /// The one of a channel.
+    pub fn of(&self, channel: Channel) -> Option<i64> {
+        match channel {
+            Channel::Email => Some(self.email),
+            Channel::Sms => self.sms,
+            Channel::Whatsapp => self.whatsapp,
+        }
+    }
+
+    /// Every one there is, with its channel.
+    pub fn all(&self) -> impl Iterator<Item = (Channel, i64)> {
+        Channel::ALL.into_iter().filter_map(|channel| Some((channel, self.of(channel)?)))
+    }
 }
 
 /// A campaign as its row has it.
@@ -66,7 +96,8 @@ struct Stored {
     mapped_version: i64,
     round: i64,
     completed_round: i64,
-    profile_id: i64,
+    #[sqlx(flatten)]
+    profiles: Profiles,
     policy: String,
     schedule_at: Option<Millis>,
     started_at: Option<Millis>,
@@ -92,7 +123,7 @@ impl TryFrom<Stored> for Campaign {
             mapped_version: s.mapped_version,
             round: s.round,
             completed_round: s.completed_round,
-            profile_id: s.profile_id,
+            profiles: s.profiles,
             policy: serde_json::from_str(&s.policy).map_err(|e| misread("policy", e.to_string()))?,
             schedule_at: s.schedule_at,
             started_at: s.started_at,
@@ -106,7 +137,7 @@ impl TryFrom<Stored> for Campaign {
 macro_rules! columns {
     () => {
         "id, account_id, external_id, name, description, state, version, mapped_version, round, completed_round,
-         profile_id, policy, schedule_at, started_at, completed_at, created_at, updated_at"
+         profile_id, sms_profile_id, whatsapp_profile_id, policy, schedule_at, started_at, completed_at, created_at, updated_at"
     };
 }
 
@@ -119,8 +150,8 @@ pub struct Settings {
     pub name: String,
     /// What it is for.
     pub description: Option<String>,
-    /// How it sends; a profile of the same account.
-    pub profile_id: i64,
+    /// How it sends; profiles of the same account.
+    pub profiles: Profiles,
     /// Its settings.
     pub policy: Policy,
     /// When it starts by itself.
@@ -139,19 +170,21 @@ pub async fn insert(
     execute!(
         tx,
         "INSERT INTO campaigns (id, account_id, external_id, name, description, state, profile_id, policy,
-                schedule_at, started_at, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)",
+                schedule_at, started_at, created_at, updated_at, sms_profile_id, whatsapp_profile_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13)",
         id,
         account,
         &settings.external_id,
         &settings.name,
         &settings.description,
         state.as_str(),
-        settings.profile_id,
+        settings.profiles.email,
         policy_text(&settings.policy),
         settings.schedule_at,
         (state == State::Running).then_some(now),
-        now
+        now,
+        settings.profiles.sms,
+        settings.profiles.whatsapp
     )?;
     let gate = "INSERT INTO gates (owner, owner_id, account_id) VALUES ('campaign', $1, $2)";
     execute!(tx, gate, id, account)?;
@@ -172,17 +205,20 @@ pub async fn replace(
     execute!(
         tx,
         "UPDATE campaigns SET external_id = $2, name = $3, description = $4, profile_id = $5, policy = $6,
-                schedule_at = $7, version = $8, updated_at = $9, state = $10 WHERE id = $1",
+                schedule_at = $7, version = $8, updated_at = $9, state = $10, sms_profile_id = $11,
+                whatsapp_profile_id = $12 WHERE id = $1",
         campaign.id,
         &settings.external_id,
         &settings.name,
         &settings.description,
-        settings.profile_id,
+        settings.profiles.email,
         policy_text(&settings.policy),
         settings.schedule_at,
         version,
         now,
-        rescheduled(campaign.state, settings.schedule_at, now).as_str()
+        rescheduled(campaign.state, settings.schedule_at, now).as_str(),
+        settings.profiles.sms,
+        settings.profiles.whatsapp
     )?;
     steps::insert(tx, (campaign.account_id, campaign.id), version, steps).await?;
     Ok(version)

@@ -10,6 +10,7 @@ use sendwright_workflows::campaign::Policy;
 use sendwright_workflows::clock::{Micros, Millis};
 use sendwright_workflows::rate_limit::{Due, Gate, HORIZON, Rates, Seat, TOLERANCE, seat, slot_millis};
 use sendwright_workflows::reason::{Owner, Reason};
+use sendwright_workflows::sequence::Channel;
 use sendwright_workflows::simulate::extend;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -26,6 +27,7 @@ pub struct Claimed {
     pub enrolment_id: i64,
     pub contact_id: i64,
     pub profile_id: i64,
+    pub channel: Channel,
     pub step_number: u32,
     pub version: i64,
     pub address: String,
@@ -68,6 +70,18 @@ struct DueMessage {
     replied_at: Option<i64>,
     contact_state: Option<String>,
     suppressed: Option<String>,
+    consent: Option<String>,
+}
+
+/// The way out: a sending profile, as much of it as a claim needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Way<'a> {
+    /// The profile.
+    pub profile: i64,
+    /// The channel that it serves.
+    pub channel: Channel,
+    /// Its limits.
+    pub rates: &'a Rates,
 }
 
 /// A campaign's waiting rows with its own limit.
@@ -96,33 +110,58 @@ pub struct Claim {
     pub next: Option<Millis>,
 }
 
+/// The campaigns of profile `$1` in a state: it serves one channel, so that one of the three finds them.
+macro_rules! campaigns_of_profile {
+    ($columns:literal, $which:literal) => {
+        concat!(
+            "SELECT ",
+            $columns,
+            " FROM campaigns c WHERE c.profile_id = $1 AND ",
+            $which,
+            " UNION ALL SELECT ",
+            $columns,
+            " FROM campaigns c WHERE c.sms_profile_id = $1 AND ",
+            $which,
+            " UNION ALL SELECT ",
+            $columns,
+            " FROM campaigns c WHERE c.whatsapp_profile_id = $1 AND ",
+            $which
+        )
+    };
+}
+
+/// Consent is asked for where the channel needs it: e-mail pays nothing for it.
 macro_rules! due_sql {
-    () => {
-        "SELECT m.id, m.account_id, m.kind, m.round, m.enrolment_id, m.contact_id, m.step_number, m.version,
+    ($consent:literal, $join:literal, $lock:literal) => {
+        concat!("SELECT m.id, m.account_id, m.kind, m.round, m.enrolment_id, m.contact_id, m.step_number, m.version,
             m.address, m.address_hash, m.zone, m.planned_at, m.reasons, m.fence, m.attempts, m.crashes,
             d.subject, d.body, m.approved, n.state AS enrolment_state, n.replied_at,
             k.state AS contact_state,
-            s.why AS suppressed
+            s.why AS suppressed, ", $consent, " AS consent
          FROM messages m JOIN drafts d ON d.message_id = m.id
          LEFT JOIN enrolments n ON n.id = m.enrolment_id
          LEFT JOIN contacts k ON k.id = m.contact_id
          LEFT JOIN suppressions s ON s.account_id = m.account_id AND s.channel = m.channel
-              AND s.address_hash = m.address_hash
+              AND s.address_hash = m.address_hash ", $join, "
          WHERE m.profile_id = $1 AND m.campaign_id = $2 AND m.state = 'drafted' AND m.planned_at <= $3
-         ORDER BY m.planned_at, m.enrolment_id LIMIT $4"
+         ORDER BY m.planned_at, m.enrolment_id LIMIT $4", $lock)
+    };
+    ($lock:literal) => {
+        due_sql!("CAST(NULL AS TEXT)", "", $lock)
+    };
+    (phone $lock:literal) => {
+        due_sql!(
+            "y.state",
+            "LEFT JOIN consent_states y ON y.account_id = m.account_id AND y.channel = m.channel
+                  AND y.address_hash = m.address_hash",
+            $lock
+        )
     };
 }
 
 /// Gives slots to at most `most` due rows of a profile and claims them for `worker`.
-pub async fn claim(
-    tx: &mut Tx,
-    profile: i64,
-    rates: &Rates,
-    worker: i64,
-    most: usize,
-    now: Millis,
-) -> Result<Claim> {
-    let mut claim = take_slots(tx, (profile, rates), worker, most, now, false).await?;
+pub async fn claim(tx: &mut Tx, way: Way<'_>, worker: i64, most: usize, now: Millis) -> Result<Claim> {
+    let mut claim = take_slots(tx, way, worker, most, now, false).await?;
     claim.claimed.append(&mut claim.ready);
     claim.seen.clear(); // By the time of their intent it is old.
     Ok(claim)
@@ -132,26 +171,26 @@ pub async fn claim(
 /// come back as `ready` and are written once, by [`crate::intents::intend`] or [`crate::intents::put_back`].
 pub async fn claim_at_once(
     tx: &mut Tx,
-    profile: i64,
-    rates: &Rates,
+    way: Way<'_>,
     worker: i64,
     most: usize,
     now: Millis,
 ) -> Result<Claim> {
-    take_slots(tx, (profile, rates), worker, most, now, true).await
+    take_slots(tx, way, worker, most, now, true).await
 }
 
 async fn take_slots(
     tx: &mut Tx,
-    (profile, rates): (i64, &Rates),
+    way: Way<'_>,
     worker: i64,
     most: usize,
     now: Millis,
     at_once: bool,
 ) -> Result<Claim> {
+    let Way { profile, rates, .. } = way;
     let mut profile_gate = gates::lock(tx, Owner::Profile, profile).await?;
     let before = profile_gate;
-    let (mut lines, next) = lines(tx, profile, most, now).await?;
+    let (mut lines, next) = lines(tx, way, most, now).await?;
     let mut done = Seating { claim: Claim { next, ..Claim::default() }, changes: Vec::new(), now, at_once };
     while done.given() < most {
         let Some(best) = first(&lines, &profile_gate) else { break };
@@ -178,7 +217,7 @@ async fn take_slots(
             }
             Seat::At { slot, reasons } => {
                 line.touched = true;
-                done.give(profile, line, row, slot, reasons);
+                done.give(way, line, row, slot, reasons);
             }
             Seat::Moved { to, reasons } => done.put_off(row, "drafted", to, reasons),
             Seat::Held(reason) => {
@@ -213,20 +252,30 @@ fn first(lines: &[Line], profile: &Gate) -> Option<usize> {
 
 /// The profile's campaigns with due rows, and when the first shut gate among them opens. A campaign whose own
 /// gate is shut beyond the horizon is not read: its backlog must not hide the others'.
-async fn lines(tx: &mut Tx, profile: i64, most: usize, now: Millis) -> Result<(Vec<Line>, Option<Millis>)> {
+async fn lines(tx: &mut Tx, way: Way<'_>, most: usize, now: Millis) -> Result<(Vec<Line>, Option<Millis>)> {
     type Row = (i64, i64, String, i64, i64, i64, i64, i64);
-    let campaigns = rows!(
-        &mut *tx,
-        Row,
-        "SELECT c.id, c.version, c.policy, g.next, g.minute_start, g.minute_count, g.day_start, g.day_count
-         FROM campaigns c JOIN gates g ON g.owner = 'campaign' AND g.owner_id = c.id
-         WHERE c.profile_id = $1 AND c.state = 'running' AND c.mapped_version = c.version AND EXISTS (
-             SELECT 1 FROM messages m WHERE m.profile_id = $1 AND m.campaign_id = c.id AND m.state = 'drafted'
-               AND m.planned_at <= $2)
-         ORDER BY c.id",
-        profile,
-        now
-    )?;
+    const AT_WORK: &str = concat!(
+        "SELECT c.id, c.version, c.policy, g.next, g.minute_start, g.minute_count, g.day_start, g.day_count FROM (",
+        campaigns_of_profile!(
+            "c.id, c.version, c.policy",
+            "c.state = 'running' AND c.mapped_version = c.version AND EXISTS (
+                 SELECT 1 FROM messages m WHERE m.profile_id = $1 AND m.campaign_id = c.id AND m.state = 'drafted'
+                   AND m.planned_at <= $2)"
+        ),
+        ") AS c JOIN gates g ON g.owner = 'campaign' AND g.owner_id = c.id ORDER BY c.id"
+    );
+    // A campaign of several channels has its gate asked by several profiles at once: their rows are locked, in
+    // ascending order, behind the profile's own.
+    const LOCKED: &str = "SELECT g.owner_id FROM gates g JOIN campaigns c ON c.id = g.owner_id
+         WHERE g.owner = 'campaign' AND c.state = 'running' AND (c.sms_profile_id IS NOT NULL
+               OR c.whatsapp_profile_id IS NOT NULL)
+           AND (c.profile_id = $1 OR c.sms_profile_id = $1 OR c.whatsapp_profile_id = $1)
+         ORDER BY g.owner_id FOR UPDATE OF g";
+    let profile = way.profile;
+    if tx.is_postgres() && (way.channel.is_phone() || has_mixed(tx, profile).await?) {
+        rows!(&mut *tx, (i64,), LOCKED, profile)?;
+    }
+    let campaigns = rows!(&mut *tx, Row, AT_WORK, profile, now)?;
     let (mut open, mut opens) = (Vec::new(), None::<Millis>);
     for (id, version, policy, next, ms, mc, ds, dc) in campaigns {
         let gate = gates::gate_of((next, ms, mc, ds, dc));
@@ -240,7 +289,7 @@ async fn lines(tx: &mut Tx, profile: i64, most: usize, now: Millis) -> Result<(V
     // Test sends belong to no campaign's line: their limits are the profile's alone.
     open.push(Line::new((0, 0), Gate::default(), Policy::default()));
     for line in &mut open {
-        line.rows = due(tx, profile, line.id, now, most as i64).await?.into();
+        line.rows = due(tx, way, line.id, now, most as i64).await?.into();
     }
     Ok((open, opens))
 }
@@ -251,12 +300,21 @@ impl Line {
     }
 }
 
-async fn due(tx: &mut Tx, profile: i64, campaign: i64, now: Millis, most: i64) -> Result<Vec<DueMessage>> {
-    let sql = match tx.is_postgres() {
-        true => concat!(due_sql!(), " FOR UPDATE OF m SKIP LOCKED"),
-        false => due_sql!(),
+async fn due(tx: &mut Tx, way: Way<'_>, campaign: i64, now: Millis, most: i64) -> Result<Vec<DueMessage>> {
+    let sql = match (way.channel.needs_consent(), tx.is_postgres()) {
+        (false, true) => due_sql!(" FOR UPDATE OF m SKIP LOCKED"),
+        (false, false) => due_sql!(""),
+        (true, true) => due_sql!(phone " FOR UPDATE OF m SKIP LOCKED"),
+        (true, false) => due_sql!(phone ""),
     };
-    rows!(tx, DueMessage, sql, profile, campaign, now, most)
+    rows!(tx, DueMessage, sql, way.profile, campaign, now, most)
+}
+
+/// Whether a profile for e-mail sends for a campaign of other channels too.
+async fn has_mixed(tx: &mut Tx, profile: i64) -> Result<bool> {
+    let sql = "SELECT c.id FROM campaigns c WHERE c.profile_id = $1 AND c.state = 'running'
+                 AND (c.sms_profile_id IS NOT NULL OR c.whatsapp_profile_id IS NOT NULL) LIMIT 1";
+    Ok(row!(tx, (i64,), sql, profile)?.is_some())
 }
 
 async fn has_suspect(tx: &mut Tx, worker: i64) -> Result<bool> {
@@ -287,6 +345,7 @@ impl Seen {
             replied_at: row.replied_at,
             contact_state: row.contact_state.clone(),
             suppressed: row.suppressed.clone(),
+            consent: row.consent.clone(),
         }
     }
 }
@@ -304,7 +363,7 @@ impl Seating {
         self.claim.claimed.len() + self.claim.ready.len()
     }
 
-    fn give(&mut self, profile: i64, line: &Line, row: DueMessage, slot: Micros, late: Vec<Reason>) {
+    fn give(&mut self, way: Way<'_>, line: &Line, row: DueMessage, slot: Micros, late: Vec<Reason>) {
         let reasons = with_reasons(&row.reasons, late);
         let is_ready = slot_millis(slot) <= self.now;
         if !(is_ready && self.at_once) {
@@ -322,7 +381,8 @@ impl Seating {
             round: row.round,
             enrolment_id: row.enrolment_id,
             contact_id: row.contact_id,
-            profile_id: profile,
+            profile_id: way.profile,
+            channel: way.channel,
             step_number: row.step_number as u32,
             version: row.version,
             address: row.address,
@@ -371,16 +431,40 @@ pub(crate) fn with_reasons(stored: &str, more: Vec<Reason>) -> String {
     serde_json::to_string(&reasons).unwrap_or_else(|_| "[]".into())
 }
 
-/// Profiles that have a due row in a running campaign or a test send, as (account, profile).
-pub async fn profiles_with_due(tx: &mut Tx, now: Millis) -> Result<Vec<(i64, i64)>> {
+/// A profile with due rows.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct DueProfile {
+    /// The profile.
+    #[sqlx(rename = "id")]
+    pub profile: i64,
+    channel: String,
+}
+
+impl DueProfile {
+    /// The channel that it serves.
+    pub fn channel(&self) -> Channel {
+        Channel::parse(&self.channel).unwrap_or_default()
+    }
+}
+
+/// Profiles that have a due row in a running campaign or a test send, by account.
+pub async fn profiles_with_due(tx: &mut Tx, now: Millis) -> Result<Vec<DueProfile>> {
     rows!(
         tx,
-        (i64, i64),
-        "SELECT p.account_id, p.id FROM sending_profiles p
-         WHERE EXISTS (SELECT 1 FROM campaigns c WHERE c.profile_id = p.id AND c.state = 'running'
-                 AND c.mapped_version = c.version AND EXISTS (
+        DueProfile,
+        "SELECT p.id, p.channel FROM sending_profiles p
+         WHERE (p.channel = 'email' AND EXISTS (SELECT 1 FROM campaigns c WHERE c.profile_id = p.id
+                 AND c.state = 'running' AND c.mapped_version = c.version AND EXISTS (
                  SELECT 1 FROM messages m WHERE m.profile_id = p.id AND m.campaign_id = c.id
-                   AND m.state = 'drafted' AND m.planned_at <= $1))
+                   AND m.state = 'drafted' AND m.planned_at <= $1)))
+            OR (p.channel = 'sms' AND EXISTS (SELECT 1 FROM campaigns c WHERE c.sms_profile_id = p.id
+                 AND c.state = 'running' AND c.mapped_version = c.version AND EXISTS (
+                 SELECT 1 FROM messages m WHERE m.profile_id = p.id AND m.campaign_id = c.id
+                   AND m.state = 'drafted' AND m.planned_at <= $1)))
+            OR (p.channel = 'whatsapp' AND EXISTS (SELECT 1 FROM campaigns c WHERE c.whatsapp_profile_id = p.id
+                 AND c.state = 'running' AND c.mapped_version = c.version AND EXISTS (
+                 SELECT 1 FROM messages m WHERE m.profile_id = p.id AND m.campaign_id = c.id
+                   AND m.state = 'drafted' AND m.planned_at <= $1)))
             OR EXISTS (SELECT 1 FROM messages m WHERE m.profile_id = p.id AND m.campaign_id = 0
                    AND m.state = 'drafted' AND m.planned_at <= $1)
          ORDER BY p.account_id, p.id",
@@ -393,12 +477,15 @@ pub async fn ahead(tx: &mut Tx, profile: i64, now: Millis, most: i64) -> Result<
     let found = rows!(
         tx,
         (Option<i64>, i64),
-        "SELECT (SELECT MIN(m.planned_at) FROM messages m WHERE m.profile_id = $1 AND m.campaign_id = c.id
+        concat!(
+            "SELECT (SELECT MIN(m.planned_at) FROM messages m WHERE m.profile_id = $1 AND m.campaign_id = c.id
                    AND m.state = 'drafted'),
                 (SELECT COUNT(*) FROM (SELECT 1 AS one FROM messages m WHERE m.profile_id = $1
                    AND m.campaign_id = c.id AND m.state = 'drafted' AND m.planned_at <= $2 LIMIT $3) AS due)
-         FROM (SELECT id FROM campaigns WHERE profile_id = $1 AND state = 'running' AND mapped_version = version
-               UNION ALL SELECT CAST(0 AS BIGINT)) AS c",
+         FROM (",
+            campaigns_of_profile!("c.id", "c.state = 'running' AND c.mapped_version = c.version"),
+            " UNION ALL SELECT CAST(0 AS BIGINT)) AS c"
+        ),
         profile,
         now,
         most

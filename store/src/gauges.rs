@@ -41,8 +41,8 @@ pub async fn read(tx: &mut Tx, now: Millis) -> Result<Gauges> {
     let due = row!(
         &mut *tx,
         (i64,),
-        "SELECT COUNT(*) FROM (SELECT 1 AS one FROM campaigns c JOIN messages m ON m.profile_id = c.profile_id
-             AND m.campaign_id = c.id AND m.state = 'drafted' AND m.planned_at <= $1
+        "SELECT COUNT(*) FROM (SELECT 1 AS one FROM campaigns c JOIN messages m ON m.campaign_id = c.id
+             AND m.profile_id IN (c.profile_id, c.sms_profile_id, c.whatsapp_profile_id) AND m.state = 'drafted' AND m.planned_at <= $1
              WHERE c.state = 'running' LIMIT $2) AS due",
         now,
         MOST
@@ -51,7 +51,7 @@ pub async fn read(tx: &mut Tx, now: Millis) -> Result<Gauges> {
         &mut *tx,
         (Option<i64>,),
         "SELECT MIN(planned_at) FROM (SELECT (SELECT MIN(m.planned_at) FROM messages m
-             WHERE m.profile_id = c.profile_id AND m.campaign_id = c.id AND m.state = 'drafted') AS planned_at
+             WHERE m.profile_id IN (c.profile_id, c.sms_profile_id, c.whatsapp_profile_id) AND m.campaign_id = c.id AND m.state = 'drafted') AS planned_at
              FROM campaigns c WHERE c.state = 'running') AS first"
     )?;
     let workers = row!(tx, (i64,), "SELECT COUNT(*) FROM workers WHERE state = 'alive'")?;

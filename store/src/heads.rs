@@ -1,5 +1,6 @@
 //! A campaign as those who plan and send see it.
 
+use crate::campaigns::Profiles;
 use crate::db::{Tx, row};
 use crate::error::{Error, Result};
 use sendwright_workflows::campaign::Policy;
@@ -21,7 +22,7 @@ pub struct Head {
     /// The present round.
     pub round: i64,
     /// What sends it.
-    pub profile_id: i64,
+    pub profiles: Profiles,
     /// Its settings.
     pub policy: Policy,
     /// When it was started.
@@ -36,7 +37,8 @@ struct HeadRow {
     state: String,
     version: i64,
     round: i64,
-    profile_id: i64,
+    #[sqlx(flatten)]
+    profiles: Profiles,
     policy: String,
     started_at: Option<i64>,
 }
@@ -46,7 +48,8 @@ pub async fn head(tx: &mut Tx, campaign: i64) -> Result<Option<Head>> {
     let found = row!(
         tx,
         HeadRow,
-        "SELECT id, account_id, name, state, version, round, profile_id, policy, started_at
+        "SELECT id, account_id, name, state, version, round, profile_id, sms_profile_id, whatsapp_profile_id,
+                policy, started_at
          FROM campaigns WHERE id = $1",
         campaign
     )?;
@@ -71,7 +74,7 @@ fn head_of(row: HeadRow) -> Result<Head> {
         state: row.state,
         version: row.version,
         round: row.round,
-        profile_id: row.profile_id,
+        profiles: row.profiles,
         started_at: row.started_at,
     })
 }

@@ -52,6 +52,8 @@ pub struct Seen {
     pub(crate) replied_at: Option<i64>,
     pub(crate) contact_state: Option<String>,
     pub(crate) suppressed: Option<String>,
+    /// What the address's owner said, where the channel needs it.
+    pub(crate) consent: Option<String>,
 }
 
 /// The same for all messages of one profile in one worker's hands.
@@ -131,14 +133,16 @@ async fn look(tx: &mut Tx, claimed: &[(&Claimed, i64)]) -> Result<Vec<Seen>> {
         "SELECT m.id, m.kind, m.state, m.fence, m.worker_id, m.version, m.approved, c.state AS campaign_state,
                 c.version AS campaign_version, c.policy, n.state AS enrolment_state, n.replied_at,
                 k.state AS contact_state,
-                s.why AS suppressed
+                s.why AS suppressed, y.state AS consent
          FROM json_each($1) AS e
          JOIN messages m ON m.id = CAST(e.value ->> 0 AS BIGINT)
          LEFT JOIN campaigns c ON c.id = m.campaign_id
          LEFT JOIN enrolments n ON n.id = m.enrolment_id
          LEFT JOIN contacts k ON k.id = m.contact_id
          LEFT JOIN suppressions s ON s.account_id = m.account_id AND s.channel = m.channel
-              AND s.address_hash = m.address_hash",
+              AND s.address_hash = m.address_hash
+         LEFT JOIN consent_states y ON y.account_id = m.account_id AND y.channel = m.channel
+              AND y.address_hash = m.address_hash",
         ids
     )
 }
@@ -193,6 +197,9 @@ fn judge_step(seen: &Seen, claimed: &Claimed, now: Millis) -> Result<Option<Verd
     }
     if seen.replied_at.is_some() {
         return back("cancelled", Reason::Replied);
+    }
+    if claimed.channel.needs_consent() && seen.consent.as_deref() != Some("opt_in") {
+        return back("suppressed", Reason::NoConsent);
     }
     // A message that was uncertain, and was released or proven unsent, goes out even where its enrolment is
     // through since.
@@ -294,14 +301,38 @@ pub async fn put_back(
     Ok(())
 }
 
+/// Ends the enrolment; where a later step goes by another channel, the planner passes over this one instead.
 async fn stop(tx: &mut Tx, claimed: &Claimed, reason: &Reason, now: Millis) -> Result<()> {
-    execute!(
-        tx,
-        "UPDATE enrolments SET state = 'stopped', reason = $2, next_run_at = NULL, updated_at = $3
-         WHERE id = $1 AND state = 'active'",
-        claimed.enrolment_id,
-        serde_json::to_string(reason).unwrap_or_default(),
-        now
+    let step = i64::from(claimed.step_number);
+    let later = row!(
+        &mut *tx,
+        (i64,),
+        "SELECT id FROM steps WHERE account_id = $1 AND campaign_id = $2 AND version = $3 AND step_number > $4
+           AND channel <> $5 LIMIT 1",
+        claimed.account_id,
+        claimed.campaign_id,
+        claimed.version,
+        step,
+        claimed.channel.as_str()
     )?;
+    match later {
+        Some(_) => execute!(
+            tx,
+            "UPDATE enrolments SET settled = $2, base_at = $3, next_run_at = $4, updated_at = $4
+             WHERE id = $1 AND state = 'active' AND settled < $2",
+            claimed.enrolment_id,
+            step,
+            claimed.planned_at,
+            now
+        )?,
+        None => execute!(
+            tx,
+            "UPDATE enrolments SET state = 'stopped', reason = $2, next_run_at = NULL, updated_at = $3
+             WHERE id = $1 AND state = 'active'",
+            claimed.enrolment_id,
+            serde_json::to_string(reason).unwrap_or_default(),
+            now
+        )?,
+    };
     Ok(())
 }

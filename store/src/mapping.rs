@@ -75,10 +75,13 @@ async fn discard(tx: &mut Tx, campaign: i64, version: i64, now: Millis) -> Resul
     )?;
     execute!(
         &mut *tx,
-        "UPDATE messages SET version = $3, step_id = s.id, profile_id = c.profile_id, state = 'scheduled',
+        "UPDATE messages SET version = $3, step_id = s.id, state = 'scheduled',
+             profile_id = CASE messages.channel WHEN 'sms' THEN COALESCE(c.sms_profile_id, messages.profile_id)
+                 WHEN 'whatsapp' THEN COALESCE(c.whatsapp_profile_id, messages.profile_id) ELSE c.profile_id END,
              updated_at = $4, reasons = '[{\"code\":\"edited\"}]'
          FROM steps s JOIN campaigns c ON c.id = s.campaign_id
          WHERE s.campaign_id = $2 AND s.version = $3 AND s.step_number = messages.step_number AND s.active
+           AND s.channel = messages.channel
            AND messages.id IN (SELECT CAST(e.value ->> 0 AS BIGINT) FROM json_each($1) AS e)",
         &ids,
         campaign,

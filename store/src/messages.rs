@@ -7,6 +7,7 @@ use crate::page::Page;
 use sendwright_workflows::clock::{Micros, Millis};
 use sendwright_workflows::message::State;
 use sendwright_workflows::reason::Reason;
+use sendwright_workflows::sequence::Channel;
 use serde_json::json;
 
 /// A stored message, without its text.
@@ -45,6 +46,11 @@ pub struct Message {
 }
 
 impl Message {
+    /// The channel that it goes by.
+    pub fn channel(&self) -> Channel {
+        Channel::parse(&self.channel).unwrap_or_default()
+    }
+
     /// Its state; one that this program does not know reads as held, which nothing happens to by itself.
     pub fn state(&self) -> State {
         State::parse(&self.state).unwrap_or(State::Held)
@@ -281,6 +287,8 @@ pub struct Test {
     pub id: i64,
     pub step_id: i64,
     pub step_number: u32,
+    pub channel: Channel,
+    pub profile_id: i64,
 }
 
 /// What the test sends of one request share.
@@ -288,7 +296,6 @@ pub struct Test {
 #[allow(missing_docs, reason = "columns of messages by their own names")]
 pub struct Tests<'a> {
     pub account_id: i64,
-    pub profile_id: i64,
     pub contact_id: i64,
     pub version: i64,
     pub address: &'a str,
@@ -299,19 +306,22 @@ pub struct Tests<'a> {
 
 /// Inserts test sends, whose texts are written next.
 pub async fn insert_tests(tx: &mut Tx, shared: &Tests<'_>, tests: &[Test], now: Millis) -> Result<()> {
-    let rows: Vec<_> = tests.iter().map(|t| json!([t.id, t.step_id, t.step_number])).collect();
+    let rows: Vec<_> = tests
+        .iter()
+        .map(|t| json!([t.id, t.step_id, t.step_number, t.channel.as_str(), t.profile_id]))
+        .collect();
     execute!(
         tx,
         "INSERT INTO messages (id, account_id, kind, campaign_id, round, version, profile_id, enrolment_id,
              contact_id, step_id, step_number, channel, address, address_hash, zone, state, planned_at, decision,
              reasons, created_at, updated_at)
-         SELECT CAST(e.value ->> 0 AS BIGINT), $2, 'test', 0, CAST(e.value ->> 0 AS BIGINT), $3, $4, 0, $5, CAST(e.value ->> 1 AS BIGINT),
-                CAST(e.value ->> 2 AS BIGINT), 'email', $6, $7, $8, 'scheduled', $10, $9, '[]', $10, $10
+         SELECT CAST(e.value ->> 0 AS BIGINT), $2, 'test', 0, CAST(e.value ->> 0 AS BIGINT), $3,
+                CAST(e.value ->> 4 AS BIGINT), 0, $4, CAST(e.value ->> 1 AS BIGINT),
+                CAST(e.value ->> 2 AS BIGINT), e.value ->> 3, $5, $6, $7, 'scheduled', $9, $8, '[]', $9, $9
          FROM json_each($1) AS e",
         serde_json::Value::from(rows).to_string(),
         shared.account_id,
         shared.version,
-        shared.profile_id,
         shared.contact_id,
         shared.address,
         shared.address_hash,
@@ -332,7 +342,8 @@ pub async fn ahead(tx: &mut Tx, message: &Message, now: Millis, most: i64) -> Re
                    AND m.campaign_id = $2 AND m.planned_at <= $3
                    AND (m.planned_at, m.enrolment_id) < ($4, $5) LIMIT $6) AS own),
                 (SELECT COUNT(*) FROM (SELECT 1 AS one FROM campaigns c JOIN messages m ON m.campaign_id = c.id
-                   WHERE c.profile_id = $1 AND c.state = 'running' AND c.id <> $2 AND m.profile_id = $1
+                   WHERE (c.profile_id = $1 OR c.sms_profile_id = $1 OR c.whatsapp_profile_id = $1)
+                   AND c.state = 'running' AND c.id <> $2 AND m.profile_id = $1
                    AND m.state = 'drafted' AND m.planned_at <= $3
                    AND (m.planned_at, m.enrolment_id) < ($4, $5) LIMIT $6) AS others)",
         message.profile_id,

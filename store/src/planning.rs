@@ -4,6 +4,8 @@ use crate::db::{Tx, execute, rows};
 use crate::error::Result;
 use crate::heads::Head;
 use sendwright_workflows::clock::Millis;
+use sendwright_workflows::enrolment::Reach;
+use sendwright_workflows::sequence::{ByChannel, Channel};
 use serde_json::{Value, json};
 
 /// An enrolment that is due for planning, with what the planner and the templates need of the contact.
@@ -27,8 +29,18 @@ pub struct DueEnrolment {
     pub industry: Option<String>,
     pub timezone: Option<String>,
     pub attributes: String,
+    pub phone_key: Option<String>,
+    pub phone_hash: Option<String>,
     /// Why nothing may be sent to the address, if so.
     pub suppressed: Option<String>,
+    /// Why no text message may be sent to the number, if so; read where the sequence has phone steps.
+    pub sms_suppressed: Option<String>,
+    /// What the number's owner said to text messages.
+    pub sms_consent: Option<String>,
+    /// See `sms_suppressed`.
+    pub whatsapp_suppressed: Option<String>,
+    /// See `sms_consent`.
+    pub whatsapp_consent: Option<String>,
     /// The run that wants its next text now.
     pub run_id: Option<i64>,
 }
@@ -89,32 +101,104 @@ pub async fn count_due(tx: &mut Tx, campaign: i64, whom: Whom, now: Millis, most
     Ok(found.first().map_or(0, |r| r.0))
 }
 
+impl DueEnrolment {
+    /// How a channel reaches the person.
+    pub fn reach(&self, channel: Channel) -> Reach {
+        let suppressed = ByChannel {
+            email: &self.suppressed,
+            sms: &self.sms_suppressed,
+            whatsapp: &self.whatsapp_suppressed,
+        };
+        let said = ByChannel { email: &None, sms: &self.sms_consent, whatsapp: &self.whatsapp_consent };
+        reach(channel, self.address(channel).is_some(), suppressed, said)
+    }
+
+    /// The address on a channel, with its hash.
+    pub fn address(&self, channel: Channel) -> Option<(&str, &str)> {
+        let (address, hash) = match channel.is_phone() {
+            true => (&self.phone_key, &self.phone_hash),
+            false => (&self.email, &self.email_hash),
+        };
+        address.as_deref().zip(hash.as_deref())
+    }
+}
+
+/// How a channel reaches a person, by what was read of them.
+pub(crate) fn reach(
+    channel: Channel,
+    has_address: bool,
+    suppressed: ByChannel<&Option<String>>,
+    said: ByChannel<&Option<String>>,
+) -> Reach {
+    let opted_in = !channel.needs_consent() || said.of(channel).as_deref() == Some("opt_in");
+    Reach { has_address, suppressed: (*suppressed.of(channel)).clone(), opted_in }
+}
+
+/// What stands for and against each phone channel is read where the sequence has such steps.
 macro_rules! due_sql {
-    () => {
+    ($lock:literal) => {
+        due_sql!(
+            "CAST(NULL AS TEXT) AS sms_suppressed, CAST(NULL AS TEXT) AS sms_consent,
+            CAST(NULL AS TEXT) AS whatsapp_suppressed, CAST(NULL AS TEXT) AS whatsapp_consent",
+            "",
+            $lock
+        )
+    };
+    (phone $lock:literal) => {
+        due_sql!($crate::planning::phone_columns!(), $crate::planning::phone_joins!(), $lock)
+    };
+    ($columns:expr, $joins:expr, $lock:literal) => {
+        concat!(
         "SELECT e.id, e.contact_id, e.settled, e.base_at, e.replied_at, c.state AS contact_state, c.email,
             c.email_hash, c.first_name, c.last_name, c.company, c.title, c.phone, c.website, c.industry,
-            c.timezone, c.attributes, s.why AS suppressed, e.run_id
+            c.timezone, c.attributes, c.phone_key, c.phone_hash, s.why AS suppressed, e.run_id, ", $columns, "
          FROM enrolments e
          JOIN contacts c ON c.id = e.contact_id
          LEFT JOIN suppressions s ON s.account_id = e.account_id AND s.channel = 'email'
-              AND s.address_hash = c.email_hash
+              AND s.address_hash = c.email_hash ", $joins, "
          WHERE e.campaign_id = $1 AND e.next_run_at <= $2 AND ($4 OR e.run_id IS NOT NULL)
-         ORDER BY e.next_run_at, e.id LIMIT $3"
+         ORDER BY e.next_run_at, e.id LIMIT $3", $lock)
     };
 }
 
+/// What was said for and against a contact's number, of the rows that [`phone_joins`] joins.
+macro_rules! phone_columns {
+    () => {
+        "ss.why AS sms_suppressed, sy.state AS sms_consent, ws.why AS whatsapp_suppressed, wy.state AS whatsapp_consent"
+    };
+}
+
+/// Joins what was said for and against the number of contact `c`.
+macro_rules! phone_joins {
+    () => {
+        "LEFT JOIN suppressions ss ON ss.account_id = c.account_id AND ss.channel = 'sms'
+              AND ss.address_hash = c.phone_hash
+         LEFT JOIN consent_states sy ON sy.account_id = c.account_id AND sy.channel = 'sms'
+              AND sy.address_hash = c.phone_hash
+         LEFT JOIN suppressions ws ON ws.account_id = c.account_id AND ws.channel = 'whatsapp'
+              AND ws.address_hash = c.phone_hash
+         LEFT JOIN consent_states wy ON wy.account_id = c.account_id AND wy.channel = 'whatsapp'
+              AND wy.address_hash = c.phone_hash"
+    };
+}
+
+pub(crate) use {phone_columns, phone_joins};
+
 /// Up to `most` due enrolments of a campaign in (next_run_at, id) order, locked until the transaction ends.
+/// `phones`: its sequence has phone steps.
 pub async fn due(
     tx: &mut Tx,
     campaign: i64,
-    whom: Whom,
+    (whom, phones): (Whom, bool),
     now: Millis,
     most: i64,
 ) -> Result<Vec<DueEnrolment>> {
     // SQLite needs no row locks: the IMMEDIATE transaction is alone.
-    let sql = match tx.is_postgres() {
-        true => concat!(due_sql!(), " FOR UPDATE OF e SKIP LOCKED"),
-        false => due_sql!(),
+    let sql = match (phones, tx.is_postgres()) {
+        (false, true) => due_sql!(" FOR UPDATE OF e SKIP LOCKED"),
+        (false, false) => due_sql!(""),
+        (true, true) => due_sql!(phone " FOR UPDATE OF e SKIP LOCKED"),
+        (true, false) => due_sql!(phone ""),
     };
     rows!(tx, DueEnrolment, sql, campaign, now, most, whom == Whom::All)
 }
@@ -127,7 +211,9 @@ pub async fn contact(tx: &mut Tx, account: i64, id: i64) -> Result<Option<DueEnr
         "SELECT CAST(0 AS BIGINT) AS id, c.id AS contact_id, CAST(0 AS BIGINT) AS settled,
                 CAST(0 AS BIGINT) AS base_at, CAST(NULL AS BIGINT) AS replied_at, c.state AS contact_state, c.email, c.email_hash, c.first_name,
                 c.last_name, c.company, c.title, c.phone, c.website, c.industry, c.timezone, c.attributes,
-                CAST(NULL AS TEXT) AS suppressed, CAST(NULL AS BIGINT) AS run_id
+                c.phone_key, c.phone_hash, CAST(NULL AS TEXT) AS suppressed, CAST(NULL AS TEXT) AS sms_suppressed,
+                CAST(NULL AS TEXT) AS sms_consent, CAST(NULL AS TEXT) AS whatsapp_suppressed,
+                CAST(NULL AS TEXT) AS whatsapp_consent, CAST(NULL AS BIGINT) AS run_id
          FROM contacts c WHERE c.account_id = $1 AND c.id = $2",
         account,
         id
@@ -162,6 +248,7 @@ pub struct NewMessage {
     pub step_id: i64,
     pub step_number: u32,
     pub channel: &'static str,
+    pub profile_id: i64,
     pub address: String,
     pub address_hash: String,
     pub zone: String,
@@ -223,7 +310,8 @@ pub async fn insert_messages(
                 m.planned_at,
                 m.decision,
                 m.reasons,
-                m.run_id
+                m.run_id,
+                m.profile_id
             ])
         })
         .collect();
@@ -233,11 +321,11 @@ pub async fn insert_messages(
         "INSERT INTO messages (id, account_id, campaign_id, round, version, profile_id, enrolment_id, contact_id,
              step_id, step_number, channel, address, address_hash, zone, state, planned_at, decision, reasons,
              run_id, write_at, created_at, updated_at)
-         SELECT CAST(e.value ->> 0 AS BIGINT), $2, $3, $4, $5, $6, CAST(e.value ->> 1 AS BIGINT),
+         SELECT CAST(e.value ->> 0 AS BIGINT), $2, $3, $4, $5, CAST(e.value ->> 14 AS BIGINT), CAST(e.value ->> 1 AS BIGINT),
                 CAST(e.value ->> 2 AS BIGINT), CAST(e.value ->> 3 AS BIGINT), CAST(e.value ->> 4 AS BIGINT),
                 e.value ->> 5, e.value ->> 6, e.value ->> 7, e.value ->> 8, e.value ->> 9,
                 CAST(e.value ->> 10 AS BIGINT), e.value ->> 11, e.value ->> 12,
-                CAST(e.value ->> 13 AS BIGINT), CASE WHEN e.value ->> 13 IS NULL THEN NULL ELSE $7 END, $7, $7
+                CAST(e.value ->> 13 AS BIGINT), CASE WHEN e.value ->> 13 IS NULL THEN NULL ELSE $6 END, $6, $6
          FROM json_each($1) AS e WHERE TRUE
          ON CONFLICT DO NOTHING RETURNING id",
         Value::from(rows).to_string(),
@@ -245,7 +333,6 @@ pub async fn insert_messages(
         head.id,
         head.round,
         head.version,
-        head.profile_id,
         now
     )?;
     let inserted: Vec<i64> = inserted.into_iter().map(|r| r.0).collect();

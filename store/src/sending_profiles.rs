@@ -4,6 +4,7 @@ use crate::db::{Tx, execute, row, rows};
 use crate::error::Result;
 use crate::page::{Page, in_order};
 use sendwright_workflows::clock::Millis;
+use sendwright_workflows::sequence::Channel;
 
 /// The table's name, which sealed URLs are bound to.
 pub const TABLE: &str = "sending_profiles";
@@ -22,6 +23,8 @@ pub struct NewProfile {
     pub account_id: i64,
     /// Unique in the account.
     pub name: String,
+    /// The channel it serves.
+    pub channel: Channel,
     /// `smtp` with a URL of its own, or `default`, which follows the process's transport.
     pub transport: String,
     /// The URL, sealed for this row.
@@ -61,12 +64,17 @@ pub struct NewProfile {
 }
 
 impl NewProfile {
-    /// An account's first profile: it follows the process's transport.
-    pub fn default_of(id: i64, account_id: i64) -> Self {
+    /// An account's first profile of a channel: it follows the process's transport.
+    pub fn default_of(id: i64, account_id: i64, channel: Channel) -> Self {
+        let name = match channel {
+            Channel::Email => "default".into(),
+            phone => format!("default-{}", phone.as_str()),
+        };
         Self {
             id,
             account_id,
-            name: "default".into(),
+            name,
+            channel,
             transport: "default".into(),
             timezone: "UTC".into(),
             is_default: true,
@@ -84,6 +92,8 @@ pub struct Profile {
     pub account_id: i64,
     /// Unique in the account.
     pub name: String,
+    /// The channel it serves.
+    pub channel: String,
     /// `smtp` or `default`.
     pub transport: String,
     /// The sender's address.
@@ -130,9 +140,16 @@ pub struct Profile {
     pub created_at: Millis,
 }
 
+impl Profile {
+    /// The channel that it serves.
+    pub fn channel(&self) -> Channel {
+        Channel::parse(&self.channel).unwrap_or_default()
+    }
+}
+
 macro_rules! columns {
     () => {
-        "id, account_id, name, transport, from_email, from_name, reply_to, per_second, per_minute, per_day,
+        "id, account_id, name, channel, transport, from_email, from_name, reply_to, per_second, per_minute, per_day,
          timezone, on_uncertain, state, paused_until, why, reply_domain, dkim_domain, dkim_selector,
          dkim_sealed IS NOT NULL AS signs, imap_sealed IS NOT NULL AS polls,
          (SELECT c.why FROM imap_cursors c WHERE c.profile_id = sending_profiles.id) AS imap_why, track_opens, track_clicks, is_default,
@@ -146,9 +163,10 @@ pub async fn insert(tx: &mut Tx, new: &NewProfile, now: Millis) -> Result<()> {
         tx,
         "INSERT INTO sending_profiles (id, account_id, name, transport, url_sealed, from_email, from_name, reply_to,
                 per_second, per_minute, per_day, timezone, on_uncertain, is_default, created_at, updated_at,
-                reply_domain, dkim_domain, dkim_selector, dkim_sealed, imap_sealed, track_opens, track_clicks)
+                reply_domain, dkim_domain, dkim_selector, dkim_sealed, imap_sealed, track_opens, track_clicks,
+                channel)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15, $16, $17, $18, $19, $20, $21,
-                $22)",
+                $22, $23)",
         new.id,
         new.account_id,
         &new.name,
@@ -170,7 +188,8 @@ pub async fn insert(tx: &mut Tx, new: &NewProfile, now: Millis) -> Result<()> {
         &new.dkim_sealed,
         &new.imap_sealed,
         new.track_opens,
-        new.track_clicks
+        new.track_clicks,
+        new.channel.as_str()
     )?;
     let gate = "INSERT INTO gates (owner, owner_id, account_id) VALUES ('profile', $1, $2)";
     execute!(tx, gate, new.id, new.account_id)?;
@@ -271,18 +290,45 @@ pub async fn is_named(tx: &mut Tx, account: i64, name: &str) -> Result<bool> {
     Ok(row!(tx, (i64,), sql, account, name)?.is_some())
 }
 
-/// The profile that campaigns without one use.
-pub async fn default_of(tx: &mut Tx, account: i64) -> Result<Option<Profile>> {
+/// The profile of a channel that campaigns without one use.
+pub async fn default_of(tx: &mut Tx, account: i64, channel: Channel) -> Result<Option<Profile>> {
     row!(
         tx,
         Profile,
         concat!(
             "SELECT ",
             columns!(),
-            " FROM sending_profiles WHERE account_id = $1 AND is_default ORDER BY id LIMIT 1"
+            " FROM sending_profiles WHERE account_id = $1 AND is_default AND channel = $2 ORDER BY id LIMIT 1"
         ),
-        account
+        account,
+        channel.as_str()
     )
+}
+
+/// The same; an account that has none for this channel gets one, in row `spare`.
+pub async fn default_or_new(
+    tx: &mut Tx,
+    account: i64,
+    channel: Channel,
+    spare: i64,
+    now: Millis,
+) -> Result<i64> {
+    if let Some(found) = default_of(tx, account, channel).await? {
+        return Ok(found.id);
+    }
+    if tx.is_postgres() {
+        // Of two that find none the second waits here, and finds the first one's.
+        row!(&mut *tx, (i64,), "SELECT id FROM accounts WHERE id = $1 FOR NO KEY UPDATE", account)?;
+        if let Some(found) = default_of(tx, account, channel).await? {
+            return Ok(found.id);
+        }
+    }
+    let mut new = NewProfile::default_of(spare, account, channel);
+    if is_named(tx, account, &new.name).await? {
+        new.name = format!("{}-{spare}", new.name);
+    }
+    insert(tx, &new, now).await?;
+    Ok(spare)
 }
 
 /// Profiles of every account that say who sends, or that sign, up to `most`.

@@ -3,10 +3,13 @@
 use crate::db::{Tx, row, rows};
 use crate::error::Result;
 use crate::gates::gate_of;
+use crate::planning::{phone_columns, phone_joins, reach};
 use sendwright_workflows::clock::{Micros, Millis};
+use sendwright_workflows::enrolment::Reach;
 use sendwright_workflows::message::UNPLANNED;
 use sendwright_workflows::rate_limit::Gate;
 use sendwright_workflows::reason::Owner;
+use sendwright_workflows::sequence::{ByChannel, Channel};
 
 /// An active enrolment with its contact and, where there is one, the message it waits for.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -21,8 +24,14 @@ pub struct Standing {
     pub email: Option<String>,
     pub email_hash: Option<String>,
     pub timezone: Option<String>,
+    pub phone_key: Option<String>,
+    pub phone_hash: Option<String>,
     /// Why nothing may be sent to the address, if so.
     pub suppressed: Option<String>,
+    pub sms_suppressed: Option<String>,
+    pub sms_consent: Option<String>,
+    pub whatsapp_suppressed: Option<String>,
+    pub whatsapp_consent: Option<String>,
     pub open_step: Option<i64>,
     pub open_at: Option<Millis>,
     pub open_state: Option<String>,
@@ -30,17 +39,35 @@ pub struct Standing {
     pub open_slot: Option<Micros>,
 }
 
+impl Standing {
+    /// How a channel reaches the person.
+    pub fn reach(&self, channel: Channel) -> Reach {
+        let addresses = [self.email.is_some() && self.email_hash.is_some(), self.phone_key.is_some()];
+        let suppressed = ByChannel {
+            email: &self.suppressed,
+            sms: &self.sms_suppressed,
+            whatsapp: &self.whatsapp_suppressed,
+        };
+        let said = ByChannel { email: &None, sms: &self.sms_consent, whatsapp: &self.whatsapp_consent };
+        reach(channel, addresses[usize::from(channel.is_phone())], suppressed, said)
+    }
+}
+
 /// The parameter is `UNPLANNED`'s.
 macro_rules! standing_sql {
     ($unplanned:literal) => {
         concat!(
             "SELECT e.id, e.contact_id, e.settled, e.base_at, e.next_run_at, c.state AS contact_state, c.email,
-                c.email_hash, c.timezone, s.why AS suppressed, m.step_number AS open_step,
+                c.email_hash, c.timezone, c.phone_key, c.phone_hash, s.why AS suppressed, ",
+            phone_columns!(),
+            ", m.step_number AS open_step,
                 m.planned_at AS open_at, m.state AS open_state, m.reasons AS open_reasons, m.slot AS open_slot
          FROM enrolments e
          JOIN contacts c ON c.id = e.contact_id
          LEFT JOIN suppressions s ON s.account_id = e.account_id AND s.channel = 'email'
-              AND s.address_hash = c.email_hash
+              AND s.address_hash = c.email_hash ",
+            phone_joins!(),
+            "
          LEFT JOIN messages m ON m.enrolment_id = e.id AND m.step_number > e.settled AND m.version = $2
               AND (m.state IN ('scheduled', 'writing', 'drafted', 'held', 'claimed', 'sending', 'uncertain')
                    -- Cancelled before the campaign had a start: the start passes over it.

@@ -15,8 +15,6 @@ use sendwright_workflows::rate_limit::Rates;
 use sendwright_workflows::sequence::{Delay, Step};
 use serde_json::json;
 
-const MEANS: Means = Means { model: true, transport: true };
-
 async fn begun(desk: &Desk, rates: Rates, policy: Policy, steps: &[Step], people: usize) -> i64 {
     let zones = [None, Some("Europe/Berlin"), Some("America/New_York"), Some("Asia/Tokyo")];
     let lead = |n: usize| Lead { email: format!("p{n}@example.com"), zone: zones[n % zones.len()] };
@@ -135,7 +133,8 @@ async fn quiet_hours_are_named_until_the_instant_that_the_planner_chose() {
         let policy = Policy { quiet_hours: QuietHours::new(10 * 60, 12 * 60), ..Policy::default() };
         begun(&desk, Rates::default(), policy, &[step(1, Delay::default())], 1).await;
         desk.until(START + HOUR).await;
-        let lead = messages::explain_lead(desk.core(), desk.world.account, 1, MEANS).await.unwrap();
+        let lead =
+            messages::explain_lead(desk.core(), desk.world.account, 1, Means::EVERYWHERE).await.unwrap();
         let enrolment = &lead.enrolments[0];
         let decision = enrolment.decision.as_ref().unwrap();
         assert_eq!(decision.at, parse_rfc3339("2026-01-15T12:00:00Z").unwrap());
@@ -233,8 +232,9 @@ async fn a_stored_campaigns_simulation_is_what_then_happens() {
         let done = desk.number("SELECT COUNT(*) FROM messages WHERE state = 'accepted'").await as usize;
         assert!(done > 0 && done < 120);
         let span = Span { from: None, days: 5 };
-        let future =
-            simulation::stored(desk.core(), desk.world.account, campaign, span, MEANS).await.unwrap();
+        let future = simulation::stored(desk.core(), desk.world.account, campaign, span, Means::EVERYWHERE)
+            .await
+            .unwrap();
         let foretold: Vec<(String, i64, Millis)> = future
             .lines
             .iter()

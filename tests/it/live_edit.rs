@@ -36,7 +36,7 @@ async fn edit(world: &World, campaign: i64, steps: &[Step]) {
         external_id: None,
         name: before.name.clone(),
         description: None,
-        profile_id: before.profile_id,
+        profiles: before.profiles,
         policy: before.policy.clone(),
         schedule_at: None,
     };

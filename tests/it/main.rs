@@ -4,6 +4,7 @@
 
 mod analytics;
 mod bad_input;
+mod channels;
 mod cli;
 mod commands;
 mod config;

@@ -5,11 +5,11 @@ use crate::support::engine::{BOTH, Lead, On, World, step};
 use chrono_tz::Tz;
 use sendwright_workflows::campaign::Policy;
 use sendwright_workflows::clock::{DAY, HOUR, Millis, parse_rfc3339, rfc3339};
-use sendwright_workflows::enrolment::{Action, Means, Person, Standing};
+use sendwright_workflows::enrolment::{Action, Means, Person, Reach, Standing};
 use sendwright_workflows::quiet_hours::QuietHours;
 use sendwright_workflows::rate_limit::{Gate, Rates};
 use sendwright_workflows::reason::Reason;
-use sendwright_workflows::sequence::{Delay, Sequence, Step};
+use sendwright_workflows::sequence::{ByChannel, Delay, Sequence, Step};
 use sendwright_workflows::simulate::{Setting, Subject, simulate};
 
 const ZONES: [&str; 6] = [
@@ -96,7 +96,7 @@ fn simulated(plan: &Plan, leads: &[Lead], ids: &[i64], until: Millis) -> Vec<Str
             standing: Standing { settled: 0, base: plan.from },
             person: Person {
                 zone: plan.policy.zone(lead.zone.map(|z| z.parse().unwrap()), Tz::UTC),
-                has_address: true,
+                reach: ByChannel::new(|_| Reach::open()),
                 ..Person::default()
             },
             open: None,
@@ -105,9 +105,9 @@ fn simulated(plan: &Plan, leads: &[Lead], ids: &[i64], until: Millis) -> Vec<Str
     let setting = Setting {
         sequence: &sequence,
         policy: &plan.policy,
-        profile: (Gate::default(), plan.rates),
+        profiles: ByChannel::all((Gate::default(), plan.rates)),
         campaign: (Gate::default(), plan.policy.rates()),
-        means: Means { model: true, transport: true },
+        means: Means::EVERYWHERE,
     };
     simulate(setting, subjects, until)
         .into_iter()

@@ -101,14 +101,24 @@ pub struct Bells {
     pub plan: Notify,
     /// There may be texts to write.
     pub write: Notify,
-    /// There may be messages to send.
+    /// There may be e-mail to send.
     pub mail: Notify,
+    /// There may be messages to phones to send.
+    pub sms: Notify,
     /// There may be deliveries to make.
     pub deliver: Notify,
     /// There may be events to number.
     pub sequence: Notify,
     /// There may be inbound messages to understand.
     pub inbound: Notify,
+}
+
+impl Bells {
+    /// There may be messages to send, on whatever channel.
+    pub fn send(&self) {
+        self.mail.notify_one();
+        self.sms.notify_one();
+    }
 }
 
 /// What every handler holds. One per process.

@@ -54,7 +54,11 @@ pub async fn run(
         loops.spawn(standing("write", ctx.clone(), stop.clone(), write_lane));
     }
     if lanes.contains(&Lane::Mail) {
-        loops.spawn(standing("mail", ctx.clone(), stop.clone(), mail_lane));
+        loops
+            .spawn(standing("mail", ctx.clone(), stop.clone(), |ctx, stop| send_lane(ctx, stop, Lane::Mail)));
+    }
+    if lanes.contains(&Lane::Sms) {
+        loops.spawn(standing("sms", ctx.clone(), stop.clone(), |ctx, stop| send_lane(ctx, stop, Lane::Sms)));
     }
     if lanes.contains(&Lane::Sequence) {
         loops.spawn(standing("sequence", ctx.clone(), stop.clone(), webhooks::sequence_lane));
@@ -105,6 +109,7 @@ async fn listen(
             Job::Deliver { .. } => ctx.bells.deliver.notify_one(),
             Job::Sequence { .. } => ctx.bells.sequence.notify_one(),
             Job::Inbound { .. } => ctx.bells.inbound.notify_one(),
+            Job::Sms { .. } => ctx.bells.sms.notify_one(),
             _ => ctx.bells.mail.notify_one(),
         }
         let done: futures::future::BoxFuture<'static, ()> = Box::pin(std::future::ready(()));
@@ -156,7 +161,7 @@ async fn plan_lane(ctx: Arc<Context>, stop: CancellationToken) {
             Ok((looked, at)) => {
                 next = at;
                 if looked > 0 {
-                    ctx.bells.mail.notify_one();
+                    ctx.bells.send();
                     ctx.bells.write.notify_one();
                     continue;
                 }
@@ -222,8 +227,9 @@ async fn imap_lane(ctx: Arc<Context>, stop: CancellationToken) {
     }
 }
 
-/// Keeps one sender per profile with work; each has its own bell, so that none waits for another.
-async fn mail_lane(ctx: Arc<Context>, stop: CancellationToken) {
+/// Keeps one sender per profile with work in its lane; each has its own bell, so that none waits for another.
+async fn send_lane(ctx: Arc<Context>, stop: CancellationToken, lane: Lane) {
+    let look = if lane == Lane::Sms { &ctx.bells.sms } else { &ctx.bells.mail };
     let mut bells: HashMap<i64, Arc<Notify>> = HashMap::new();
     let senders = TaskTracker::new();
     let busy = Arc::new(AtomicUsize::new(0));
@@ -232,7 +238,7 @@ async fn mail_lane(ctx: Arc<Context>, stop: CancellationToken) {
         while let Ok(profile) = ends.try_recv() {
             bells.remove(&profile);
         }
-        match profiles(&ctx).await {
+        match profiles(&ctx, lane).await {
             Ok(due) => {
                 for profile in due {
                     bells.entry(profile).or_insert_with(|| {
@@ -257,23 +263,24 @@ async fn mail_lane(ctx: Arc<Context>, stop: CancellationToken) {
                     });
                 }
             }
-            Err(error) => tracing::warn!(%error, lane = "mail", "a look failed; tried again"),
+            Err(error) => tracing::warn!(%error, %lane, "a look failed; tried again"),
         }
         bells.values().for_each(|bell| bell.notify_one());
-        rest(&ctx, &ctx.bells.mail, None, &stop).await;
+        rest(&ctx, look, None, &stop).await;
     }
     bells.values().for_each(|bell| bell.notify_one());
     senders.close();
     senders.wait().await;
 }
 
-async fn profiles(ctx: &Context) -> Result<Vec<i64>> {
+async fn profiles(ctx: &Context, lane: Lane) -> Result<Vec<i64>> {
     let Some(now) = ctx.clock.now() else { return Ok(Vec::new()) };
     let mut tx = ctx.store.read().await?;
     // A little ahead, so that connections are open when the instant comes.
     let due = claims::profiles_with_due(&mut tx, now + 2 * SECOND).await?;
     tx.commit().await?;
-    Ok(due.into_iter().map(|(_, profile)| profile).collect())
+    let in_lane = due.into_iter().filter(|due| Job::send(due.channel(), due.profile).lane() == lane);
+    Ok(in_lane.map(|due| due.profile).collect())
 }
 
 struct Task {

@@ -27,7 +27,7 @@ pub struct Sealed {
     pub thread: Vec<i64>,
 }
 
-/// Builds the e-mail. The same draft, profile and history give the same bytes, whichever attempt it is.
+/// Builds the message: an e-mail, or the text itself for a phone. The same draft, profile and history give the same bytes, whichever attempt it is.
 pub fn seal(
     ctx: &Context,
     route: &Route,
@@ -36,6 +36,10 @@ pub fn seal(
     earlier: &[Earlier],
     now: Millis,
 ) -> Result<Sealed, MimeError> {
+    if message.channel.is_phone() {
+        let bytes = message.body.trim_end().as_bytes().to_vec();
+        return Ok(Sealed { subject: String::new(), bytes, thread: Vec::new() });
+    }
     let epoch = ctx.store.epoch();
     let id = |message: i64| format!("<{}>", message_id(message, epoch, route.domain()));
     let subject = subject(message, campaign, earlier);

@@ -4,6 +4,7 @@ use crate::ai::Writer;
 use crate::channels::mime::Party;
 use crate::channels::smtp::Profile as Server;
 use crate::context::{Context, Outlet, Settings};
+use sendwright_store::claims::Way;
 use sendwright_store::{Result, Tx, accounts, sending_profiles};
 use sendwright_workflows::campaign::{OnUncertain, Policy};
 use sendwright_workflows::dkim::{Key, Signer};
@@ -48,6 +49,8 @@ pub async fn route(ctx: &Context, tx: &mut Tx, profile: i64) -> Result<Route> {
     let test = accounts::get(tx, profile.account_id).await?.is_some_and(|a| a.mode == "test");
     let to = match (&ctx.settings.outlet, profile.transport.as_str()) {
         _ if test || ctx.settings.only_mailbox => To::Mailbox,
+        (Outlet::Mailbox, "default") => To::Mailbox,
+        _ if profile.channel().is_phone() => To::Nowhere,
         (_, "smtp") => own_server(ctx, tx, profile.id).await?,
         (Outlet::Smtp { server, .. }, _) => To::Smtp(Box::new(server.clone())),
         (Outlet::Mailbox, _) => To::Mailbox,
@@ -106,6 +109,11 @@ fn sender(ctx: &Context, profile: &sending_profiles::Profile) -> Party {
 }
 
 impl Route {
+    /// The profile as claims know it.
+    pub fn way(&self) -> Way<'_> {
+        Way { profile: self.profile.id, channel: self.profile.channel(), rates: &self.rates }
+    }
+
     /// Whether messages can leave at all.
     pub fn exists(&self) -> bool {
         self.to != To::Nowhere

@@ -191,6 +191,6 @@ fn ring(ctx: &Context, outcomes: &[Outcome]) {
         ctx.bells.plan.notify_one();
     }
     if outcomes.iter().any(|o| matches!(o.end, End::Retry { at, .. } if soon(at))) {
-        ctx.bells.mail.notify_one();
+        ctx.bells.send();
     }
 }

@@ -118,7 +118,7 @@ async fn release(ctx: &Context, worker: i64) -> Result<()> {
     tx.commit().await?;
     if released > 0 {
         tracing::info!(worker, released, "claimed rows are due again");
-        ctx.bells.mail.notify_one();
+        ctx.bells.send();
         ctx.bells.write.notify_one();
     }
     Ok(())
@@ -152,7 +152,8 @@ pub(crate) async fn claimed(ctx: &Context, attempt: OpenAttempt) -> Result<Claim
     let profile = sending_profiles::by_id(&mut tx, attempt.profile_id).await?;
     tx.commit().await?;
     let mut policy = head.map(|h| h.policy).unwrap_or_default();
-    outlet::when_uncertain(&mut policy, profile.and_then(|p| p.on_uncertain).as_deref());
+    let own = profile.as_ref().and_then(|p| p.on_uncertain.as_deref());
+    outlet::when_uncertain(&mut policy, own);
     Ok(Claimed {
         id: attempt.message_id,
         account_id: attempt.account_id,
@@ -162,6 +163,7 @@ pub(crate) async fn claimed(ctx: &Context, attempt: OpenAttempt) -> Result<Claim
         enrolment_id: attempt.enrolment_id,
         contact_id: attempt.contact_id,
         profile_id: attempt.profile_id,
+        channel: profile.as_ref().map(|p| p.channel()).unwrap_or_default(),
         step_number: attempt.step_number as u32,
         version: attempt.version,
         address: attempt.address,
@@ -196,7 +198,7 @@ async fn own(ctx: &Context) -> Result<()> {
     tx.commit().await?;
     if released > 0 {
         tracing::warn!(released, "forgotten claims are due again");
-        ctx.bells.mail.notify_one();
+        ctx.bells.send();
         ctx.bells.write.notify_one();
     }
     Ok(())

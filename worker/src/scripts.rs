@@ -39,7 +39,10 @@ impl Script {
 
 fn compile(step: &Step) -> Texts {
     let one = |kind, source: &Option<String>| source.as_ref().and_then(|s| Template::compile(kind, s).ok());
-    let kind = step.template.as_deref().map_or(Kind::Text, body_kind);
+    let kind = match step.channel.is_phone() {
+        true => Kind::Text,
+        false => step.template.as_deref().map_or(Kind::Text, body_kind),
+    };
     Texts { subject: one(Kind::Subject, &step.subject), body: one(kind, &step.template) }
 }
 

@@ -66,7 +66,7 @@ async fn offer(ctx: &Context, now: Millis) -> Result<()> {
     let unwritten = writing::accounts_with_unwritten(&mut tx, now + ctx.settings.write_ahead, now).await?;
     jobs.extend(unwritten.into_iter().map(|account| Job::Write { account }));
     let profiles = claims::profiles_with_due(&mut tx, now).await?;
-    jobs.extend(profiles.into_iter().map(|(_, profile)| Job::Mail { profile }));
+    jobs.extend(profiles.into_iter().map(|due| Job::send(due.channel(), due.profile)));
     let unnumbered = sequencer::accounts_with_unnumbered(&mut tx).await?;
     jobs.extend(unnumbered.into_iter().map(|account| Job::Sequence { account }));
     let endpoints = deliveries::endpoints_with_due(&mut tx, now).await?;

@@ -5,7 +5,7 @@ use crate::campaign::Policy;
 use crate::clock::{DAY, Millis};
 use crate::quiet_hours::QuietHours;
 use crate::reason::Reason;
-use crate::sequence::{Sequence, Step};
+use crate::sequence::{ByChannel, Channel, Sequence, Step};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
@@ -26,25 +26,55 @@ pub struct Standing {
 pub struct Person {
     /// The zone that quiet hours and calendar days are reckoned in.
     pub zone: Tz,
-    /// Why nothing may be sent to the address, if so.
-    pub suppressed: Option<String>,
+    /// How each channel reaches them.
+    pub reach: ByChannel<Reach>,
     /// The contact was deleted.
     pub deleted: bool,
     /// The contact answered.
     pub replied: bool,
-    /// There is an address on the step's channel.
-    pub has_address: bool,
     /// Fingerprints of steps the person already got in this round, with the message's id.
     pub got: Vec<(String, i64)>,
 }
 
-/// What this installation can do.
+/// How one channel reaches a person.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reach {
+    /// There is an address.
+    pub has_address: bool,
+    /// Why nothing may be sent to it, if so.
+    pub suppressed: Option<String>,
+    /// The person opted in; asked only where the channel needs it.
+    pub opted_in: bool,
+}
+
+impl Reach {
+    /// Nothing stands against it.
+    pub fn open() -> Self {
+        Self { has_address: true, suppressed: None, opted_in: true }
+    }
+
+    /// Why nothing may be sent, if so; without an address there is nothing to forbid.
+    fn forbids(&self, channel: Channel) -> Option<Reason> {
+        if let Some(why) = &self.suppressed {
+            return Some(Reason::Suppressed { why: why.clone() });
+        }
+        let lacks = channel.needs_consent() && self.has_address && !self.opted_in;
+        lacks.then_some(Reason::NoConsent)
+    }
+}
+
+/// What this installation can do on one channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Means {
     /// A model is configured, or the offline writer may stand in.
     pub model: bool,
     /// A transport is configured.
     pub transport: bool,
+}
+
+impl Means {
+    /// Both, on every channel: what is taken for granted where nothing is known.
+    pub const EVERYWHERE: ByChannel<Means> = ByChannel::all(Means { model: true, transport: true });
 }
 
 /// What to do with an enrolment's next step.
@@ -88,7 +118,7 @@ pub fn plan(
     sequence: &Sequence,
     person: &Person,
     policy: &Policy,
-    means: Means,
+    means: ByChannel<Means>,
     now: Millis,
 ) -> Decision {
     let Some(step) = sequence.after(standing.settled) else {
@@ -102,10 +132,17 @@ pub fn plan(
     };
     let (due, mut reasons) = due(standing, step, person.zone, policy);
     let decide = |action, at, reasons| Decision { action, step: step.number, due, at, reasons };
-    if let Some(reason) = ends(person) {
+    if person.deleted {
+        return decide(Action::Stop, due, vec![Reason::ContactDeleted]);
+    }
+    let forbidden = person.reach.of(step.channel).forbids(step.channel);
+    if let Some(reason) = forbidden.clone().filter(|_| !sequence.is_mixed()) {
         return decide(Action::Stop, due, vec![reason]);
     }
-    if let Some(reason) = passes_over(step, person) {
+    if person.replied {
+        return decide(Action::Stop, due, vec![Reason::Replied]);
+    }
+    if let Some(reason) = forbidden.or_else(|| passes_over(step, person)) {
         return decide(Action::Skip, due, vec![reason]);
     }
     if let Some(most) = policy.max_lateness.filter(|most| now - due > *most) {
@@ -122,7 +159,8 @@ pub fn plan(
         reasons.push(reason);
         return decide(Action::Hold, at, reasons);
     }
-    let action = if step.wants_model() && means.model { Action::Write } else { Action::Send };
+    let action =
+        if step.wants_model() && means.of(step.channel).model { Action::Write } else { Action::Send };
     decide(action, at, reasons)
 }
 
@@ -139,21 +177,11 @@ fn due(standing: Standing, step: &Step, zone: Tz, policy: &Policy) -> (Millis, V
     }
 }
 
-fn ends(person: &Person) -> Option<Reason> {
-    if person.deleted {
-        return Some(Reason::ContactDeleted);
-    }
-    if let Some(why) = &person.suppressed {
-        return Some(Reason::Suppressed { why: why.clone() });
-    }
-    person.replied.then_some(Reason::Replied)
-}
-
 fn passes_over(step: &Step, person: &Person) -> Option<Reason> {
     if !step.active {
         return Some(Reason::StepInactive);
     }
-    if !person.has_address {
+    if !person.reach.of(step.channel).has_address {
         return Some(Reason::NoAddress);
     }
     let print = step.fingerprint();
@@ -164,7 +192,8 @@ fn passes_over(step: &Step, person: &Person) -> Option<Reason> {
         .map(|(_, message)| Reason::AlreadySent { message: *message })
 }
 
-fn lacks(step: &Step, policy: &Policy, means: Means) -> Option<Reason> {
+fn lacks(step: &Step, policy: &Policy, means: ByChannel<Means>) -> Option<Reason> {
+    let means = means.of(step.channel);
     if !means.transport {
         return Some(Reason::NoTransport);
     }

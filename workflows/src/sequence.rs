@@ -29,9 +29,91 @@ impl Channel {
         }
     }
 
+    /// Every channel.
+    pub const ALL: [Channel; 3] = [Channel::Email, Channel::Sms, Channel::Whatsapp];
+
     /// Reads [`as_str`](Self::as_str).
     pub fn parse(word: &str) -> Option<Self> {
-        [Channel::Email, Channel::Sms, Channel::Whatsapp].into_iter().find(|c| c.as_str() == word)
+        Self::ALL.into_iter().find(|c| c.as_str() == word)
+    }
+
+    /// Whether its address is a phone number.
+    pub fn is_phone(self) -> bool {
+        self != Channel::Email
+    }
+
+    /// Whether a person must have opted in before anything is sent; e-mail is allowed until they opt out.
+    pub fn needs_consent(self) -> bool {
+        self.is_phone()
+    }
+}
+
+/// One of something for each channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ByChannel<T> {
+    /// For e-mail.
+    pub email: T,
+    /// For text messages.
+    pub sms: T,
+    /// For WhatsApp.
+    pub whatsapp: T,
+}
+
+impl<T: Copy> ByChannel<T> {
+    /// The same for every channel.
+    pub const fn all(one: T) -> Self {
+        Self { email: one, sms: one, whatsapp: one }
+    }
+}
+
+impl<T> ByChannel<T> {
+    /// Asks once for each channel.
+    pub fn new(mut one: impl FnMut(Channel) -> T) -> Self {
+        Self { email: one(Channel::Email), sms: one(Channel::Sms), whatsapp: one(Channel::Whatsapp) }
+    }
+
+    /// The one of a channel.
+    pub fn of(&self, channel: Channel) -> &T {
+        match channel {
+            Channel::Email => &self.email,
+            Channel::Sms => &self.sms,
+            Channel::Whatsapp => &self.whatsapp,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn of_mut(&mut self, channel: Channel) -> &mut T {
+        match channel {
+            Channel::Email => &mut self.email,
+            Channel::Sms => &mut self.sms,
+            Channel::Whatsapp => &mut self.whatsapp,
+        }
+    }
+}
+
+/// How a template is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Syntax {
+    /// `{{name}}`.
+    #[default]
+    Handlebars,
+    /// `{name}` (S2-22): every other character stands for itself.
+    Brace,
+}
+
+impl Syntax {
+    /// The word in tables and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Syntax::Handlebars => "handlebars",
+            Syntax::Brace => "brace",
+        }
+    }
+
+    /// Reads [`as_str`](Self::as_str).
+    pub fn parse(word: &str) -> Option<Self> {
+        [Syntax::Handlebars, Syntax::Brace].into_iter().find(|s| s.as_str() == word)
     }
 }
 
@@ -75,10 +157,13 @@ pub struct Step {
     /// How it is sent.
     #[serde(default)]
     pub channel: Channel,
-    /// Handlebars; absent: the model writes it, or the campaign's name stands in.
+    /// Of an e-mail, in handlebars; absent: the model writes it, or the campaign's name stands in.
     pub subject: Option<String>,
-    /// Handlebars; the text itself, or the fallback of `ai_prompt`.
+    /// The text itself, or the fallback of `ai_prompt`.
     pub template: Option<String>,
+    /// How `template` is written.
+    #[serde(default)]
+    pub syntax: Syntax,
     /// What the model shall write; wins over `template`.
     pub ai_prompt: Option<String>,
     /// The wait since the predecessor's slot.
@@ -123,6 +208,21 @@ impl Sequence {
     /// The step after the last settled one: the smallest number above it.
     pub fn after(&self, settled: u32) -> Option<&Step> {
         self.steps.iter().filter(|s| s.number > settled).min_by_key(|s| s.number)
+    }
+
+    /// Whether its steps go by more than one channel: who cannot be reached by one goes on with the others.
+    pub fn is_mixed(&self) -> bool {
+        self.steps.windows(2).any(|pair| pair[0].channel != pair[1].channel)
+    }
+
+    /// The channels its steps go by.
+    pub fn channels(&self) -> ByChannel<bool> {
+        ByChannel::new(|channel| self.steps.iter().any(|step| step.channel == channel))
+    }
+
+    /// Whether any of its steps goes to a phone.
+    pub fn has_phones(&self) -> bool {
+        self.steps.iter().any(|step| step.channel.is_phone())
     }
 
     /// The step with this number.

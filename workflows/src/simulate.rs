@@ -5,7 +5,7 @@ use crate::clock::Millis;
 use crate::enrolment::{Action, Decision, Means, Person, Standing, plan};
 use crate::rate_limit::{Due, Gate, Rates, Seat, seat, slot_millis};
 use crate::reason::Reason;
-use crate::sequence::Sequence;
+use crate::sequence::{ByChannel, Sequence};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -43,12 +43,12 @@ pub struct Setting<'a> {
     pub sequence: &'a Sequence,
     /// Quiet hours, start and the rest.
     pub policy: &'a Policy,
-    /// The sending profile's limits and their state.
-    pub profile: (Gate, Rates),
+    /// The limits and their state of the profile that each channel goes by.
+    pub profiles: ByChannel<(Gate, Rates)>,
     /// The campaign's own limit and its state.
     pub campaign: (Gate, Rates),
     /// What this installation can do.
-    pub means: Means,
+    pub means: ByChannel<Means>,
 }
 
 type Waiting = BinaryHeap<Reverse<(Millis, i64, usize)>>;
@@ -116,7 +116,9 @@ impl Run<'_> {
         let subject = &mut self.subjects[index];
         let Some((step, _, mut reasons)) = subject.open.take() else { return };
         let row = Due { planned, zone: subject.person.zone, quiet: self.setting.policy.quiet_hours };
-        let Setting { profile, campaign, .. } = &mut self.setting;
+        let Setting { profiles, campaign, sequence, .. } = &mut self.setting;
+        let channel = sequence.step(step).map(|step| step.channel).unwrap_or_default();
+        let profile = profiles.of_mut(channel);
         let got =
             seat((&mut profile.0, &profile.1), (&mut campaign.0, &campaign.1), &row, i64::MIN, self.until);
         match got {

@@ -35,6 +35,7 @@ pub fn step(business_type: Option<&str>, strategy: Option<&str>) -> Step {
         channel: Default::default(),
         subject: None,
         template: None,
+        syntax: Default::default(),
         ai_prompt: Some(prompt(business_type, strategy)),
         delay: Default::default(),
         include_previous_emails: false,

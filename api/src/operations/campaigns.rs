@@ -4,10 +4,10 @@ use crate::refusal::Refusal;
 use crate::state::Core;
 use crate::work::{Barrier, Work};
 use sendwright_queue::Job;
-use sendwright_store::campaigns::{self, Campaign, Settings};
-use sendwright_store::{Page, Tx, enrolments};
+use sendwright_store::campaigns::{self, Campaign, Profiles, Settings};
+use sendwright_store::{Page, Tx, enrolments, sending_profiles as stored};
 use sendwright_workflows::campaign::{Change, Policy, State};
-use sendwright_workflows::sequence::Sequence;
+use sendwright_workflows::sequence::{Channel, Sequence};
 use sendwright_workflows::spec::{CampaignBody, ProfileBody};
 use serde_json::json;
 
@@ -47,13 +47,13 @@ pub async fn create(work: &mut Work<'_>, body: &CampaignBody, begin: Begin) -> R
     check_schedule(body, now)?;
     let id = work.ids("campaigns", 1).await?.start;
     let step_ids = work.ids("steps", body.steps.len()).await?;
-    let profile = Profile::of(work, body).await?;
+    let wanted = Wanted::of(work, body).await?;
     work.begin(Barrier::None).await?;
     let settings = Settings {
         external_id: body.external_id.clone(),
         name: body.name.clone(),
         description: body.description.clone(),
-        profile_id: profile.settle(work).await?,
+        profiles: wanted.settle(work).await?,
         policy: body.policy.clone(),
         schedule_at: body.schedule_time,
     };
@@ -80,20 +80,22 @@ pub async fn replace(
     let now = work.now();
     check_schedule(body, now)?;
     let step_ids = work.ids("steps", body.steps.len()).await?;
-    let profile = Profile::of(work, body).await?;
+    let wanted = Wanted::of(work, body).await?;
     work.begin(Barrier::Exclusive).await?;
     let account = work.account();
     let before = locked(work.tx()?, account, id).await?;
-    let profile_id = match (&profile, scope) {
-        (Profile::Default, Scope::Text) => before.profile_id,
-        _ => profile.settle(work).await?,
+    let profiles = match (&wanted.email, scope) {
+        (Profile::Default, Scope::Text) => {
+            Profiles { email: before.profiles.email, ..wanted.settle(work).await? }
+        }
+        _ => wanted.settle(work).await?,
     };
     let begun = before.policy.starts_at.filter(|_| before.started_at.is_some());
     let mut settings = Settings {
         external_id: body.external_id.clone(),
         name: body.name.clone(),
         description: body.description.clone(),
-        profile_id,
+        profiles,
         // The first steps of a campaign that has begun are not counted anew.
         policy: Policy { starts_at: body.schedule_time.or(begun), ..body.policy.clone() },
         schedule_at: body.schedule_time,
@@ -130,7 +132,7 @@ pub async fn change(work: &mut Work<'_>, id: i64, change: Change) -> Result<Camp
     );
     if change != Change::Pause {
         work.hint(Job::Plan { account });
-        work.hint(Job::Mail { profile: campaign.profile_id });
+        campaign.profiles.all().for_each(|(channel, profile)| work.hint(Job::send(channel, profile)));
     }
     Ok(Campaign { state, ..campaign })
 }
@@ -215,7 +217,74 @@ fn check_schedule(body: &CampaignBody, now: i64) -> Result<(), Refusal> {
     body.stale_schedule(now).map_or(Ok(()), |fault| Err(Refusal::Invalid(vec![fault])))
 }
 
-/// Which profile a body asks for.
+/// Which profiles a body asks for.
+struct Wanted<'b> {
+    email: Profile<'b>,
+    sms: Option<Phone>,
+    whatsapp: Option<Phone>,
+}
+
+/// The profile of a phone channel.
+enum Phone {
+    /// A stored one, by the field that names it.
+    Stored(&'static str, i64),
+    /// The account's default, or this number's where it has none yet.
+    Default(i64),
+}
+
+impl<'b> Wanted<'b> {
+    async fn of(work: &Work<'_>, body: &'b CampaignBody) -> Result<Self, Refusal> {
+        let mut phones = [None, None];
+        let channels = [Channel::Sms, Channel::Whatsapp];
+        let given = [body.sms_profile_id, body.whatsapp_profile_id];
+        for ((phone, channel), given) in phones.iter_mut().zip(channels).zip(given) {
+            *phone = match given {
+                Some(id) => Some(Phone::Stored(Phone::field(channel), id)),
+                None if body.steps.iter().any(|step| step.channel == channel) => {
+                    Some(Phone::Default(work.ids("sending_profiles", 1).await?.start))
+                }
+                None => None,
+            };
+        }
+        let [sms, whatsapp] = phones;
+        Ok(Self { email: Profile::of(work, body).await?, sms, whatsapp })
+    }
+
+    /// Their numbers, once it is sure that they are the account's.
+    async fn settle(&self, work: &mut Work<'_>) -> Result<Profiles, Refusal> {
+        let email = self.email.settle(work).await?;
+        let (mut sms, mut whatsapp) = (None, None);
+        if let Some(phone) = &self.sms {
+            sms = Some(phone.settle(work, Channel::Sms).await?);
+        }
+        if let Some(phone) = &self.whatsapp {
+            whatsapp = Some(phone.settle(work, Channel::Whatsapp).await?);
+        }
+        Ok(Profiles { email, sms, whatsapp })
+    }
+}
+
+impl Phone {
+    fn field(channel: Channel) -> &'static str {
+        match channel {
+            Channel::Whatsapp => "whatsapp_profile_id",
+            _ => "sms_profile_id",
+        }
+    }
+
+    async fn settle(&self, work: &mut Work<'_>, channel: Channel) -> Result<i64, Refusal> {
+        let (account, now) = (work.account(), work.now());
+        match *self {
+            Phone::Stored(field, id) => sending_profiles::existing(work, (field, id), channel).await,
+            Phone::Default(spare) => {
+                let tx = work.tx()?;
+                Ok(stored::default_or_new(tx, account, channel, spare, now).await?)
+            }
+        }
+    }
+}
+
+/// Which profile for e-mail a body asks for.
 enum Profile<'b> {
     /// A stored one.
     Stored(i64),
@@ -237,7 +306,9 @@ impl<'b> Profile<'b> {
     /// The profile's number, once it is sure that it is the account's; an inline one is made.
     async fn settle(&self, work: &mut Work<'_>) -> Result<i64, Refusal> {
         match *self {
-            Profile::Stored(id) => sending_profiles::existing(work, id).await,
+            Profile::Stored(id) => {
+                sending_profiles::existing(work, ("sending_profile_id", id), Channel::Email).await
+            }
             Profile::Inline(id, body) => sending_profiles::insert_inline(work, id, body).await,
             Profile::Default => sending_profiles::default_of(work).await,
         }

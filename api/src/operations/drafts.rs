@@ -121,7 +121,7 @@ pub async fn edit(work: &mut Work<'_>, id: i64, edit: &DraftBody) -> Result<Draf
         Some(id),
         &json!({ "from": draft.message.state, "to": edited.message.state }),
     );
-    work.hint(Job::Mail { profile: edited.message.profile_id });
+    work.hint(Job::send(edited.message.channel(), edited.message.profile_id));
     Ok(edited)
 }
 
@@ -170,7 +170,7 @@ pub async fn approve(work: &mut Work<'_>, id: i64) -> Result<Draft, Refusal> {
     }
     let after = read(tx, account, id).await?.ok_or(Refusal::Internal)?;
     work.audit("approve", "draft", Some(id), &json!({ "approved": approved.len() }));
-    work.hint(Job::Mail { profile: after.message.profile_id });
+    work.hint(Job::send(after.message.channel(), after.message.profile_id));
     Ok(after)
 }
 
@@ -193,7 +193,7 @@ pub async fn approve_many(
     let ids = only.unwrap_or_default();
     let others = (0..ids.len()).filter(|&place| !approved.contains(&ids[place])).collect();
     work.audit("approve", "campaign", Some(campaign), &json!({ "approved": approved.len() }));
-    work.hint(Job::Mail { profile: found.profile_id });
+    found.profiles.all().for_each(|(channel, profile)| work.hint(Job::send(channel, profile)));
     Ok((approved.len(), others))
 }
 

@@ -8,9 +8,9 @@ use sendwright_store::simulation::{self, Standing as Row};
 use sendwright_store::{Tx, drafts, heads, planning, standings};
 use sendwright_workflows::campaign::{Policy, State};
 use sendwright_workflows::clock::Millis;
-use sendwright_workflows::enrolment::{Action, Means, Person, Standing, plan};
+use sendwright_workflows::enrolment::{Action, Means, Person, Reach, Standing, plan};
 use sendwright_workflows::reason::Reason;
-use sendwright_workflows::sequence::Sequence;
+use sendwright_workflows::sequence::{ByChannel, Sequence};
 use sendwright_workflows::spec::CampaignBody;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -115,12 +115,11 @@ impl Edit<'_> {
 
     /// Asks the planner about `n` people who stand alike, to the end of the new sequence.
     fn ask_for(&mut self, settled: u32, got: Vec<(String, i64)>, n: i64) {
-        let person = Person { has_address: true, got, ..Person::default() };
-        let means = Means { model: true, transport: true };
+        let person = Person { reach: ByChannel::new(|_| Reach::open()), got, ..Person::default() };
         let mut standing = Standing { settled, base: self.now };
         let mut to = None;
         loop {
-            let decision = plan(standing, &self.after, &person, self.policy, means, self.now);
+            let decision = plan(standing, &self.after, &person, self.policy, Means::EVERYWHERE, self.now);
             match decision.action {
                 Action::Complete | Action::Stop => break,
                 Action::Skip => {

@@ -96,7 +96,8 @@ pub async fn release(work: &mut Work<'_>, id: i64) -> Result<Message, Refusal> {
         campaigns::change(tx, campaign, Change::Reopen, now).await?;
         // An uncertain message outlives edits. The same text goes again, as a part of the present version.
         if message.state() == State::Uncertain {
-            (version, profile_id) = (campaign.version, campaign.profile_id);
+            let present = campaign.profiles.of(message.channel());
+            (version, profile_id) = (campaign.version, present.unwrap_or(profile_id));
         }
     }
     if !messages::release(tx, &message, Release { to, version, profile_id }, now).await? {
@@ -110,7 +111,7 @@ pub async fn release(work: &mut Work<'_>, id: i64) -> Result<Message, Refusal> {
         &json!({ "from": message.state, "to": released.state, "attempts": message.attempts }),
     );
     work.hint(match to {
-        State::Drafted => Job::Mail { profile: profile_id },
+        State::Drafted => Job::send(message.channel(), profile_id),
         _ => Job::Write { account },
     });
     Ok(released)

@@ -8,6 +8,7 @@ use sendwright_store::sending_profiles::{self, DKIM, IMAP, NewProfile, Profile, 
 use sendwright_store::{Error, Page, imap};
 use sendwright_workflows::campaign::OnUncertain;
 use sendwright_workflows::rate_limit::Rates;
+use sendwright_workflows::sequence::Channel;
 use sendwright_workflows::spec::{FieldError, ProfileBody};
 use serde_json::{Map, Value, json};
 
@@ -89,7 +90,7 @@ pub async fn change(work: &mut Work<'_>, id: i64, patch: &Value) -> Result<Profi
     let stored = sending_profiles::get(work.tx()?, account, id).await?.ok_or(Refusal::Internal)?;
     let names: Vec<&String> = patch.keys().collect();
     work.audit("update", "sending_profile", Some(id), &json!({ "fields": names, "state": state }));
-    work.hint(Job::Mail { profile: id });
+    work.hint(Job::send(stored.channel(), id));
     Ok(stored)
 }
 
@@ -140,6 +141,7 @@ fn sealed(work: &Work<'_>, id: i64, body: &ProfileBody) -> Result<NewProfile, Re
         id,
         account_id: work.account(),
         name: body.name.clone(),
+        channel: Channel::Email,
         transport: if url_sealed.is_some() { "smtp" } else { "default" }.into(),
         url_sealed,
         from_email: body.from_email.as_ref().map(|email| email.as_str().to_owned()),
@@ -161,17 +163,25 @@ fn sealed(work: &Work<'_>, id: i64, body: &ProfileBody) -> Result<NewProfile, Re
     })
 }
 
-/// The number of a profile, if it is the account's.
-pub async fn existing(work: &mut Work<'_>, id: i64) -> Result<i64, Refusal> {
+/// The number of a profile, if it is the account's and serves the channel that `field` is for.
+pub async fn existing(
+    work: &mut Work<'_>,
+    (field, id): (&str, i64),
+    channel: Channel,
+) -> Result<i64, Refusal> {
     let account = work.account();
-    let found = sending_profiles::get(work.tx()?, account, id).await?;
-    found.map(|profile| profile.id).ok_or_else(|| missing(id))
+    let found = sending_profiles::get(work.tx()?, account, id).await?.ok_or_else(|| missing(id))?;
+    if found.channel() != channel {
+        let text = format!("is a sending profile for {}, not for {}", found.channel, channel.as_str());
+        return Err(Refusal::field(field, "wrong_channel", text));
+    }
+    Ok(found.id)
 }
 
-/// The number of the account's default profile.
+/// The number of the account's default profile for e-mail.
 pub async fn default_of(work: &mut Work<'_>) -> Result<i64, Refusal> {
     let account = work.account();
-    let found = sending_profiles::default_of(work.tx()?, account).await?;
+    let found = sending_profiles::default_of(work.tx()?, account, Channel::Email).await?;
     found.map(|profile| profile.id).ok_or_else(|| {
         let text = "the account has no default sending profile; name one with sending_profile_id";
         Refusal::field("sending_profile_id", "required", text)

@@ -11,11 +11,11 @@ use sendwright_store::simulation::{self, Released, Standing as Row};
 use sendwright_store::{Tx, accounts, heads, planning, sending_profiles};
 use sendwright_workflows::campaign::{Policy, State};
 use sendwright_workflows::clock::{DAY, Millis};
-use sendwright_workflows::enrolment::{Action, Decision, Means, Person, Standing, plan};
+use sendwright_workflows::enrolment::{Action, Decision, Means, Person, Reach, Standing, plan};
 use sendwright_workflows::message::{self, UNPLANNED};
 use sendwright_workflows::rate_limit::{Gate, Rates, slot_millis};
 use sendwright_workflows::reason::{Cause, Owner, Reason};
-use sendwright_workflows::sequence::Sequence;
+use sendwright_workflows::sequence::{ByChannel, Channel, Sequence};
 use sendwright_workflows::simulate::{Line, Setting, Subject, simulate};
 use std::collections::HashMap;
 
@@ -75,7 +75,7 @@ pub async fn stored(
     account: i64,
     campaign: i64,
     span: Span,
-    means: Means,
+    means: ByChannel<Means>,
 ) -> Result<Future, Refusal> {
     let now = core.now()?;
     let from = span.from.unwrap_or(now).max(now);
@@ -85,10 +85,13 @@ pub async fn stored(
     let Some(campaign) = found else { return Err(Refusal::no_campaign(campaign)) };
     let mut run = Run::read(&mut tx, campaign, means, from).await?;
     let truncated = run.take_in(&mut tx).await?;
-    let gates = (
-        simulation::gate(&mut tx, Owner::Profile, run.campaign.profile_id).await?,
-        simulation::gate(&mut tx, Owner::Campaign, run.campaign.id).await?,
-    );
+    let mut profiles = ByChannel::all(Gate::default());
+    for channel in Channel::ALL {
+        if let Some(profile) = run.campaign.profiles.of(channel) {
+            *profiles.of_mut(channel) = simulation::gate(&mut tx, Owner::Profile, profile).await?;
+        }
+    }
+    let gates = (profiles, simulation::gate(&mut tx, Owner::Campaign, run.campaign.id).await?);
     tx.rollback().await?;
     // A big campaign takes its time: no other request shall wait for it.
     let future = tokio::task::spawn_blocking(move || run.finish(gates, until, truncated));
@@ -100,7 +103,7 @@ pub(super) async fn ask(
     tx: &mut Tx,
     campaign: &Campaign,
     enrolment: i64,
-    means: Means,
+    means: ByChannel<Means>,
     now: Millis,
 ) -> Result<(Decision, Tz), Refusal> {
     let mut run = Run::read(tx, campaign.clone(), means, now).await?;
@@ -115,9 +118,9 @@ struct Run {
     head: Option<Head>,
     sequence: Sequence,
     policy: Policy,
-    profile_rates: Rates,
+    rates: ByChannel<Rates>,
     account_zone: Tz,
-    means: Means,
+    means: ByChannel<Means>,
     from: Millis,
     assumed: Option<&'static str>,
     /// Fingerprints by step row, of older versions.
@@ -131,10 +134,21 @@ struct Run {
 }
 
 impl Run {
-    async fn read(tx: &mut Tx, campaign: Campaign, means: Means, from: Millis) -> Result<Self, Refusal> {
+    async fn read(
+        tx: &mut Tx,
+        campaign: Campaign,
+        means: ByChannel<Means>,
+        from: Millis,
+    ) -> Result<Self, Refusal> {
         let (account, id) = (campaign.account_id, campaign.id);
         let sequence = campaigns::sequence(tx, account, id, campaign.version).await?;
-        let profile = sending_profiles::by_id(tx, campaign.profile_id).await?;
+        let mut limits = ByChannel::all(Rates::default());
+        for channel in Channel::ALL {
+            if let Some(profile) = campaign.profiles.of(channel) {
+                let profile = sending_profiles::by_id(tx, profile).await?;
+                *limits.of_mut(channel) = profile.as_ref().map(rates).unwrap_or_default();
+            }
+        }
         let zone = accounts::get(tx, account).await?.and_then(|a| a.timezone.parse().ok());
         let mut policy = campaign.policy.clone();
         let assumed = match campaign.state {
@@ -155,7 +169,7 @@ impl Run {
             head: heads::head(tx, id).await?,
             sequence,
             policy,
-            profile_rates: profile.as_ref().map(rates).unwrap_or_default(),
+            rates: limits,
             account_zone: zone.unwrap_or_default(),
             means,
             from,
@@ -212,10 +226,9 @@ impl Run {
         let own = row.timezone.as_deref().and_then(|zone| zone.parse().ok());
         Person {
             zone: self.policy.zone(own, self.account_zone),
-            suppressed: row.suppressed.clone(),
+            reach: ByChannel::new(|channel| row.reach(channel)),
             deleted: row.contact_state != "active",
             replied: false,
-            has_address: row.email.is_some() && row.email_hash.is_some(),
             got: self.got.get(&row.contact_id).cloned().unwrap_or_default(),
         }
     }
@@ -231,7 +244,8 @@ impl Run {
 
     fn follow(&mut self, row: &Row) {
         let (index, person) = (self.whom.len(), self.person(row));
-        self.whom.push((row.email.clone().unwrap_or_default(), person.zone));
+        let address = row.email.clone().or_else(|| row.phone_key.clone());
+        self.whom.push((address.unwrap_or_default(), person.zone));
         let mut subject = Subject { id: row.id, standing: self.standing(row), person, open: None };
         if let (Some("cancelled"), Some(step)) = (row.open_state.as_deref(), row.open_step) {
             let person = &subject.person;
@@ -309,7 +323,8 @@ impl Run {
         let step = message.step_number as u32;
         let reasons = serde_json::from_str(&message.reasons).unwrap_or_default();
         // The planner is not to go on behind it: whose enrolment it was goes on by itself, or has ended.
-        let person = Person { zone, has_address: true, deleted: true, ..Person::default() };
+        let person =
+            Person { zone, reach: ByChannel::new(|_| Reach::open()), deleted: true, ..Person::default() };
         let standing = Standing { settled: step, base: message.planned_at };
         let mut subject = Subject { id: message.enrolment_id, standing, person, open: None };
         match message.slot {
@@ -323,11 +338,11 @@ impl Run {
         self.subjects.push(subject);
     }
 
-    fn finish(self, gates: (Gate, Gate), until: Millis, truncated: bool) -> Future {
+    fn finish(self, gates: (ByChannel<Gate>, Gate), until: Millis, truncated: bool) -> Future {
         let setting = Setting {
             sequence: &self.sequence,
             policy: &self.policy,
-            profile: (gates.0, self.profile_rates),
+            profiles: ByChannel::new(|channel| (*gates.0.of(channel), *self.rates.of(channel))),
             campaign: (gates.1, self.policy.rates()),
             means: self.means,
         };

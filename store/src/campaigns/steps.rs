@@ -2,7 +2,7 @@
 
 use crate::db::{Tx, execute, rows};
 use crate::error::{Error, Result};
-use sendwright_workflows::sequence::{Channel, Delay, Sequence, Step};
+use sendwright_workflows::sequence::{Channel, Delay, Sequence, Step, Syntax};
 use serde_json::json;
 use std::collections::HashMap;
 
@@ -29,18 +29,21 @@ pub(super) async fn insert(
                 s.delay.minutes,
                 s.delay.seconds,
                 u8::from(s.include_previous_emails),
-                u8::from(s.active)
+                u8::from(s.active),
+                s.syntax.as_str()
             ])
         })
         .collect();
     execute!(
         tx,
         "INSERT INTO steps (account_id, campaign_id, version, id, step_number, name, channel, subject, template,
-                ai_prompt, delay_days, delay_hours, delay_minutes, delay_seconds, include_previous_emails, active)
+                ai_prompt, delay_days, delay_hours, delay_minutes, delay_seconds, include_previous_emails, active,
+                syntax)
          SELECT $1, $2, $3, CAST(e.value ->> 0 AS BIGINT), CAST(e.value ->> 1 AS BIGINT), e.value ->> 2,
                 e.value ->> 3, e.value ->> 4, e.value ->> 5, e.value ->> 6, CAST(e.value ->> 7 AS BIGINT),
                 CAST(e.value ->> 8 AS BIGINT), CAST(e.value ->> 9 AS BIGINT), CAST(e.value ->> 10 AS BIGINT),
-                CAST(e.value ->> 11 AS BIGINT) = 1, CAST(e.value ->> 12 AS BIGINT) = 1
+                CAST(e.value ->> 11 AS BIGINT) = 1, CAST(e.value ->> 12 AS BIGINT) = 1,
+                e.value ->> 13
            FROM json_each($4) AS e",
         account,
         campaign,
@@ -66,6 +69,7 @@ struct StoredStep {
     delay_seconds: i64,
     include_previous_emails: bool,
     active: bool,
+    syntax: String,
 }
 
 impl TryFrom<StoredStep> for Step {
@@ -82,6 +86,7 @@ impl TryFrom<StoredStep> for Step {
             channel: Channel::parse(&s.channel).ok_or_else(|| misread("channel", s.channel))?,
             subject: s.subject,
             template: s.template,
+            syntax: Syntax::parse(&s.syntax).ok_or_else(|| misread("syntax", s.syntax))?,
             ai_prompt: s.ai_prompt,
             delay: Delay {
                 days: small("delay_days", s.delay_days)?,
@@ -107,7 +112,8 @@ pub async fn sequences(tx: &mut Tx, account: i64, of: &[(i64, i64)]) -> Result<H
         tx,
         StoredStep,
         "SELECT s.campaign_id, s.id, s.step_number, s.name, s.channel, s.subject, s.template, s.ai_prompt,
-                s.delay_days, s.delay_hours, s.delay_minutes, s.delay_seconds, s.include_previous_emails, s.active
+                s.delay_days, s.delay_hours, s.delay_minutes, s.delay_seconds, s.include_previous_emails, s.active,
+                s.syntax
            FROM (SELECT CAST(e.value ->> 0 AS BIGINT) AS campaign, CAST(e.value ->> 1 AS BIGINT) AS version
                    FROM json_each($2) AS e) AS w
            JOIN steps s ON s.account_id = $1 AND s.campaign_id = w.campaign AND s.version = w.version

@@ -2,7 +2,7 @@
 //! runnable, on a database of its own, into the captured mailbox.
 
 use sendwright_queue::Queue;
-use sendwright_store::campaigns::{self, Settings as Campaign};
+use sendwright_store::campaigns::{self, Profiles, Settings as Campaign};
 use sendwright_store::contacts::{self, Details};
 use sendwright_store::secrets::Seals;
 use sendwright_store::sending_profiles::{self, NewProfile};
@@ -18,7 +18,7 @@ use sendwright_workflows::address::Email;
 use sendwright_workflows::campaign::{Policy, State};
 use sendwright_workflows::clock::{Clock, Millis};
 use sendwright_workflows::rate_limit::Rates;
-use sendwright_workflows::sequence::Step;
+use sendwright_workflows::sequence::{Channel, Step};
 use sendwright_workflows::signing::Secret;
 use sendwright_workflows::spend::Prices;
 use std::collections::HashMap;
@@ -185,13 +185,18 @@ impl World {
 
     /// A running campaign.
     pub async fn campaign(&self, name: &str, profile: i64, policy: &Policy, steps: &[Step]) -> i64 {
+        self.campaign_by(name, Profiles { email: profile, ..Profiles::default() }, policy, steps).await
+    }
+
+    /// A running campaign of several channels.
+    pub async fn campaign_by(&self, name: &str, profiles: Profiles, policy: &Policy, steps: &[Step]) -> i64 {
         let id = self.ctx.store.ids.one("campaigns").await.unwrap();
         let step_ids = self.ctx.store.ids.take("steps", steps.len()).await.unwrap();
         let settings = Campaign {
             external_id: None,
             name: name.into(),
             description: None,
-            profile_id: profile,
+            profiles,
             policy: policy.clone(),
             schedule_at: None,
         };
@@ -284,12 +289,7 @@ impl World {
 
     async fn due_profiles(&self, now: Millis) -> Vec<i64> {
         let mut tx = self.ctx.store.read().await.unwrap();
-        claims::profiles_with_due(&mut tx, now)
-            .await
-            .unwrap()
-            .into_iter()
-            .map(|(_, profile)| profile)
-            .collect()
+        claims::profiles_with_due(&mut tx, now).await.unwrap().into_iter().map(|due| due.profile).collect()
     }
 
     async fn next_instant(&mut self) -> Option<Millis> {
@@ -316,6 +316,24 @@ impl World {
         }
     }
 
+    /// The account's default profile of a channel.
+    pub async fn default_profile(&self, channel: Channel) -> i64 {
+        let spare = self.ctx.store.ids.one("sending_profiles").await.unwrap();
+        let mut tx = self.ctx.store.begin().await.unwrap();
+        let (account, now) = (self.account, self.clock.read());
+        let found = sending_profiles::default_or_new(&mut tx, account, channel, spare, now).await.unwrap();
+        tx.commit().await.unwrap();
+        found
+    }
+
+    /// Runs a statement, whatever the database.
+    pub async fn execute(&self, sql: &'static str) -> u64 {
+        match &self.ctx.store.db {
+            Db::Postgres(pool) => sqlx::query(sql).execute(pool).await.unwrap().rows_affected(),
+            Db::Sqlite { write, .. } => sqlx::query(sql).execute(write).await.unwrap().rows_affected(),
+        }
+    }
+
     /// Rows of a query, whatever the database.
     pub async fn rows<R>(&self, sql: &'static str) -> Vec<R>
     where
@@ -339,6 +357,7 @@ pub fn step(number: u32, delay: sendwright_workflows::sequence::Delay) -> Step {
         channel: Default::default(),
         subject: Some(format!("Subject {number}")),
         template: Some("Hi {{first_name}} of {{company_name}}".into()),
+        syntax: Default::default(),
         ai_prompt: None,
         delay,
         include_previous_emails: false,

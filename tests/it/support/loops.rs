@@ -124,7 +124,7 @@ impl Loops {
     pub fn forward(&self, by: Millis) {
         self.clock.0.fetch_add(by, Ordering::Relaxed);
         self.ctx().bells.plan.notify_one();
-        self.ctx().bells.mail.notify_one();
+        self.ctx().bells.send();
     }
 
     /// Waits until a query counts `expected`.

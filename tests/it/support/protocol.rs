@@ -1,7 +1,7 @@
 //! The steps of one hand-over, one at a time: what lies between them is what the protocol is about.
 
 use super::engine::{Lead, World, context};
-use sendwright_store::claims::{self, Claimed};
+use sendwright_store::claims::{self, Claimed, Way};
 use sendwright_store::intents::{self, Verdict};
 use sendwright_store::suppressions::{self, Suppression};
 use sendwright_store::{Db, Tx};
@@ -11,7 +11,7 @@ use sendwright_worker::handlers::plan;
 use sendwright_worker::{recorder, recovery, verdict};
 use sendwright_workflows::campaign::Policy;
 use sendwright_workflows::rate_limit::Rates;
-use sendwright_workflows::sequence::Step;
+use sendwright_workflows::sequence::{Channel, Step};
 use std::sync::Arc;
 
 impl World {
@@ -76,7 +76,15 @@ impl World {
 pub async fn claim(ctx: &Context, profile: i64, most: usize) -> Vec<Claimed> {
     let (now, rates) = (ctx.clock.now().unwrap(), Rates::default());
     let mut tx = ctx.store.begin().await.unwrap();
-    let claim = claims::claim(&mut tx, profile, &rates, ctx.life.id(), most, now).await.unwrap();
+    let claim = claims::claim(
+        &mut tx,
+        Way { profile, channel: Channel::Email, rates: &rates },
+        ctx.life.id(),
+        most,
+        now,
+    )
+    .await
+    .unwrap();
     tx.commit().await.unwrap();
     claim.claimed
 }

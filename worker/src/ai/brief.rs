@@ -12,6 +12,8 @@ pub const INSTRUCTION_CHARS: usize = 16_000;
 pub const PREVIOUS: usize = 8;
 /// Longest text of an earlier e-mail a model is shown, in characters.
 pub const PREVIOUS_CHARS: usize = 4_000;
+/// Longest text of a message to a phone, in characters: three segments of plain text.
+pub const PHONE_CHARS: usize = 459;
 /// Longest subject, in characters.
 pub const SUBJECT_CHARS: usize = 200;
 
@@ -38,6 +40,8 @@ pub struct Brief {
     pub allowed_hosts: Vec<String>,
     /// E-mail addresses the text may name, such as the sender's own.
     pub allowed_addresses: Vec<String>,
+    /// It goes to a phone: no subject, no greeting, and at most [`PHONE_CHARS`] characters.
+    pub to_phone: bool,
 }
 
 /// In whose name a message goes out.
@@ -77,6 +81,7 @@ impl Brief {
             language: self.language.as_deref().map(|name| line(name, 64)).filter(|name| !name.is_empty()),
             allowed_hosts: self.allowed_hosts.clone(),
             allowed_addresses: self.allowed_addresses.clone(),
+            to_phone: self.to_phone,
         }
     }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    brief::{Brief, SUBJECT_CHARS, steers},
+    brief::{Brief, PHONE_CHARS, SUBJECT_CHARS, steers},
     links::{self, Found},
     placeholders, prompt,
 };
@@ -55,6 +55,11 @@ pub enum Violation {
     BodyTooLong {
         /// Its length in bytes.
         bytes: usize,
+    },
+    /// The text is too long for a message to a phone.
+    TextTooLong {
+        /// Its length in characters.
+        chars: usize,
     },
     /// A character in the subject could end or encode a header.
     SubjectCharacter {
@@ -110,6 +115,9 @@ impl fmt::Display for Violation {
             Self::BodyTooLong { bytes } => {
                 write!(f, "the body has {bytes} bytes; at most {BODY_BYTES} are allowed")
             }
+            Self::TextTooLong { chars } => {
+                write!(f, "the text has {chars} characters; at most {PHONE_CHARS} are allowed")
+            }
             Self::SubjectCharacter { code_point } => {
                 write!(f, "the subject contains a line break or control character (U+{code_point:04X})")
             }
@@ -163,7 +171,7 @@ pub fn check(subject: &str, body: &str, brief: &Brief) -> Result<Text, Vec<Viola
     let body = body.replace("\r\n", "\n");
     let body = without_subject_line(&body).trim().to_owned();
     let mut violations = Vec::new();
-    form(&subject, &body, &mut violations);
+    form(&subject, &body, brief.to_phone, &mut violations);
     let whole = format!("{subject}\n{body}");
     let placeholders: BTreeSet<_> = placeholders::find(&whole).into_iter().collect();
     violations.extend(placeholders.into_iter().take(5).map(|found| Violation::Placeholder { found }));
@@ -182,8 +190,8 @@ pub fn check(subject: &str, body: &str, brief: &Brief) -> Result<Text, Vec<Viola
 }
 
 /// Emptiness, sizes, characters and header lines.
-fn form(subject: &str, body: &str, violations: &mut Vec<Violation>) {
-    if subject.is_empty() {
+fn form(subject: &str, body: &str, to_phone: bool, violations: &mut Vec<Violation>) {
+    if subject.is_empty() && !to_phone {
         violations.push(Violation::EmptySubject);
     }
     if body.is_empty() {
@@ -195,6 +203,10 @@ fn form(subject: &str, body: &str, violations: &mut Vec<Violation>) {
     }
     if body.len() > BODY_BYTES {
         violations.push(Violation::BodyTooLong { bytes: body.len() });
+    }
+    let chars = body.chars().count();
+    if to_phone && chars > PHONE_CHARS {
+        violations.push(Violation::TextTooLong { chars });
     }
     // `=?` opens an encoded word (RFC 2047), which a client decodes into something unchecked.
     let encoded = subject.contains("=?").then_some('=');

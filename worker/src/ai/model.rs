@@ -157,7 +157,7 @@ impl ModelWriter {
     pub async fn write(&self, brief: &Brief) -> Result<Draft, WriteError> {
         let brief = brief.bounded();
         let deadline = Instant::now() + self.settings.total_timeout;
-        let with_subject = brief.subject_hint.is_none();
+        let with_subject = brief.subject_hint.is_none() && !brief.to_phone;
         let first = prompt::messages(&brief);
         let mut messages = first.clone();
         let mut rejected: Vec<Vec<Violation>> = Vec::new();

@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Brief, Draft, Tokens, WriteError, WrittenBy,
-    brief::{SUBJECT_CHARS, line},
+    brief::{PHONE_CHARS, SUBJECT_CHARS, line},
     contract,
     prompt::reference,
 };
@@ -59,6 +59,11 @@ fn body(brief: &Brief) -> String {
         None => String::new(),
     };
     let task = with_values(&brief.ai_prompt, brief);
+    if brief.to_phone {
+        let room = PHONE_CHARS - FOOTER.chars().count();
+        let text: String = format!("{greeting}: {task}").chars().take(room).collect();
+        return format!("{} {}", text.trim_end(), FOOTER.trim_start_matches("--").trim());
+    }
     let sender = [brief.sender.name.as_str(), brief.sender.company.as_str()];
     let signature = sender.into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n");
     let text =

@@ -7,12 +7,16 @@ use async_openai::types::chat::{
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{brief::Brief, contract::Violation};
+use super::{
+    brief::{Brief, PHONE_CHARS},
+    contract::Violation,
+};
 
 /// The rules every model is given; also what a leaked prompt is recognised by.
 pub(super) const SYSTEM: &str = include_str!("../../../templates/prompts/system.txt");
 /// A mark in the rules that no honest text contains.
 pub(super) const CANARY: &str = "sw-7f3a91c2e5";
+const ANSWER_PHONE: &str = include_str!("../../../templates/prompts/answer_phone.txt");
 const ANSWER_SUBJECT_BODY: &str = include_str!("../../../templates/prompts/answer_subject_body.txt");
 const ANSWER_BODY: &str = include_str!("../../../templates/prompts/answer_body.txt");
 const TASK_AGAIN: &str = include_str!("../../../templates/prompts/task_again.txt");
@@ -75,7 +79,11 @@ pub(super) fn answer_format(with_subject: bool) -> ResponseFormat {
 }
 
 fn system(brief: &Brief) -> String {
-    let form = if brief.subject_hint.is_some() { ANSWER_BODY } else { ANSWER_SUBJECT_BODY };
+    let form = match (brief.to_phone, brief.subject_hint.is_some()) {
+        (true, _) => ANSWER_PHONE.replace("{limit}", &PHONE_CHARS.to_string()),
+        (false, true) => ANSWER_BODY.to_owned(),
+        (false, false) => ANSWER_SUBJECT_BODY.to_owned(),
+    };
     let mut system = format!("{SYSTEM}\n{form}");
     if let Some(language) = &brief.language {
         system.push_str(&format!("Write in this language: {language}.\n"));

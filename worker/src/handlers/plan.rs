@@ -15,7 +15,7 @@ use sendwright_workflows::clock::Millis;
 use sendwright_workflows::enrolment::{Action, Decision, Means, PLANNER, Person, Standing, plan};
 use sendwright_workflows::message::UNPLANNED;
 use sendwright_workflows::reason::Reason;
-use sendwright_workflows::sequence::Step;
+use sendwright_workflows::sequence::{ByChannel, Channel, Step};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -44,9 +44,9 @@ async fn campaign_pass(ctx: &Context, campaign: i64, now: Millis) -> Result<usiz
     let whom = if goes_on(&head.state) { Whom::All } else { Whom::OfRuns };
     let count = planning::count_due(&mut tx, campaign, whom, now, BATCH).await?;
     let zone = accounts::get(&mut tx, head.account_id).await?.and_then(|a| a.timezone.parse().ok());
-    let route = outlet::route(ctx, &mut tx, head.profile_id).await?;
-    tx.commit().await?;
     let script = ctx.scripts.get(&ctx.store, head.account_id, head.id, head.version).await?;
+    let routes = Routes::read(ctx, &mut tx, &head, &script).await?;
+    tx.commit().await?;
     let messages = ctx.store.ids.take("messages", count as usize).await?;
     let told = ctx.store.ids.take("events", 2 * count as usize).await?;
     let policy = head.policy.clone();
@@ -56,7 +56,7 @@ async fn campaign_pass(ctx: &Context, campaign: i64, now: Millis) -> Result<usiz
         settings: settings_of(&policy),
         policy,
         script: &script,
-        route: &route,
+        routes: &routes,
         account_zone: zone.unwrap_or_default(),
         now,
         message_ids: messages,
@@ -68,7 +68,7 @@ async fn campaign_pass(ctx: &Context, campaign: i64, now: Millis) -> Result<usiz
     if !still(&mut tx, &head).await? {
         return Ok(0);
     }
-    let due = planning::due(&mut tx, head.id, whom, now, count).await?;
+    let due = planning::due(&mut tx, head.id, (whom, script.sequence.has_phones()), now, count).await?;
     batch.got = got(&mut tx, &head, &script, &due).await?;
     due.iter().for_each(|row| batch.decide(row));
     let looked = due.len();
@@ -131,6 +131,30 @@ fn settings_of(policy: &Policy) -> Value {
     }
 }
 
+/// How a campaign's steps leave, by channel, and what can be done on each.
+struct Routes {
+    of: ByChannel<Option<Route>>,
+    means: ByChannel<Means>,
+}
+
+impl Routes {
+    async fn read(ctx: &Context, tx: &mut Tx, head: &Head, script: &Script) -> Result<Self> {
+        let used = script.sequence.channels();
+        let mut of = ByChannel::default();
+        for channel in Channel::ALL.into_iter().filter(|channel| *used.of(*channel)) {
+            if let Some(profile) = head.profiles.of(channel) {
+                *of.of_mut(channel) = Some(outlet::route(ctx, tx, profile).await?);
+            }
+        }
+        let means = |route: &Option<Route>| Means {
+            model: route.as_ref().is_some_and(|route| route.has_writer(ctx)),
+            transport: route.as_ref().is_some_and(Route::exists),
+        };
+        let means = ByChannel::new(|channel| means(of.of(channel)));
+        Ok(Self { of, means })
+    }
+}
+
 struct Batch<'a> {
     ctx: &'a Context,
     head: &'a Head,
@@ -138,7 +162,7 @@ struct Batch<'a> {
     /// The settings that are not as they are by default, as each message keeps them.
     settings: Value,
     script: &'a Script,
-    route: &'a Route,
+    routes: &'a Routes,
     account_zone: Tz,
     now: Millis,
     message_ids: Range<i64>,
@@ -160,16 +184,15 @@ impl Batch<'_> {
         let zone = self.policy.zone(row.timezone.as_deref().and_then(|z| z.parse().ok()), self.account_zone);
         let person = Person {
             zone,
-            suppressed: row.suppressed.clone(),
+            reach: ByChannel::new(|channel| row.reach(channel)),
             deleted: row.contact_state != "active",
             replied: row.replied_at.is_some(),
-            has_address: row.email.is_some() && row.email_hash.is_some(),
             got: self.got.remove(&row.contact_id).unwrap_or_default(),
         };
         let mut standing = Standing { settled: row.settled as u32, base: self.base(row) };
         loop {
-            let means = Means { model: self.route.has_writer(self.ctx), transport: self.route.exists() };
-            let decision = plan(standing, &self.script.sequence, &person, &self.policy, means, self.now);
+            let decision =
+                plan(standing, &self.script.sequence, &person, &self.policy, self.routes.means, self.now);
             let ends = |state, reason: Option<&Reason>| Advance {
                 id: row.id,
                 version: self.head.version,
@@ -234,6 +257,7 @@ impl Batch<'_> {
         decision: &Decision,
         step: &Step,
     ) -> Option<NewMessage> {
+        let (address, address_hash) = row.address(step.channel)?;
         let id = self.message_ids.next()?;
         let mut reasons = decision.reasons.clone();
         let (mut state, mut text) = ("scheduled", None);
@@ -270,8 +294,9 @@ impl Batch<'_> {
             step_id: step.id,
             step_number: step.number,
             channel: step.channel.as_str(),
-            address: row.email.clone()?,
-            address_hash: row.email_hash.clone()?,
+            profile_id: self.head.profiles.of(step.channel).unwrap_or(self.head.profiles.email),
+            address: address.to_owned(),
+            address_hash: address_hash.to_owned(),
             zone: zone.name().to_owned(),
             state,
             planned_at,
@@ -293,13 +318,14 @@ impl Batch<'_> {
         message: i64,
         step: &Step,
     ) -> std::result::Result<(String, String), Reason> {
+        let nowhere = Reason::NoTransport;
         let about = About {
             contact: row,
             message,
             account: self.head.account_id,
             campaign: &self.head.name,
             step: step.number,
-            route: self.route,
+            route: self.routes.of.of(step.channel).as_ref().ok_or(nowhere)?,
         };
         let missing = Reason::WritingFailed { detail: "the step is not in this version".into() };
         compose(self.script.texts(step.number).ok_or(missing)?, &about.variables(self.ctx))

@@ -14,7 +14,7 @@ use sendwright_store::writing::{self, Unwritten, Written};
 use sendwright_workflows::campaign::Policy;
 use sendwright_workflows::clock::{HOUR, Millis};
 use sendwright_workflows::reason::Reason;
-use sendwright_workflows::sequence::Step;
+use sendwright_workflows::sequence::{Channel, Step};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -121,7 +121,7 @@ async fn by_model(ctx: &Context, job: &Job, step: &Step, now: Millis) -> Result<
     let answer = writer.write(&brief).await;
     purse.settle(ctx, &answer).await?;
     let detail = match answer {
-        Ok(draft) => return keep(ctx, job, written(draft), now).await,
+        Ok(draft) => return keep(ctx, job, written(draft, step.channel), now).await,
         Err(WriteError::Retry { after, detail, .. }) if now - job.message.planned_at < PATIENCE => {
             let wait =
                 after.map_or(10_000 + (random_unit() * 5_000.0) as Millis, |d| d.as_millis() as Millis);
@@ -196,10 +196,11 @@ fn brief(ctx: &Context, job: &Job, step: &Step) -> Brief {
         language: None,
         allowed_hosts: job.head.policy.allowed_links.clone(),
         allowed_addresses: vec![job.route.from.address.clone()],
+        to_phone: step.channel.is_phone(),
     }
 }
 
-fn written(draft: Draft) -> Written {
+fn written(draft: Draft, channel: Channel) -> Written {
     let writing = json!({
         "model": draft.model, "prompt_hash": draft.prompt_hash, "tokens": draft.tokens,
         "attempts": draft.attempts, "contract": draft.contract, "rejected": draft.rejected,
@@ -208,7 +209,8 @@ fn written(draft: Draft) -> Written {
         WrittenBy::Model => "model",
         WrittenBy::Offline => "offline",
     };
-    Written { subject: draft.subject, body: draft.text, writer, writing: writing.to_string() }
+    let subject = if channel.is_phone() { String::new() } else { draft.subject };
+    Written { subject, body: draft.text, writer, writing: writing.to_string() }
 }
 
 async fn keep(ctx: &Context, job: &Job, text: Written, now: Millis) -> Result<()> {
@@ -217,7 +219,7 @@ async fn keep(ctx: &Context, job: &Job, text: Written, now: Millis) -> Result<()
     let mut tx = ctx.store.begin().await?;
     writing::save(&mut tx, &job.message, &text, hold, now).await?;
     tx.commit().await?;
-    ctx.bells.mail.notify_one();
+    ctx.bells.send();
     Ok(())
 }
 

@@ -78,7 +78,7 @@ impl Sender {
         tx.barrier(route.profile.account_id, false).await?;
         let Some(now) = self.ctx.clock.now() else { return Ok(0) };
         let most = carriers.len();
-        let mut claim = claims::claim_at_once(&mut tx, self.profile, &route.rates, worker, most, now).await?;
+        let mut claim = claims::claim_at_once(&mut tx, route.way(), worker, most, now).await?;
         turn.did |= !claim.claimed.is_empty() || !claim.ready.is_empty() || claim.moved > 0;
         turn.next = [turn.next, claim.next.map(|at| at - SECOND)].into_iter().flatten().min();
         let seen = std::mem::take(&mut claim.seen);
@@ -112,7 +112,7 @@ impl Sender {
         let (began, worker, most) = (boot_millis(), self.ctx.life.id(), carriers.len());
         let mut tx = self.ctx.store.begin().await?;
         let Some(now) = self.ctx.clock.now() else { return Ok(()) };
-        let claim = claims::claim(&mut tx, self.profile, &route.rates, worker, most, now).await?;
+        let claim = claims::claim(&mut tx, route.way(), worker, most, now).await?;
         tx.commit().await?;
         turn.did |= !claim.claimed.is_empty() || claim.moved > 0;
         turn.next = [turn.next, claim.next.map(|at| at - SECOND)].into_iter().flatten().min();
@@ -315,7 +315,7 @@ impl Sender {
 
     /// Only a message without a subject needs its campaign's name.
     async fn campaign_name(&self, message: &Claimed) -> Result<String> {
-        if !message.subject.is_empty() {
+        if !message.subject.is_empty() || message.channel.is_phone() {
             return Ok(String::new());
         }
         let mut tx = self.ctx.store.read().await?;

@@ -30,6 +30,8 @@ const KNOWN: &[&str] = &[
     "schedule_time",
     "sending_profile_id",
     "sending_profile",
+    "sms_profile_id",
+    "whatsapp_profile_id",
     "requires_approval",
     "without_model",
     "on_uncertain",
@@ -65,6 +67,10 @@ pub struct CampaignBody {
     pub sending_profile_id: Option<i64>,
     /// A profile given inline; never together with an id.
     pub sending_profile: Option<ProfileBody>,
+    /// A stored profile to send text messages with.
+    pub sms_profile_id: Option<i64>,
+    /// A stored profile to send WhatsApp messages with.
+    pub whatsapp_profile_id: Option<i64>,
     /// When it starts by itself; `policy.starts_at` says the same.
     pub schedule_time: Option<Millis>,
     /// Its settings.
@@ -111,15 +117,16 @@ fn read(body: &Value, demands: Demands, errors: &mut Vec<FieldError>) -> Option<
     let mut fields = Fields::open("", body, errors)?;
     warn_of_unknown(&fields, KNOWN, &mut warnings);
     let name = fields.required("name", 200).unwrap_or_default();
+    let mut profile = |field| fields.reference(field, Kind::Profile, "Sending profile {} not found");
+    let [sending_profile_id, sms_profile_id, whatsapp_profile_id] =
+        ["sending_profile_id", "sms_profile_id", "whatsapp_profile_id"].map(&mut profile);
     let mut campaign = CampaignBody {
         description: fields.text("description", 10_000, Lines::Many),
         external_id: fields.text("external_id", 200, Lines::One),
-        sending_profile_id: fields.reference(
-            "sending_profile_id",
-            Kind::Profile,
-            "Sending profile {} not found",
-        ),
+        sending_profile_id,
         sending_profile: None,
+        sms_profile_id,
+        whatsapp_profile_id,
         schedule_time: read_schedule(&mut fields),
         policy: read_policy(&mut fields),
         name,

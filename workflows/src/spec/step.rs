@@ -3,7 +3,7 @@
 use super::FieldError;
 use super::fields::Fields;
 use crate::render::{self, Kind};
-use crate::sequence::{Channel, Delay, Step};
+use crate::sequence::{Channel, Delay, Step, Syntax};
 use serde_json::Value;
 
 /// Most steps of a campaign.
@@ -47,18 +47,33 @@ pub(super) fn read(
         id: 0,
         number: number.unwrap_or_default(),
         name: name.unwrap_or_default(),
-        channel: fields.choice("channel", &[("email", Channel::Email)]).unwrap_or_default(),
+        channel: fields.choice("channel", &Channel::ALL.map(|c| (c.as_str(), c))).unwrap_or_default(),
         subject: read_template(&mut fields, "subject", Kind::Subject, warnings),
         template: read_template(&mut fields, "template", Kind::Text, warnings),
+        syntax: Syntax::default(),
         ai_prompt: read_template(&mut fields, "ai_prompt", Kind::Text, warnings),
         delay: read_delay(&mut fields),
         include_previous_emails: fields.flag("include_previous_emails").unwrap_or(false),
         active: fields.flag("is_active").unwrap_or(true),
     };
+    if step.channel.is_phone() {
+        refuse_what_only_email_has(&mut fields);
+    }
     if blank(&fields, "template") && blank(&fields, "ai_prompt") {
         fields.fault("ai_prompt", "required", "a step needs ai_prompt or template");
     }
     (errors.len() == before).then_some(step)
+}
+
+/// A text message has no subject and quotes nothing.
+fn refuse_what_only_email_has(fields: &mut Fields) {
+    if !blank(fields, "subject") {
+        fields.fault("subject", "conflict", "only an e-mail has a subject; leave it out");
+    }
+    if fields.flag("include_previous_emails") == Some(true) {
+        let message = "only an e-mail quotes earlier ones; leave it out";
+        fields.fault("include_previous_emails", "conflict", message);
+    }
 }
 
 /// Numbers run 1, 2, 3 in the order of the list: a step out of place is refused rather than sorted.

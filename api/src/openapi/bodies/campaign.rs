@@ -33,6 +33,10 @@ pub struct CampaignInput {
     pub sending_profile_id: Option<String>,
     /// A sending profile given here.
     pub sending_profile: Option<ProfileInput>,
+    /// A stored sending profile for its text messages; the account's default where it is left out.
+    pub sms_profile_id: Option<String>,
+    /// A stored sending profile for its WhatsApp messages; the account's default where it is left out.
+    pub whatsapp_profile_id: Option<String>,
     /// Whether a person approves each message before it is sent.
     pub requires_approval: Option<bool>,
     /// `hold` or `template`: what becomes of a step for a model where there is none.
@@ -65,7 +69,7 @@ pub struct StepInput {
     pub step_number: i64,
     /// What people call it.
     pub name: Option<String>,
-    /// `email`.
+    /// `email`, `sms` or `whatsapp`; `email` where it is left out.
     pub channel: Option<String>,
     /// The subject's template.
     pub subject: Option<String>,
@@ -99,7 +103,7 @@ pub struct Step {
     /// What people call it.
     #[schema(example = "Step 1")]
     pub name: String,
-    /// `email`.
+    /// `email`, `sms` or `whatsapp`.
     #[schema(example = "email")]
     pub channel: String,
     /// The subject's template.
@@ -158,6 +162,10 @@ pub struct Campaign {
     /// The sending profile it sends with.
     #[schema(example = "04000000-0000-8000-8000-000000000001")]
     pub sending_profile_id: String,
+    /// The sending profile of its text messages, where it has any.
+    pub sms_profile_id: Option<String>,
+    /// The sending profile of its WhatsApp messages, where it has any.
+    pub whatsapp_profile_id: Option<String>,
     /// The zone of leads that have none.
     #[schema(example = "Europe/Paris")]
     pub timezone: Option<String>,

@@ -45,7 +45,13 @@ pub async fn test_send(work: &mut Work<'_>, campaign: i64, body: &TestBody) -> R
     let tests: Vec<Test> = wanted
         .filter(|step| step.channel == Channel::Email)
         .zip(ids)
-        .map(|(step, id)| Test { id, step_id: step.id, step_number: step.number })
+        .map(|(step, id)| Test {
+            id,
+            step_id: step.id,
+            step_number: step.number,
+            channel: step.channel,
+            profile_id: stored.profiles.email,
+        })
         .collect();
     if tests.is_empty() {
         let text = "must be the number of a step that is sent by e-mail";
@@ -64,7 +70,6 @@ pub async fn test_send(work: &mut Work<'_>, campaign: i64, body: &TestBody) -> R
     let decision = json!({ "planner": PLANNER, "test": true, "version": stored.version, "at": now });
     let shared = Tests {
         account_id: account,
-        profile_id: stored.profile_id,
         contact_id: contact.id,
         version: stored.version,
         address: body.to.as_str(),

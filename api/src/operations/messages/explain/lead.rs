@@ -14,6 +14,7 @@ use sendwright_workflows::campaign::State as CampaignState;
 use sendwright_workflows::clock::Millis;
 use sendwright_workflows::enrolment::{Action, Decision, Means};
 use sendwright_workflows::reason::Reason;
+use sendwright_workflows::sequence::ByChannel;
 
 /// A lead, and what becomes of it in each of its campaigns.
 #[derive(Debug, Clone)]
@@ -58,7 +59,7 @@ pub async fn explain_lead(
     core: &Core,
     account: i64,
     contact: i64,
-    means: Means,
+    means: ByChannel<Means>,
 ) -> Result<LeadExplained, Refusal> {
     let now = core.now()?;
     let mut tx = core.store.read().await?;
@@ -88,7 +89,7 @@ pub async fn explain_lead(
 async fn of_enrolment(
     tx: &mut Tx,
     enrolment: Enrolment,
-    means: Means,
+    means: ByChannel<Means>,
     now: Millis,
 ) -> Result<EnrolmentExplained, Refusal> {
     let account = enrolment.account_id;
