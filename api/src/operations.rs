@@ -18,4 +18,5 @@ pub mod statistics;
 pub mod suppressions;
 pub mod tracking;
 pub mod usage;
+pub mod users;
 pub mod webhooks;

@@ -21,6 +21,7 @@ pub mod quiet_hours;
 pub mod rate_limit;
 pub mod reason;
 pub mod render;
+pub mod rows;
 pub mod run;
 pub mod sequence;
 pub mod signing;

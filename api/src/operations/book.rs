@@ -12,8 +12,6 @@ pub struct Book {
     phones: HashMap<String, Known>,
     /// Addresses that somebody of the batch took as their other one, or joined a row by.
     taken: HashSet<String>,
-    /// Deleted rows that give up their e-mail key, and their number.
-    freed: [Vec<i64>; 2],
 }
 
 impl Book {
@@ -26,7 +24,6 @@ impl Book {
             emails: HashMap::with_capacity(emails.len()),
             phones: HashMap::with_capacity(phones.len()),
             taken: HashSet::new(),
-            freed: [Vec::new(), Vec::new()],
         };
         for known in contacts::known(tx, account, emails, phones).await? {
             if let Some(key) = &known.email_key {
@@ -51,8 +48,6 @@ impl Book {
             // A lead that is there stays as it is.
             return Place { takes_other: false, frees_other: None, ..place };
         }
-        self.freed[0].extend(place.frees);
-        self.freed[1].extend(place.frees_other);
         self.taken.extend(phone.filter(|_| place.takes_other).map(str::to_owned));
         place
     }
@@ -65,16 +60,15 @@ impl Book {
         let other = email.and_then(|email| self.emails.get(email));
         let other = other.map(|known| holder(known, known.phone_key.is_some()));
         let place = identity::place(by, other, email.is_some());
-        self.freed[1].extend(place.frees);
-        self.freed[0].extend(place.frees_other);
         self.taken.extend(email.filter(|_| place.takes_other).map(str::to_owned));
         place
     }
+}
 
-    /// Takes from deleted contacts what the living have got; before any of them is written.
-    pub async fn release(&self, tx: &mut Tx, account: i64) -> Result<(), Refusal> {
-        Ok(contacts::release(tx, account, &self.freed[0], &self.freed[1]).await?)
-    }
+/// The deleted rows that give up the address that somebody comes by, and those that give up the other.
+pub fn freed<'a>(places: impl Iterator<Item = &'a Place> + Clone) -> (Vec<i64>, Vec<i64>) {
+    let by = places.clone().filter_map(|place| place.frees).collect();
+    (by, places.filter_map(|place| place.frees_other).collect())
 }
 
 /// The row of somebody, if they have one.

@@ -92,7 +92,7 @@ pub async fn hint(core: &Core, account: i64, link: &Link) -> Result<Option<Strin
     Ok(own.map(|(own, _)| masked(&test.unwrap_or(own))))
 }
 
-fn masked(address: &str) -> String {
+pub(super) fn masked(address: &str) -> String {
     Email::parse(address).map(|e| e.masked()).unwrap_or_default()
 }
 

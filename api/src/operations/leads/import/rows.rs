@@ -6,7 +6,7 @@ use crate::operations::book::{self, Book};
 use crate::refusal::Refusal;
 use sendwright_store::Tx;
 use sendwright_store::contacts::{self, Details};
-use sendwright_workflows::identity::Row;
+use sendwright_workflows::identity::{Place, Row};
 use serde_json::{Map, Value};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -56,16 +56,14 @@ pub(super) async fn give(
     Ok(joined)
 }
 
-async fn places(
-    tx: &mut Tx,
-    account: i64,
-    candidates: &[Candidate],
-) -> Result<Vec<sendwright_workflows::identity::Place>, Refusal> {
+async fn places(tx: &mut Tx, account: i64, candidates: &[Candidate]) -> Result<Vec<Place>, Refusal> {
     let emails: Vec<&str> = candidates.iter().map(Candidate::key).collect();
     let phones: Vec<&str> = candidates.iter().filter_map(|c| c.details.phone_key.as_deref()).collect();
     let mut book = Book::open(tx, account, &emails, &phones).await?;
-    let places = candidates.iter().map(|c| book.lead(c.key(), c.details.phone_key.as_deref())).collect();
-    book.release(tx, account).await?;
+    let places: Vec<Place> =
+        candidates.iter().map(|c| book.lead(c.key(), c.details.phone_key.as_deref())).collect();
+    let (emails, phones) = book::freed(places.iter());
+    contacts::release(tx, account, &emails, &phones).await?;
     Ok(places)
 }
 
