@@ -1,5 +1,6 @@
 //! What can be done, one file a noun, with no HTTP in it: dialects, pages and the command line all come here.
 
+mod book;
 pub mod callbacks;
 pub mod campaigns;
 pub mod drafts;
@@ -19,4 +20,5 @@ pub mod suppressions;
 pub mod texts;
 pub mod tracking;
 pub mod usage;
+pub mod users;
 pub mod webhooks;

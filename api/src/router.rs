@@ -59,7 +59,7 @@ fn external() -> Router<ApiState> {
 fn native() -> Router<ApiState> {
     use v1::{
         analytics, businesses, campaigns, drafts, events, inbound, keys, leads, mailbox, messages, profiles,
-        runs, simulation, spending, suppressions, usage, webhooks,
+        runs, simulation, spending, suppressions, usage, users, webhooks,
     };
     Router::new()
         .route("/health", get(health::native))
@@ -98,6 +98,9 @@ fn native() -> Router<ApiState> {
         .route("/leads/bulk", post(leads::create_many))
         .route("/leads/{id}", get(leads::get).delete(leads::delete))
         .route("/leads/{id}/explain", get(messages::explain_lead))
+        .route("/users", get(users::list).post(users::create))
+        .route("/users/{id}", get(users::get).put(users::change).delete(users::delete))
+        .route("/users/{id}/consents", get(users::consents))
         .route("/messages", get(messages::list))
         .route("/messages/{id}", get(messages::get))
         .route("/messages/{id}/explain", get(messages::explain))

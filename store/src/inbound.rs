@@ -4,6 +4,7 @@ use crate::db::{Tx, execute, row, rows};
 use crate::error::Result;
 use crate::page::Page;
 use sendwright_workflows::clock::{MINUTE, Millis};
+use std::collections::HashMap;
 
 /// A message is looked at so often; what is never understood is left as `failed`.
 pub const MOST_TRIES: i64 = 5;
@@ -206,4 +207,19 @@ pub async fn list(tx: &mut Tx, account: i64, page: Page) -> Result<Vec<Inbound>>
 pub async fn count(tx: &mut Tx, account: i64) -> Result<i64> {
     let sql = "SELECT COUNT(*) FROM inbound WHERE account_id = $1";
     Ok(row!(tx, (i64,), sql, account)?.map_or(0, |r| r.0))
+}
+
+/// When the last message of contacts came; who wrote nothing is not there.
+pub async fn last_of(tx: &mut Tx, account: i64, contacts: &[i64]) -> Result<HashMap<i64, Millis>> {
+    let contacts: Vec<[i64; 1]> = contacts.iter().map(|id| [*id]).collect();
+    let found = rows!(
+        tx,
+        (i64, i64),
+        "SELECT contact_id, MAX(received_at) FROM inbound
+          WHERE account_id = $1 AND contact_id IN (SELECT CAST(e.value ->> 0 AS BIGINT) FROM json_each($2) AS e)
+          GROUP BY contact_id",
+        account,
+        serde_json::json!(contacts).to_string()
+    )?;
+    Ok(found.into_iter().collect())
 }

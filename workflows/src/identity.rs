@@ -1,5 +1,5 @@
 //! Whose row somebody is who comes by one address and may have another: a lead comes by e-mail, a user by their number
-//! (docs/decisions/0008). Two people are never made one, and a living contact never loses an address.
+//! (docs/decisions/0012). Two people are never made one, and a living contact never loses an address.
 
 /// A row that has one of the two addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -25,6 +25,7 @@ pub mod rate_limit;
 pub mod reason;
 pub mod receipt;
 pub mod render;
+pub mod rows;
 pub mod run;
 pub mod sequence;
 pub mod signing;

@@ -19,4 +19,5 @@ pub mod message;
 pub mod profile;
 pub mod run;
 pub mod spending;
+pub mod user;
 pub mod webhook;

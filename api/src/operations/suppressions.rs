@@ -78,9 +78,7 @@ pub async fn opt_out(core: &Core, account: i64, link: &Link) -> Result<(), Refus
         suppress(&mut work, ids, Subject { contact, hash, hint, by }, "opt_out").await?;
     }
     work.commit().await?;
-    for hash in &hashes {
-        settle(core, account, hash).await;
-    }
+    settle(core, account, &hashes).await;
     Ok(())
 }
 
@@ -94,20 +92,23 @@ pub async fn hint(core: &Core, account: i64, link: &Link) -> Result<Option<Strin
     Ok(own.map(|(own, _)| masked(&test.unwrap_or(own))))
 }
 
-fn masked(address: &str) -> String {
+pub(super) fn masked(address: &str) -> String {
     Email::parse(address).map(|e| e.masked()).unwrap_or_default()
 }
 
-/// Waits, outside any transaction and at most G, until no hand-over to the address that began before is open.
+/// Waits, outside any transaction and at most G, until no hand-over to the addresses that began before is open.
 /// Normally that is at once.
-pub async fn settle(core: &Core, account: i64, hash: &str) {
+pub async fn settle(core: &Core, account: i64, hashes: &[String]) {
+    if hashes.is_empty() {
+        return;
+    }
     let began = Instant::now();
     let most = Duration::from_millis(G as u64);
     while began.elapsed() < most {
         let Some(now) = core.clock.now() else { break };
         let open = async {
             let mut tx = core.store.read().await?;
-            let open = suppressions::open_hand_overs(&mut tx, account, hash, now - G).await?;
+            let open = suppressions::open_hand_overs(&mut tx, account, hashes, now - G).await?;
             tx.rollback().await?;
             Ok::<_, sendwright_store::Error>(open)
         };
