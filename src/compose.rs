@@ -102,7 +102,8 @@ impl Parts {
         // Of workers that run elsewhere nothing is known here: they are taken to have what they need.
         let has_model = |is_real: bool| !is_up || config.model.is_some() || !is_real;
         let means = |channel: Channel| {
-            let is_real = if channel.is_phone() { config.phones.twilio.is_some() } else { config.smtp.is_some() };
+            let is_real =
+                if channel.is_phone() { config.phones.twilio.is_some() } else { config.smtp.is_some() };
             Means { model: has_model(is_real), transport: true }
         };
         ApiState::new(self.core.clone(), self.limiter.clone(), &self.secrets, notes)

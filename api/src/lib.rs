@@ -38,6 +38,7 @@ pub use work::{Actor, Once, Work};
 
 /// What the native face shows, for the command line's `--json`.
 pub mod shown {
+    pub use crate::dialects::v1::campaigns::triggered;
     pub use crate::dialects::v1::drafts::draft;
     pub use crate::dialects::v1::runs::run;
     pub use crate::dialects::v1::told::{explanation, lead_explained};

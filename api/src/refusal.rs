@@ -67,6 +67,9 @@ pub enum Refusal {
     /// The database, or its clock, is away: nothing was done, try again.
     #[error("the service is not available for the moment; nothing was done, try again")]
     Unavailable,
+    /// It took longer than it may: nothing was done. What to do.
+    #[error("{0}")]
+    TooSlow(String),
     /// A defect; the log knows more.
     #[error("internal server error")]
     Internal,
@@ -96,6 +99,7 @@ impl Refusal {
             Refusal::Signature => "invalid_signature",
             Refusal::TooMany(_) => "rate_limit_exceeded",
             Refusal::Unavailable => "unavailable",
+            Refusal::TooSlow(_) => "timeout",
             Refusal::Internal | Refusal::Replayed(_) => "internal_error",
         }
     }

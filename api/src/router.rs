@@ -59,7 +59,7 @@ fn external() -> Router<ApiState> {
 fn native() -> Router<ApiState> {
     use v1::{
         analytics, businesses, campaigns, drafts, events, inbound, keys, leads, mailbox, messages, profiles,
-        runs, simulation, spending, suppressions, usage, users, webhooks,
+        runs, segments, simulation, spending, suppressions, templates, usage, users, webhooks,
     };
     Router::new()
         .route("/health", get(health::native))
@@ -68,6 +68,7 @@ fn native() -> Router<ApiState> {
         .route("/campaigns/{id}/start", post(campaigns::start))
         .route("/campaigns/{id}/resume", post(campaigns::resume))
         .route("/campaigns/{id}/pause", post(campaigns::pause))
+        .route("/campaigns/{id}/trigger", post(campaigns::trigger))
         .route("/campaigns/{id}/leads", post(campaigns::enrol))
         .route("/campaigns/{id}/businesses", post(businesses::add))
         .route("/campaigns/{id}/generate", post(runs::generate))
@@ -109,6 +110,12 @@ fn native() -> Router<ApiState> {
         .route("/sending-profiles", get(profiles::list).post(profiles::create))
         .route("/sending-profiles/{id}", get(profiles::get).patch(profiles::change))
         .route("/suppressions", get(suppressions::list).post(suppressions::create))
+        .route("/templates", get(templates::list).post(templates::create))
+        .route("/templates/{id}", get(templates::get).put(templates::update).delete(templates::delete))
+        .route("/templates/{id}/preview", post(templates::preview))
+        .route("/segments", get(segments::list).post(segments::create))
+        .route("/segments/{id}", get(segments::get).put(segments::update).delete(segments::delete))
+        .route("/segments/{id}/evaluate", post(segments::evaluate))
         .route("/events", get(events::list).post(events::create))
         .route("/webhooks", get(webhooks::list).post(webhooks::create))
         .route(

@@ -4,6 +4,7 @@
 
 mod analytics;
 mod bad_input;
+mod broadcast;
 mod callbacks;
 mod channels;
 mod cli;
@@ -38,6 +39,8 @@ mod runs;
 mod samples;
 mod scale;
 mod sdks;
+mod segments;
+mod segments_scale;
 mod servers;
 mod simulate;
 mod simulation;
@@ -45,6 +48,7 @@ mod smtp_outcomes;
 mod spending;
 mod support;
 mod surface;
+mod templates;
 mod test_keys;
 mod texts;
 mod tracking;

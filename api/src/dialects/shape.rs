@@ -48,7 +48,7 @@ impl Dialect {
             Refusal::TooLarge(_) => 413,
             Refusal::MediaType | Refusal::NotMail | Refusal::NotForm => 415,
             Refusal::TooMany(_) => 429,
-            Refusal::Unavailable => 503,
+            Refusal::Unavailable | Refusal::TooSlow(_) => 503,
             Refusal::Internal => 500,
             Refusal::Replayed(answer) => answer.status,
         }

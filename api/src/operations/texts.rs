@@ -117,7 +117,7 @@ pub async fn take(core: &Core, text: &Text<'_>, to: &[Addressed]) -> Result<(), 
     }
     if word == Some(Keyword::Stop) {
         // Also where the provider asks again: the first answer may not have reached it.
-        join_all(accounts.iter().map(|account| settle(core, *account, &hash))).await;
+        join_all(accounts.iter().map(|account| settle(core, *account, std::slice::from_ref(&hash)))).await;
     }
     Ok(())
 }

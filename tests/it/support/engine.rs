@@ -2,7 +2,7 @@
 //! runnable, on a database of its own, into the captured mailbox.
 
 use sendwright_queue::Queue;
-use sendwright_store::campaigns::{self, Profiles, Settings as Campaign};
+use sendwright_store::campaigns::{self, Origin, Profiles, Settings as Campaign};
 use sendwright_store::contacts::{self, Details};
 use sendwright_store::secrets::Seals;
 use sendwright_store::sending_profiles::{self, NewProfile};
@@ -230,6 +230,7 @@ impl World {
             name: name.into(),
             description: None,
             profiles,
+            origin: Origin::default(),
             policy: policy.clone(),
             schedule_at: None,
         };
@@ -389,7 +390,9 @@ impl World {
         let hashes: Vec<_> = numbers
             .iter()
             .zip(&leads)
-            .map(|(number, lead)| json!([lead.email, number, Phone::parse(number).unwrap().hash(store.salt())]))
+            .map(|(number, lead)| {
+                json!([lead.email, number, Phone::parse(number).unwrap().hash(store.salt())])
+            })
             .collect();
         let contacts = self.contacts(&leads).await;
         let rows = serde_json::Value::from(hashes).to_string();

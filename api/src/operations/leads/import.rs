@@ -165,8 +165,6 @@ fn details(email: &Email, lead: LeadBody, salt: &[u8]) -> Details {
         industry: lead.industry,
         timezone: lead.timezone.map(|zone| zone.name().to_owned()),
         attributes: serde_json::Value::Object(lead.attributes).to_string(),
-        phone_key: None,
-        phone_hash: None,
     }
 }
 
