@@ -53,6 +53,14 @@ pub enum Refusal {
     /// Not an e-mail by its own word.
     #[error("send Content-Type: message/rfc822, without Content-Encoding")]
     NotMail,
+    /// Not a form by its own word.
+    #[error("send Content-Type: application/x-www-form-urlencoded, without Content-Encoding")]
+    NotForm,
+    /// A callback that nobody vouches for.
+    #[error(
+        "the signature does not match: it is made with the provider's token over the public URL and the form"
+    )]
+    Signature,
     /// Over the limit; seconds after which it may succeed.
     #[error("too many requests; try again in {0} s")]
     TooMany(u64),
@@ -87,7 +95,8 @@ impl Refusal {
             Refusal::Duplicate(_) => "duplicate",
             Refusal::OtherRequest => "idempotency_key_reused",
             Refusal::TooLarge(_) => "too_large",
-            Refusal::MediaType | Refusal::NotMail => "unsupported_media_type",
+            Refusal::MediaType | Refusal::NotMail | Refusal::NotForm => "unsupported_media_type",
+            Refusal::Signature => "invalid_signature",
             Refusal::TooMany(_) => "rate_limit_exceeded",
             Refusal::Unavailable => "unavailable",
             Refusal::TooSlow(_) => "timeout",

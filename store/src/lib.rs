@@ -5,6 +5,7 @@
 pub mod accounts;
 pub mod answers;
 pub mod audits;
+pub mod callbacks;
 pub mod campaigns;
 pub mod claims;
 pub mod clock;
@@ -49,6 +50,7 @@ pub mod standings;
 pub mod statistics;
 pub mod suppressions;
 pub mod templates;
+pub mod texts;
 pub mod tiers;
 pub mod usage;
 pub mod users;

@@ -21,7 +21,12 @@ const SHARED: &[(i64, &str, &str)] = &[
     (40, "index test twins", include_str!("../../migrations/0040_index_test_twins.sql")),
     (41, "create usage", include_str!("../../migrations/0041_create_usage.sql")),
     (50, "add phones", include_str!("../../migrations/0050_add_phones.sql")),
+    (60, "chain consents", include_str!("../../migrations/0060_chain_consents.sql")),
+    (61, "create imports", include_str!("../../migrations/0061_create_imports.sql")),
     (70, "create audience", include_str!("../../migrations/0070_create_audience.sql")),
+    (80, "extend inbound", include_str!("../../migrations/0080_extend_inbound.sql")),
+    (81, "create callbacks", include_str!("../../migrations/0081_create_callbacks.sql")),
+    (90, "extend phones", include_str!("../../migrations/0090_extend_phones.sql")),
 ];
 const POSTGRES: &[(i64, &str, &str)] = &[
     (2, "create json_each", include_str!("../../migrations/postgres/0002_create_json_each.sql")),

@@ -5,6 +5,7 @@
 mod analytics;
 mod bad_input;
 mod broadcast;
+mod callbacks;
 mod channels;
 mod cli;
 mod commands;
@@ -49,7 +50,9 @@ mod support;
 mod surface;
 mod templates;
 mod test_keys;
+mod texts;
 mod tracking;
+mod twilio;
 mod unsubscribe;
 mod up;
 mod usage;

@@ -194,7 +194,8 @@ impl Policy {
         Rates { per_second: self.rate_limit_per_second, ..Rates::default() }
     }
 
-    /// The zone a contact is reckoned in: its own, else the campaign's, else the account's.
+    /// The zone a contact is reckoned in: its own ([`crate::contact::own_zone`]), else the campaign's, else the
+    /// account's.
     pub fn zone(&self, contact: Option<Tz>, account: Tz) -> Tz {
         contact.or(self.timezone).unwrap_or(account)
     }

@@ -6,6 +6,7 @@ mod indexed;
 pub use indexed::{Indexed, MOST_TEXT, instant, number};
 
 use crate::clock::Millis;
+use crate::consent::State;
 use crate::sequence::Channel;
 
 /// Deepest nesting of groups.
@@ -34,7 +35,7 @@ pub enum Filter {
         /// The channel.
         channel: Channel,
         /// The states, any of them; none at all for whatever was said.
-        states: Vec<Consent>,
+        states: Vec<State>,
         /// Whether it is to be none of them.
         negated: bool,
     },
@@ -96,32 +97,6 @@ pub enum Test {
 
 /// One end of a range.
 pub type Bound<T> = std::ops::Bound<T>;
-
-/// What was said to being written to; the words of `consent_states`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Consent {
-    /// Yes.
-    OptIn,
-    /// No.
-    OptOut,
-    /// No, by a word on the phone.
-    Stop,
-}
-
-impl Consent {
-    /// Each, by its word in requests (S2-04).
-    pub const WORDS: [(&'static str, Consent); 3] =
-        [("OPT_IN", Consent::OptIn), ("OPT_OUT", Consent::OptOut), ("STOP", Consent::Stop)];
-
-    /// The word in tables.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Consent::OptIn => "opt_in",
-            Consent::OptOut => "opt_out",
-            Consent::Stop => "stop",
-        }
-    }
-}
 
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -21,4 +21,5 @@ pub mod run;
 pub mod segment;
 pub mod spending;
 pub mod template;
+pub mod user;
 pub mod webhook;

@@ -11,6 +11,7 @@ use sendwright_store::simulation::{self, Released, Standing as Row};
 use sendwright_store::{Tx, accounts, expansions, heads, planning, segments, sending_profiles};
 use sendwright_workflows::campaign::{Policy, State};
 use sendwright_workflows::clock::{DAY, Millis};
+use sendwright_workflows::contact::own_zone;
 use sendwright_workflows::enrolment::{Action, Decision, Means, Person, Reach, Standing, plan};
 use sendwright_workflows::message::{self, UNPLANNED};
 use sendwright_workflows::rate_limit::{Gate, Rates, slot_millis};
@@ -254,7 +255,7 @@ impl Run {
     }
 
     fn person(&self, row: &Row) -> Person {
-        let own = row.timezone.as_deref().and_then(|zone| zone.parse().ok());
+        let own = own_zone(row.timezone.as_deref(), row.phone_key.as_deref());
         Person {
             zone: self.policy.zone(own, self.account_zone),
             reach: ByChannel::new(|channel| row.reach(channel)),

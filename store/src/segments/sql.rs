@@ -5,7 +5,8 @@
 //! it. So what one index finds is all that is looked at.
 
 use sendwright_workflows::clock::{DAY, Millis};
-use sendwright_workflows::segment::{Behaviour, Bound, Column, Consent, Filter, Joint, Test};
+use sendwright_workflows::consent::State;
+use sendwright_workflows::segment::{Behaviour, Bound, Column, Filter, Joint, Test};
 use sendwright_workflows::sequence::Channel;
 use serde_json::json;
 
@@ -260,7 +261,7 @@ impl Maker {
     }
 
     /// What a row of `consent_states` must say.
-    fn states(&mut self, channel: Channel, states: &[Consent]) -> String {
+    fn states(&mut self, channel: Channel, states: &[State]) -> String {
         let mut said = format!("s.channel = '{}'", channel.as_str());
         if !states.is_empty() {
             let words: Vec<String> = states.iter().map(|state| format!("'{}'", state.as_str())).collect();

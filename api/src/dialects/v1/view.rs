@@ -175,6 +175,7 @@ pub fn profile(p: &Profile) -> Value {
     json!({
         "id": uuid(Kind::Profile, p.id),
         "name": p.name,
+        "channel": p.channel,
         "transport": p.transport,
         "from_email": p.from_email,
         "from_name": p.from_name,
@@ -192,6 +193,10 @@ pub fn profile(p: &Profile) -> Value {
         "imap_why": p.imap_why,
         "track_opens": p.track_opens,
         "track_clicks": p.track_clicks,
+        "from_phone": p.from_phone,
+        "messaging_service_sid": p.messaging_service_sid,
+        "twilio_account_sid": p.twilio_account_sid,
+        "allowed_countries": p.allowed_countries(),
         "status": p.state,
         "paused_until": p.paused_until.map(seconds),
         "why": p.why,

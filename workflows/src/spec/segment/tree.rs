@@ -1,8 +1,9 @@
 //! The nodes of a tree: groups, and conditions on an attribute, on consent, on what became of messages.
 
 use super::operand::{OF_CONSENT, OF_INSTANTS, OF_TEXTS, OPERATORS, Operand, operators};
+use crate::consent::State;
 use crate::ids::Kind;
-use crate::segment::{Behaviour, Column, Consent, Filter, Joint, MOST_CONDITIONS, MOST_DEPTH, Test};
+use crate::segment::{Behaviour, Column, Filter, Joint, MOST_CONDITIONS, MOST_DEPTH, Test};
 use crate::sequence::Channel;
 use crate::spec::FieldError;
 use crate::spec::fields::{Lines, check_text};
@@ -154,8 +155,8 @@ impl Reader {
         let mut states = Vec::new();
         for value in given {
             let word = value.as_str().unwrap_or_default();
-            match Consent::WORDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)) {
-                Some((_, state)) => states.push(*state),
+            match State::of_face(&word.to_uppercase()) {
+                Some(state) => states.push(state),
                 None => self.fault(path.clone(), "invalid_choice", "must be OPT_IN, OPT_OUT or STOP"),
             }
         }
