@@ -41,6 +41,8 @@ pub struct Claimed {
     pub body: String,
     /// Every reason so far, JSON.
     pub reasons: String,
+    /// The account of a provider's that it will go by.
+    pub provider: Option<String>,
     /// The campaign's settings when it was claimed.
     pub policy: Policy,
 }
@@ -395,6 +397,7 @@ impl Seating {
             subject: row.subject,
             body: row.body,
             reasons,
+            provider: None,
             policy: line.policy.clone(),
         });
     }

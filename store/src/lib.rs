@@ -38,6 +38,7 @@ pub mod planning;
 pub mod recovery;
 pub mod replan;
 pub mod runs;
+pub mod searches;
 pub mod secrets;
 pub mod sending_profiles;
 pub mod sequencer;

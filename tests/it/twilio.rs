@@ -1,125 +1,17 @@
 //! What Twilio answers and what becomes of the message, through the worker's own loops (S2-30, SC-03; FAULTS F62).
 
-use crate::support::engine::{BOTH, On, World, context, fresh_db, step};
-use crate::support::loops::{PATIENCE, ShiftedClock};
-use crate::support::twilio_server::{Act, SID, TOKEN, TwilioServer};
-use sendwright_queue::{Lane, Queue};
-use sendwright_store::campaigns::Profiles;
+use crate::support::engine::BOTH;
+use crate::support::loops::PATIENCE;
+use crate::support::phones::{Phones, numbers, own, text};
+use crate::support::twilio_server::{Act, TOKEN, TwilioServer};
 use sendwright_store::clock::wall_millis;
-use sendwright_worker::channels::twilio::{Access, From, Own};
-use sendwright_worker::context::{PhoneOutlet, Settings};
-use sendwright_worker::engine;
-use sendwright_workflows::campaign::Policy;
-use sendwright_workflows::clock::{MINUTE, Millis, SECOND};
-use sendwright_workflows::sequence::{Channel, Delay, Step};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use sendwright_worker::context::PhoneOutlet;
+use sendwright_workflows::clock::{MINUTE, SECOND};
+use sendwright_workflows::country::Country;
+use sendwright_workflows::sequence::Channel;
+use std::time::Duration;
 
 const ACCEPTED: &str = "SELECT COUNT(*) FROM messages WHERE state = 'accepted'";
-
-/// A worker with all its loops before a stand-in for Twilio.
-struct Phones {
-    world: World,
-    twilio: TwilioServer,
-    clock: Arc<ShiftedClock>,
-    stop: CancellationToken,
-    running: JoinHandle<sendwright_store::Result<()>>,
-}
-
-fn own(twilio: &TwilioServer, token: &str) -> PhoneOutlet {
-    let access = Access { base: twilio.base(), sid: SID.into(), token: token.into() };
-    PhoneOutlet::Twilio(Box::new(Own {
-        access,
-        sms: Some(From::Number("+15550001111".into())),
-        whatsapp: Some(From::Number("+15550002222".into())),
-    }))
-}
-
-impl Phones {
-    async fn start(on: On, script: impl IntoIterator<Item = Act>) -> Self {
-        Self::with(on, script, |_| {}).await
-    }
-
-    async fn with(
-        on: On,
-        script: impl IntoIterator<Item = Act>,
-        change: impl FnOnce(&mut Settings),
-    ) -> Self {
-        let twilio = TwilioServer::scripted(script).await;
-        let (db, directory) = fresh_db(on).await;
-        let clock = Arc::new(ShiftedClock::default());
-        let outlet = own(&twilio, TOKEN);
-        let ctx = context(db, clock.clone(), |settings| {
-            settings.phones = outlet;
-            settings.lease = Duration::from_secs(30);
-            change(settings);
-        })
-        .await;
-        let world = World::over(ctx.clone(), wall_millis(), directory).await;
-        let stop = CancellationToken::new();
-        let (_, hints) = Queue::embedded();
-        let running = tokio::spawn(engine::run(ctx, &Lane::ALL, hints, 4, stop.clone()));
-        Phones { world, twilio, clock, stop, running }
-    }
-
-    /// A campaign of these steps to these numbers, all of whom have opted in.
-    async fn campaign(&self, numbers: &[String], steps: &[Step]) -> i64 {
-        let profiles = Profiles {
-            email: self.world.default_profile(Channel::Email).await,
-            sms: Some(self.world.default_profile(Channel::Sms).await),
-            whatsapp: Some(self.world.default_profile(Channel::Whatsapp).await),
-        };
-        let campaign = self.world.campaign_by("phones", profiles, &Policy::default(), steps).await;
-        self.world.people_with_phones(campaign, numbers).await;
-        self.world.ctx.bells.plan.notify_one();
-        campaign
-    }
-
-    fn forward(&self, by: Millis) {
-        self.clock.pass(by);
-        self.world.ctx.bells.plan.notify_one();
-        self.world.ctx.bells.send();
-    }
-
-    async fn until(&self, sql: &'static str, expected: i64) {
-        let began = Instant::now();
-        loop {
-            let found = self.world.number(sql).await;
-            if found == expected {
-                return;
-            }
-            let states = "SELECT state, reasons FROM messages ORDER BY id LIMIT 3";
-            assert!(
-                began.elapsed() < PATIENCE,
-                "{sql}: {found}, not {expected}; {:?}",
-                self.world.pairs(states).await
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    async fn stop(self) -> (World, TwilioServer) {
-        self.stop.cancel();
-        self.running.await.unwrap().unwrap();
-        (self.world, self.twilio)
-    }
-}
-
-fn numbers(count: usize) -> Vec<String> {
-    (0..count).map(|n| format!("+1415555{n:04}")).collect()
-}
-
-fn text(number: u32, channel: Channel, minutes: u32) -> Step {
-    let delay = Delay { minutes, ..Delay::default() };
-    Step {
-        channel,
-        subject: None,
-        template: Some("Hi {{first_name}}, \u{1f44b} & welcome".into()),
-        ..step(number, delay)
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_phone_channels_reach_everybody_once_and_keep_twilios_names() {
@@ -270,5 +162,38 @@ async fn without_an_account_texts_stay_in_the_mailbox_as_people_read_them() {
         assert_eq!((sender.as_str(), recipient.as_str(), subject.as_str()), ("default-sms", "+14155550000", ""));
         assert!(raw.contains("\nChannel: sms\n") && raw.ends_with("\n\nHi Ada, \u{1f44b} & welcome\n"), "{raw}");
         assert_eq!(world.events().await.iter().filter(|e| *e == "sms.sent").count(), 1);
+    }
+}
+
+/// ATTACKS A42.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numbers_of_countries_that_are_not_allowed_are_held_and_the_process_has_the_last_word() {
+    for on in BOTH {
+        for (process, profile, held) in [
+            (&["US", "CA", "GB"][..], None, 2),
+            (&["US"], Some(r#"["US", "DE"]"#), 2),
+            (&["US", "DE"], None, 1),
+            (&["US", "DE"], Some(r#"["US"]"#), 2),
+        ] {
+            let phones = Phones::with(on, [], |settings| {
+                settings.allowed_countries = process.iter().map(|code| Country::parse(code).unwrap()).collect();
+            })
+            .await;
+            let to = ["+4930123456", "+88213300000"].map(String::from);
+            let allows = match profile {
+                None => "UPDATE sending_profiles SET allowed_countries = NULL",
+                Some(r#"["US"]"#) => r#"UPDATE sending_profiles SET allowed_countries = '["US"]'"#,
+                Some(_) => r#"UPDATE sending_profiles SET allowed_countries = '["US", "DE"]'"#,
+            };
+            phones.world.default_profile(Channel::Sms).await;
+            phones.world.exec(allows).await;
+            phones.campaign(&[&to[..], &numbers(1)].concat(), &[text(1, Channel::Sms, 0)]).await;
+            phones.until("SELECT COUNT(*) FROM messages WHERE state = 'held'", held).await;
+            phones.until(ACCEPTED, 3 - held).await;
+            let (world, twilio) = phones.stop().await;
+            assert_eq!(twilio.asked() as i64, 3 - held, "{on:?} {process:?} {profile:?}");
+            let why = "SELECT COUNT(*) FROM messages WHERE reasons LIKE '%destination_not_allowed%'";
+            assert_eq!(world.number(why).await, held);
+        }
     }
 }

@@ -181,6 +181,7 @@ pub(crate) async fn claimed(ctx: &Context, attempt: OpenAttempt) -> Result<Claim
         subject: attempt.subject.unwrap_or_default(),
         body: String::new(),
         reasons: "[]".into(),
+        provider: None,
         policy,
     })
 }

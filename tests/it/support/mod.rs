@@ -9,6 +9,7 @@ pub mod hooks;
 pub mod imap_server;
 pub mod loops;
 pub mod model_server;
+pub mod phones;
 pub mod postgres;
 pub mod process;
 pub mod protocol;
