@@ -8,7 +8,7 @@ use sendwright_store::clock::wall_millis;
 use sendwright_worker::context::PhoneOutlet;
 use sendwright_workflows::clock::{MINUTE, SECOND};
 use sendwright_workflows::country::Country;
-use sendwright_workflows::sequence::Channel;
+use sendwright_workflows::sequence::{Channel, Enclosed, Step};
 use std::time::Duration;
 
 const ACCEPTED: &str = "SELECT COUNT(*) FROM messages WHERE state = 'accepted'";
@@ -162,6 +162,37 @@ async fn without_an_account_texts_stay_in_the_mailbox_as_people_read_them() {
         assert_eq!((sender.as_str(), recipient.as_str(), subject.as_str()), ("default-sms", "+14155550000", ""));
         assert!(raw.contains("\nChannel: sms\n") && raw.ends_with("\n\nHi Ada, \u{1f44b} & welcome\n"), "{raw}");
         assert_eq!(world.events().await.iter().filter(|e| *e == "sms.sent").count(), 1);
+    }
+}
+
+/// S2-37.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn content_templates_have_their_variables_rendered_for_each_person_and_media_go_along() {
+    for on in BOTH {
+        let phones = Phones::start(on, []).await;
+        let variables = [("1".to_owned(), "{{upper first_name}}".to_owned())].into();
+        let content = Enclosed {
+            content_sid: Some("HX0123456789abcdef0123456789abcdef".into()),
+            content_variables: variables,
+            ..Enclosed::default()
+        };
+        let media = Enclosed {
+            media_urls: vec!["https://example.com/a.png".into(), "https://example.com/b.png".into()],
+            ..Enclosed::default()
+        };
+        let steps = [
+            Step { template: None, enclosed: content, ..text(1, Channel::Whatsapp, 0) },
+            Step { enclosed: media, ..text(2, Channel::Sms, 1) },
+        ];
+        phones.campaign(&numbers(1), &steps).await;
+        phones.until(ACCEPTED, 1).await;
+        phones.forward(2 * MINUTE);
+        phones.until(ACCEPTED, 2).await;
+        let (_, twilio) = phones.stop().await;
+        let made = twilio.made();
+        assert_eq!(made[0].content_sid.as_deref(), Some("HX0123456789abcdef0123456789abcdef"));
+        assert_eq!(made[0].content_variables.as_deref(), Some(r#"{"1":"ADA"}"#));
+        assert_eq!((made[0].body.as_str(), made[1].media.len()), ("", 2));
     }
 }
 

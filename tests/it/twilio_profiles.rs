@@ -15,7 +15,7 @@ fn own() -> Value {
 
 fn codes(answer: &Value) -> Vec<String> {
     let word = |error: &Value| format!("{} {}", error["field"].as_str().unwrap(), error["code"].as_str().unwrap());
-    answer["details"].as_array().unwrap_or(&vec![]).iter().map(word).collect()
+    answer["details"]["errors"].as_array().unwrap_or(&vec![]).iter().map(word).collect()
 }
 
 #[tokio::test]
@@ -81,6 +81,49 @@ async fn what_belongs_to_another_channel_or_does_not_read_is_refused_all_at_once
     let inline = json!({"name": "C", "sending_profile": {"channel": "sms"}, "steps": [{"step_number": 1, "name": "x", "template": "y"}]});
     let refused = app.call("POST", "/api/v1/campaigns", Some(&inline)).await;
     assert_eq!(codes(&refused.json()), ["sending_profile.channel conflict"]);
+}
+
+#[tokio::test]
+async fn what_a_step_encloses_is_checked_and_comes_back_as_it_was_given() {
+    let app = App::sqlite().await;
+    let step = |more: Value| {
+        let mut step = json!({"step_number": 1, "name": "x"});
+        step.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"name": "C", "steps": [step]})
+    };
+    let sid = "HX0123456789abcdef0123456789abcdef";
+    let good = step(json!({"channel": "whatsapp", "content_sid": sid, "content_variables": {"1": "{{first_name}}"}}));
+    let made = app.call("POST", "/api/v1/campaigns", Some(&good)).await.done();
+    assert_eq!(made["steps"][0]["content_sid"], sid);
+    assert_eq!(made["steps"][0]["content_variables"], json!({"1": "{{first_name}}"}));
+    let url = "https://example.com/a.png";
+    let cases = [
+        (json!({"template": "x", "media_urls": [url]}), vec!["steps[0].media_urls conflict"]),
+        (
+            json!({"channel": "sms", "content_sid": "HX1", "content_variables": {"a b": "x", "1": "{{#if"}, "ai_prompt": "p"}),
+            vec![
+                "steps[0].content_sid invalid_format",
+                "steps[0].content_variables.1 invalid_template",
+                "steps[0].content_variables invalid_type",
+                "steps[0].ai_prompt conflict",
+            ],
+        ),
+        (
+            json!({"channel": "whatsapp", "template": "x", "media_urls": ["http://example.com/a", "file:///etc/passwd", url]}),
+            vec![
+                "steps[0].media_urls too_many_items",
+                "steps[0].media_urls[0] invalid_format",
+                "steps[0].media_urls[1] invalid_format",
+            ],
+        ),
+        (json!({"channel": "sms", "template": "x", "content_variables": {"1": "y"}}), vec!["steps[0].content_sid required"]),
+        (json!({"channel": "sms"}), vec!["steps[0].ai_prompt required"]),
+    ];
+    for (body, expected) in cases {
+        let refused = app.call("POST", "/api/v1/campaigns", Some(&step(body.clone()))).await;
+        assert_eq!(refused.code(), 422, "{body}: {}", refused.text);
+        assert_eq!(codes(&refused.json()), expected, "{body}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@
 mod business;
 mod campaign;
 mod draft;
+mod enclosed;
 mod endpoint;
 mod fields;
 mod key;

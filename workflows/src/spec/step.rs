@@ -1,6 +1,7 @@
 //! One submitted step.
 
 use super::FieldError;
+use super::enclosed;
 use super::fields::Fields;
 use crate::render::{self, Kind};
 use crate::sequence::{Channel, Delay, Step, Syntax};
@@ -25,6 +26,9 @@ const KNOWN: &[&str] = &[
     "delay_seconds",
     "include_previous_emails",
     "is_active",
+    "content_sid",
+    "content_variables",
+    "media_urls",
 ];
 
 /// Reads the step at `index`; its number must be `index + 1`.
@@ -43,11 +47,12 @@ pub(super) fn read(
         (false, true) => Some(format!("Step {}", index + 1)),
         _ => fields.required("name", 200),
     };
+    let channel = fields.choice("channel", &Channel::ALL.map(|c| (c.as_str(), c))).unwrap_or_default();
     let step = Step {
         id: 0,
         number: number.unwrap_or_default(),
         name: name.unwrap_or_default(),
-        channel: fields.choice("channel", &Channel::ALL.map(|c| (c.as_str(), c))).unwrap_or_default(),
+        channel,
         subject: read_template(&mut fields, "subject", Kind::Subject, warnings),
         template: read_template(&mut fields, "template", Kind::Text, warnings),
         syntax: Syntax::default(),
@@ -55,11 +60,13 @@ pub(super) fn read(
         delay: read_delay(&mut fields),
         include_previous_emails: fields.flag("include_previous_emails").unwrap_or(false),
         active: fields.flag("is_active").unwrap_or(true),
+        enclosed: enclosed::read(&mut fields, channel, warnings),
     };
     if step.channel.is_phone() {
         refuse_what_only_email_has(&mut fields);
     }
-    if blank(&fields, "template") && blank(&fields, "ai_prompt") {
+    let has_text = ["template", "ai_prompt", "content_sid"].iter().any(|name| !blank(&fields, name));
+    if !has_text {
         fields.fault("ai_prompt", "required", "a step needs ai_prompt or template");
     }
     (errors.len() == before).then_some(step)
