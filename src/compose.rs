@@ -8,7 +8,7 @@ pub mod metrics;
 
 use crate::config::{Config, Role, secret};
 use crate::failure::Failure;
-use sendwright_api::{ApiState, Console, Core};
+use sendwright_api::{ApiState, Console, Core, Provider, ProviderAccount};
 use sendwright_queue::{Limiter, Queue, Receiver};
 use sendwright_store::clock::DatabaseClock;
 use sendwright_store::secrets::Seals;
@@ -102,7 +102,8 @@ impl Parts {
         // Of workers that run elsewhere nothing is known here: they are taken to have what they need.
         let has_model = |is_real: bool| !is_up || config.model.is_some() || !is_real;
         let means = |channel: Channel| {
-            let is_real = if channel.is_phone() { config.phones.twilio.is_some() } else { config.smtp.is_some() };
+            let is_real =
+                if channel.is_phone() { config.phones.twilio.is_some() } else { config.smtp.is_some() };
             Means { model: has_model(is_real), transport: true }
         };
         ApiState::new(self.core.clone(), self.limiter.clone(), &self.secrets, notes)
@@ -110,6 +111,7 @@ impl Parts {
             .with_prices(config.model.as_ref().map(|model| model.prices).unwrap_or_default())
             .with_console(console(config, bound.filter(|_| is_up)))
             .with_private_webhooks(config.webhooks_allow_private)
+            .with_provider(provider(config))
     }
 
     /// What a worker's handlers and the scheduler hold; `bound` is where `up` listens.
@@ -139,6 +141,16 @@ fn console(config: &Config, up: Option<SocketAddr>) -> Console {
         Some(bound) => Console::loopback(bound.port()),
         None => Console::keyed(public.is_some_and(|url| url.scheme() == "https")),
     }
+}
+
+/// The provider of text messages: how it reaches this installation, and the process's own account there.
+fn provider(config: &Config) -> Provider {
+    let account = config.phones.twilio.as_ref().map(|twilio| ProviderAccount {
+        token: twilio.auth_token.reveal().to_owned(),
+        senders: twilio.from.iter().chain(&twilio.whatsapp_from).cloned().collect(),
+    });
+    let public = config.http.public_url.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned());
+    Provider { public_url: public, account }
 }
 
 /// Opens the store and asks for its time, again and again while the database is merely away.

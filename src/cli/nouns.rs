@@ -121,6 +121,8 @@ pub enum CampaignCommand {
     Generate(CampaignArgs),
     /// Start a campaign and follow its round; prints the run's id
     Send(CampaignArgs),
+    /// Start a campaign at once and enrol who is in its segment; prints the run's id
+    Trigger(CampaignArgs),
     /// Show the texts that were not sent yet
     Drafts {
         /// The campaign

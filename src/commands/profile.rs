@@ -91,7 +91,11 @@ async fn list(config: &Config, args: &ListArgs) -> Result<(), Failure> {
         return all.iter().try_for_each(|profile| Ok(writeln!(out, "{}", line(profile))?));
     }
     let rows: Vec<Vec<String>> = all.into_iter().map(row).collect();
-    Ok(table::write(&mut out, &["id", "name", "channel", "transport", "from", "limits", "state", "why"], &rows)?)
+    Ok(table::write(
+        &mut out,
+        &["id", "name", "channel", "transport", "from", "limits", "state", "why"],
+        &rows,
+    )?)
 }
 
 fn line(p: &Profile) -> Value {

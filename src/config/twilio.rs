@@ -31,7 +31,8 @@ pub struct Phones {
 
 /// Whether a text is a SID of this kind: two letters and 32 hexadecimal digits.
 pub fn is_sid(kind: &str, text: &str) -> bool {
-    text.strip_prefix(kind).is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|b| b.is_ascii_hexdigit()))
+    text.strip_prefix(kind)
+        .is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 pub(super) fn read(r: &mut Reader) -> Phones {
@@ -45,7 +46,8 @@ pub(super) fn read(r: &mut Reader) -> Phones {
         sender(text.strip_prefix("whatsapp:").unwrap_or(text))
     });
     let api_base = r.read("twilio.api_base", "TWILIO_API_BASE", |text| {
-        let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let url =
+            Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         let plain = |url: &Url| url.path() == "/" && url.query().is_none() && url.username().is_empty();
         let base = url.filter(plain).map(|url| url.as_str().trim_end_matches('/').to_owned());
         base.ok_or_else(|| "must read https://host, without path, query or user".to_owned())
@@ -88,7 +90,9 @@ fn account(
 fn sender(text: &str) -> Result<String, String> {
     match Phone::parse(text).is_ok() || is_sid("MG", text) {
         true => Ok(text.to_owned()),
-        false => Err("must be a number such as +14155551234, or the SID of a messaging service, MG…".to_owned()),
+        false => {
+            Err("must be a number such as +14155551234, or the SID of a messaging service, MG…".to_owned())
+        }
     }
 }
 

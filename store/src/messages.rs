@@ -5,7 +5,7 @@ use crate::db::{Tx, execute, row, rows};
 use crate::error::Result;
 use crate::page::Page;
 use sendwright_workflows::clock::{Micros, Millis};
-use sendwright_workflows::message::State;
+use sendwright_workflows::message::{State, UNPLANNED};
 use sendwright_workflows::reason::Reason;
 use sendwright_workflows::sequence::Channel;
 use serde_json::json;
@@ -59,6 +59,11 @@ impl Message {
     /// Every reason so far, the oldest first.
     pub fn reasons(&self) -> Vec<Reason> {
         serde_json::from_str(&self.reasons).unwrap_or_default()
+    }
+
+    /// The instant it is planned for; none before its campaign has a start to count from.
+    pub fn planned(&self) -> Option<Millis> {
+        (self.planned_at < UNPLANNED).then_some(self.planned_at)
     }
 
     /// Whether it belongs to a campaign's sequence; a test send does not.
@@ -246,6 +251,13 @@ pub async fn release(tx: &mut Tx, message: &Message, release: Release, now: Mill
         now
     )?;
     Ok(done == 1)
+}
+
+/// Lets an enrolment go on whose person asked in words of their own to be left alone: somebody has decided.
+pub async fn let_go_on(tx: &mut Tx, enrolment: i64, now: Millis) -> Result<()> {
+    let sql = "UPDATE enrolments SET asked_at = NULL, updated_at = $2 WHERE id = $1 AND asked_at IS NOT NULL";
+    execute!(tx, sql, enrolment, now)?;
+    Ok(())
 }
 
 /// Cancels a message that is in nobody's hands, under the account's exclusive barrier. A writer that has it

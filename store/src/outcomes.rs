@@ -173,7 +173,8 @@ async fn accept(tx: &mut Tx, outcomes: &[&Outcome], now: Millis) -> Result<Vec<i
     if outcomes.is_empty() {
         return Ok(Vec::new());
     }
-    let rows: Vec<_> = outcomes.iter().map(|o| json!([o.message_id, o.at, o.slot, o.receipt.status])).collect();
+    let rows: Vec<_> =
+        outcomes.iter().map(|o| json!([o.message_id, o.at, o.slot, o.receipt.status])).collect();
     // Proof is proof, whichever attempt it is of and wherever the message has gone since: nothing is sent again.
     let taken = rows!(
         tx,

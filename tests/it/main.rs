@@ -4,6 +4,8 @@
 
 mod analytics;
 mod bad_input;
+mod broadcast;
+mod callbacks;
 mod channels;
 mod cli;
 mod commands;
@@ -37,6 +39,8 @@ mod runs;
 mod samples;
 mod scale;
 mod sdks;
+mod segments;
+mod segments_scale;
 mod servers;
 mod simulate;
 mod simulation;
@@ -44,7 +48,9 @@ mod smtp_outcomes;
 mod spending;
 mod support;
 mod surface;
+mod templates;
 mod test_keys;
+mod texts;
 mod tracking;
 mod twilio;
 mod twilio_client;

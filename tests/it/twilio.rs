@@ -2,7 +2,7 @@
 
 use crate::support::engine::BOTH;
 use crate::support::loops::PATIENCE;
-use crate::support::phones::{Phones, numbers, own, text};
+use crate::support::twilio_loops::{Phones, numbers, own, text};
 use crate::support::twilio_server::{Act, TOKEN, TwilioServer};
 use sendwright_store::clock::wall_millis;
 use sendwright_worker::context::PhoneOutlet;

@@ -2,7 +2,7 @@
 
 use crate::support::engine::{BOTH, On};
 use crate::support::loops::PATIENCE;
-use crate::support::phones::{Phones, numbers, text};
+use crate::support::twilio_loops::{Phones, numbers, text};
 use crate::support::twilio_server::{Act, TwilioServer};
 use sendwright_workflows::clock::{HOUR, MINUTE};
 use sendwright_workflows::sequence::Channel;

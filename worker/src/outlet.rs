@@ -69,7 +69,9 @@ pub async fn route(ctx: &Context, tx: &mut Tx, profile: i64) -> Result<Route> {
     };
     let from = match &to {
         To::Twilio(sender) => called(&profile, sender.from.as_str()),
-        _ if profile.channel().is_phone() => called(&profile, own_from(&profile).as_ref().map_or(&profile.name, twilio::From::as_str)),
+        _ if profile.channel().is_phone() => {
+            called(&profile, own_from(&profile).as_ref().map_or(&profile.name, twilio::From::as_str))
+        }
         _ => sender(ctx, &profile),
     };
     let dkim = match profile.signs {

@@ -42,14 +42,16 @@ impl Script {
 }
 
 fn compile(step: &Step) -> Texts {
-    let one = |kind, source: &Option<String>| source.as_ref().and_then(|s| Template::compile(kind, s).ok());
+    let one = |kind, source: &Option<String>| {
+        source.as_ref().and_then(|s| Template::compile_in(step.syntax, kind, s).ok())
+    };
     let kind = match step.channel.is_phone() {
         true => Kind::Text,
         false => step.template.as_deref().map_or(Kind::Text, body_kind),
     };
     let enclosed = step.enclosed.clone();
     let variable =
-        |(name, source): (&String, &String)| (name.clone(), Template::compile(Kind::Text, source).ok());
+        |(name, source): (&String, &String)| (name.clone(), Template::compile_in(step.syntax, Kind::Text, source).ok());
     let content = enclosed.content_variables.iter().map(variable).collect();
     Texts { subject: one(Kind::Subject, &step.subject), body: one(kind, &step.template), enclosed, content }
 }

@@ -24,6 +24,8 @@ mod departure;
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 /// The same, while there is something to hand over.
 const CONNECT_BESIDE: Duration = Duration::from_millis(20);
+/// How long a claim from a backlog waits for half of the connections: a commit costs the same for one message as for many.
+const MOMENT: Duration = Duration::from_millis(5);
 /// A profile with a hand-over older than this has a slow server: it gets one permit.
 const SLOW: i64 = 30_000;
 
@@ -51,8 +53,8 @@ pub struct Sender {
     pool: Option<(To, Pool)>,
     line: Option<Arc<twilio::Line>>,
     seated: Vec<Seated>,
-    /// What the last claim took, where it left more behind: there is as much again, or so it seems.
-    full: usize,
+    /// The last claim left more behind: the next one need not ask whether there is anything.
+    backlog: bool,
     /// Letters whose slot was void before they were ready: the next slot finds them written.
     written: HashMap<i64, departure::Written>,
     /// Hand-overs under way: attempt id and the boot instant of its intent.
@@ -78,7 +80,7 @@ impl Sender {
             pool: None,
             line: None,
             seated: Vec::new(),
-            full: 0,
+            backlog: false,
             written: HashMap::new(),
             under_way,
             bell,
@@ -118,12 +120,12 @@ impl Sender {
         if room == 0 {
             return Ok(());
         }
-        let before = std::mem::take(&mut self.full);
-        let due = match before {
-            0 => self.ahead(now, room, turn).await?,
-            last => {
+        let backlog = std::mem::take(&mut self.backlog);
+        let due = match backlog {
+            false => self.ahead(now, room, turn).await?,
+            true => {
                 turn.did = true; // Whatever comes of it, the next turn asks.
-                room.min(last)
+                room
             }
         };
         if due == 0 {
@@ -145,6 +147,9 @@ impl Sender {
             turn.next = Some(now + SECOND);
             return Ok(());
         }
+        if backlog && let Some((_, pool)) = &self.pool {
+            pool.gather(pool.open() / 2, MOMENT).await;
+        }
         let carriers = self.carriers(&route, due.min(room), now, turn).await?;
         if carriers.is_empty() {
             return Ok(());
@@ -154,8 +159,7 @@ impl Sender {
             false => {
                 let most = carriers.len();
                 let given = self.claim_and_begin(&route, carriers, turn).await?;
-                let is_more = given == most && (before > 0 || due > most);
-                self.full = if is_more { given } else { 0 };
+                self.backlog = given == most && (backlog || due > most);
                 Ok(())
             }
         }

@@ -108,7 +108,8 @@ pub fn rest(message: &Claimed, told: &Told, now: Millis) -> Option<Rest> {
     let why = with_code(told.receipt.code, reply);
     let until = |wait| Rest { until: Some(now + wait), why: why.clone() };
     if !message.channel.is_phone() {
-        return (!permanent && is_provider_limit(*code, enhanced.as_deref())).then(|| until(backoff::PROVIDER));
+        return (!permanent && is_provider_limit(*code, enhanced.as_deref()))
+            .then(|| until(backoff::PROVIDER));
     }
     match remedy(told.receipt.code, *code) {
         Remedy::SlowDown => Some(until(wait_of(message, &told.receipt))),
@@ -170,7 +171,9 @@ fn by_code(message: &Claimed, status: u16, receipt: &Receipt, now: Millis) -> En
     let against = match remedy {
         Remedy::BadNumber => Some(Against::Bad),
         Remedy::Stopped => Some(Against::Stopped),
-        Remedy::SlowDown | Remedy::Login | Remedy::SwitchOff if now - message.planned_at <= backoff::GIVE_UP => {
+        Remedy::SlowDown | Remedy::Login | Remedy::SwitchOff
+            if now - message.planned_at <= backoff::GIVE_UP =>
+        {
             let at = now + wait_of(message, receipt);
             return End::Retry { at, reason: Reason::Refused { reply, until: Some(at) } };
         }

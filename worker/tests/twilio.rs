@@ -12,7 +12,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 const SID: &str = "AC0123456789abcdef0123456789abcdef";
-const CREATED: &str = r#"{"sid":"SM00000000000000000000000000000001","status":"queued","new_field":{"a":[1]}}"#;
+const CREATED: &str =
+    r#"{"sid":"SM00000000000000000000000000000001","status":"queued","new_field":{"a":[1]}}"#;
 const BRIEFLY: Duration = Duration::from_millis(300);
 const LONG: Duration = Duration::from_secs(20);
 
@@ -51,7 +52,10 @@ fn sender(base: &str, channel: Channel) -> Sender {
 fn is_whole(got: &[u8]) -> bool {
     let text = String::from_utf8_lossy(got);
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
-    let length = head.to_ascii_lowercase().lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    let length = head
+        .to_ascii_lowercase()
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
     body.len() >= length.unwrap_or(0)
 }
 
@@ -101,7 +105,10 @@ async fn the_message_is_one_form_over_http_1_1_with_its_length_in_front() {
     assert_eq!(told.receipt.id.as_deref(), Some("SM00000000000000000000000000000001"));
     let got = got.await.unwrap();
     let (head, body) = got.split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with(&format!("POST /2010-04-01/Accounts/{SID}/Messages.json HTTP/1.1\r\n")), "{head}");
+    assert!(
+        head.starts_with(&format!("POST /2010-04-01/Accounts/{SID}/Messages.json HTTP/1.1\r\n")),
+        "{head}"
+    );
     let head = head.to_ascii_lowercase();
     assert!(head.contains(&format!("content-length: {}", body.len())) && !head.contains("chunked"), "{head}");
     assert_eq!(

@@ -61,7 +61,10 @@ pub enum Grounds {
     /// Somebody wrote it down for this one person.
     Stated,
     /// The person's own word, or what proves it.
-    Proven,
+    Proven {
+        /// When they said it.
+        at: Millis,
+    },
 }
 
 /// What a further word comes to.
@@ -75,25 +78,29 @@ pub enum Change {
     Refused,
 }
 
-/// What becomes of `said` where `before` holds. A STOP is lifted by proof alone, and is not weakened to an opt-out, which
-/// a mere update could lift. What is proven is written down also where it changes nothing.
+/// What becomes of `said` where something holds since an instant. A STOP is lifted by proof alone, of a yes that came
+/// after it, and is not weakened to an opt-out, which a mere update could lift. What is proven is written down also where
+/// it changes nothing.
 ///
 /// ```
 /// # use sendwright_workflows::consent::{Change, Grounds, State, after};
+/// let stopped = Some((State::Stop, 100));
 /// assert_eq!(after(None, State::OptIn, Grounds::Listed), Change::Holds);
-/// assert_eq!(after(Some(State::Stop), State::OptIn, Grounds::Stated), Change::Refused);
-/// assert_eq!(after(Some(State::Stop), State::OptIn, Grounds::Proven), Change::Holds);
+/// assert_eq!(after(stopped, State::OptIn, Grounds::Stated), Change::Refused);
+/// assert_eq!(after(stopped, State::OptIn, Grounds::Proven { at: 99 }), Change::Refused);
+/// assert_eq!(after(stopped, State::OptIn, Grounds::Proven { at: 100 }), Change::Holds);
 /// ```
-pub fn after(before: Option<State>, said: State, grounds: Grounds) -> Change {
+pub fn after(before: Option<(State, Millis)>, said: State, grounds: Grounds) -> Change {
     use State::{OptIn, OptOut, Stop};
+    let is_proven = |since| matches!(grounds, Grounds::Proven { at } if at >= since);
     match (before, said) {
-        (Some(Stop), OptOut) => Change::Nothing,
-        (Some(before), said) if before == said => match grounds {
-            Grounds::Proven => Change::Holds,
+        (Some((Stop, _)), OptOut) => Change::Nothing,
+        (Some((before, _)), said) if before == said => match grounds {
+            Grounds::Proven { .. } => Change::Holds,
             _ => Change::Nothing,
         },
-        (Some(Stop), OptIn) if grounds != Grounds::Proven => Change::Refused,
-        (Some(OptOut), OptIn) if grounds == Grounds::Listed => Change::Refused,
+        (Some((Stop, since)), OptIn) if !is_proven(since) => Change::Refused,
+        (Some((OptOut, _)), OptIn) if grounds == Grounds::Listed => Change::Refused,
         _ => Change::Holds,
     }
 }
@@ -153,24 +160,30 @@ mod tests {
     use super::*;
     use State::{OptIn, OptOut, Stop};
 
+    const LATER: Grounds = Grounds::Proven { at: 9 };
+
+    fn of(before: State, said: State, grounds: Grounds) -> Change {
+        after(Some((before, 5)), said, grounds)
+    }
+
     #[test]
-    fn a_stop_is_lifted_by_proof_alone_whatever_is_said_between() {
-        for grounds in [Grounds::Listed, Grounds::Stated] {
-            assert_eq!(after(Some(Stop), OptIn, grounds), Change::Refused);
-            assert_eq!(after(Some(Stop), OptOut, grounds), Change::Nothing);
+    fn a_stop_is_lifted_by_proof_of_a_later_yes_alone_whatever_is_said_between() {
+        for grounds in [Grounds::Listed, Grounds::Stated, Grounds::Proven { at: 4 }] {
+            assert_eq!(of(Stop, OptIn, grounds), Change::Refused);
+            assert_eq!(of(Stop, OptOut, grounds), Change::Nothing);
         }
-        assert_eq!(after(Some(Stop), OptOut, Grounds::Proven), Change::Nothing);
-        assert_eq!(after(Some(Stop), OptIn, Grounds::Proven), Change::Holds);
-        assert_eq!(after(Some(OptOut), Stop, Grounds::Listed), Change::Holds);
+        assert_eq!(of(Stop, OptOut, LATER), Change::Nothing);
+        assert_eq!(of(Stop, OptIn, LATER), Change::Holds);
+        assert_eq!(of(OptOut, Stop, Grounds::Listed), Change::Holds);
     }
 
     #[test]
     fn a_list_says_yes_only_for_whoever_never_said_no() {
         assert_eq!(after(None, OptIn, Grounds::Listed), Change::Holds);
-        assert_eq!(after(Some(OptIn), OptIn, Grounds::Listed), Change::Nothing);
-        assert_eq!(after(Some(OptOut), OptIn, Grounds::Listed), Change::Refused);
-        assert_eq!(after(Some(OptOut), OptIn, Grounds::Stated), Change::Holds);
-        assert_eq!(after(Some(OptIn), OptIn, Grounds::Proven), Change::Holds);
+        assert_eq!(of(OptIn, OptIn, Grounds::Listed), Change::Nothing);
+        assert_eq!(of(OptOut, OptIn, Grounds::Listed), Change::Refused);
+        assert_eq!(of(OptOut, OptIn, Grounds::Stated), Change::Holds);
+        assert_eq!(of(OptIn, OptIn, LATER), Change::Holds);
     }
 
     #[test]

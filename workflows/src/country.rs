@@ -114,7 +114,9 @@ mod tests {
     /// ATTACKS A42.
     #[test]
     fn premium_numbers_satellites_and_unknown_codes_are_of_no_country() {
-        for number in ["+19005551234", "+447012345678", "+88213300000", "+881612345678", "+979123456789", "+9991234567"] {
+        for number in
+            ["+19005551234", "+447012345678", "+88213300000", "+881612345678", "+979123456789", "+9991234567"]
+        {
             assert_eq!(of(number), "", "{number}");
         }
         assert_eq!(of("14155551234"), "");

@@ -64,7 +64,7 @@ impl fmt::Debug for Phone {
     }
 }
 
-/// A zone a line, with the calling codes that are in it (docs/decisions/0008).
+/// A zone a line, with the calling codes that are in it (docs/decisions/0012).
 static ZONES: LazyLock<HashMap<&str, Tz>> = LazyLock::new(|| {
     let mut zones = HashMap::new();
     for line in include_str!("phone/zones.txt").lines() {

@@ -38,8 +38,10 @@ pub async fn account(config: &Config) -> Finding {
 fn ready(config: &Config) -> Finding {
     let Some(own) = &config.phones.twilio else { return Bad("no account".to_owned()) };
     let senders = [("SMS", &own.from), ("WhatsApp", &own.whatsapp_from)];
-    let senders = senders.into_iter().filter_map(|(what, from)| Some(format!("{what} from {}", from.as_ref()?)));
-    let countries: Vec<&str> = config.phones.allowed_countries.iter().map(|country| country.as_str()).collect();
+    let senders =
+        senders.into_iter().filter_map(|(what, from)| Some(format!("{what} from {}", from.as_ref()?)));
+    let countries: Vec<&str> =
+        config.phones.allowed_countries.iter().map(|country| country.as_str()).collect();
     let (senders, countries) = (senders.collect::<Vec<_>>().join(", "), countries.join(", "));
     let text = format!("the Twilio account is active: {senders}, to {countries} alone");
     match &config.http.public_url {

@@ -4,7 +4,7 @@ use super::FieldError;
 use super::fields::Fields;
 use super::phone_sender::read_sid;
 use crate::render::{self, Kind};
-use crate::sequence::{Channel, Enclosed};
+use crate::sequence::{Channel, Enclosed, Syntax};
 use std::collections::BTreeMap;
 use url::Url;
 
@@ -16,7 +16,12 @@ const MOST_VARIABLES: usize = 100;
 const MOST_URL: usize = 2_048;
 
 /// Reads it; an e-mail encloses nothing.
-pub(super) fn read(fields: &mut Fields, channel: Channel, warnings: &mut Vec<FieldError>) -> Enclosed {
+pub(super) fn read(
+    fields: &mut Fields,
+    channel: Channel,
+    syntax: Syntax,
+    warnings: &mut Vec<FieldError>,
+) -> Enclosed {
     if !channel.is_phone() {
         for name in FIELDS.into_iter().filter(|name| fields.value(name).is_some()).collect::<Vec<_>>() {
             fields.fault(name, "conflict", "only a step for sms or whatsapp has it; leave it out");
@@ -25,7 +30,7 @@ pub(super) fn read(fields: &mut Fields, channel: Channel, warnings: &mut Vec<Fie
     }
     let enclosed = Enclosed {
         content_sid: read_sid(fields, "content_sid", "HX"),
-        content_variables: read_variables(fields, warnings),
+        content_variables: read_variables(fields, syntax, warnings),
         media_urls: read_media(fields, channel),
     };
     let given = |name| fields.value(name).is_some();
@@ -43,7 +48,11 @@ pub(super) fn read(fields: &mut Fields, channel: Channel, warnings: &mut Vec<Fie
     enclosed
 }
 
-fn read_variables(fields: &mut Fields, warnings: &mut Vec<FieldError>) -> BTreeMap<String, String> {
+fn read_variables(
+    fields: &mut Fields,
+    syntax: Syntax,
+    warnings: &mut Vec<FieldError>,
+) -> BTreeMap<String, String> {
     let mut variables = BTreeMap::new();
     let Some(value) = fields.value("content_variables") else { return variables };
     let Some(object) = value.as_object().filter(|object| object.len() <= MOST_VARIABLES) else {
@@ -61,7 +70,7 @@ fn read_variables(fields: &mut Fields, warnings: &mut Vec<FieldError>) -> BTreeM
             fields.fault("content_variables", "invalid_type", text);
             continue;
         };
-        match render::check(Kind::Text, source) {
+        match render::check_in(syntax, Kind::Text, source) {
             Ok(checked) => {
                 let odd = |finding: render::Finding| {
                     FieldError::new(fields.path(&path), finding.code, finding.to_string())

@@ -42,7 +42,11 @@ pub struct PhoneSender {
 /// the token of its account.
 pub(super) fn read(fields: &mut Fields, channel: Channel, has_token: bool) -> PhoneSender {
     if !channel.is_phone() {
-        refuse(fields, &FIELDS, "only a profile for sms or whatsapp has it; leave it out, or say so in channel");
+        refuse(
+            fields,
+            &FIELDS,
+            "only a profile for sms or whatsapp has it; leave it out, or say so in channel",
+        );
         return PhoneSender::default();
     }
     refuse(fields, &ONLY_EMAIL, "only a profile for e-mail has it; leave it out");
@@ -50,7 +54,9 @@ pub(super) fn read(fields: &mut Fields, channel: Channel, has_token: bool) -> Ph
         from_phone: read_phone(fields),
         messaging_service_sid: read_sid(fields, "messaging_service_sid", "MG"),
         twilio_account_sid: read_sid(fields, "twilio_account_sid", "AC"),
-        twilio_auth_token: fields.text("twilio_auth_token", 200, Lines::One).filter(|token| !token.is_empty()),
+        twilio_auth_token: fields
+            .text("twilio_auth_token", 200, Lines::One)
+            .filter(|token| !token.is_empty()),
         allowed_countries: read_countries(fields),
     };
     let given = |name| fields.value(name).is_some();

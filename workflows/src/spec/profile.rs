@@ -162,8 +162,7 @@ fn read_over(
         Some(name) => Some(name.to_owned()),
         None => fields.required("name", 200),
     };
-    let channel =
-        fields.choice("channel", &Channel::ALL.map(|c| (c.as_str(), c))).unwrap_or_default();
+    let channel = fields.choice("channel", &Channel::ALL.map(|c| (c.as_str(), c))).unwrap_or_default();
     if !path.is_empty() && channel.is_phone() {
         let text = "a profile within a campaign sends its e-mail: make this one first, then name it";
         fields.fault("channel", "conflict", text);

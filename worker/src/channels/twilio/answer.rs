@@ -82,10 +82,14 @@ impl Read {
             // Whoever sends us elsewhere has not done it.
             300..400 => Outcome::Failed {
                 stage: Stage::Answer,
-                detail: format!("it answered {code}, and redirects are not followed: check the API's address"),
+                detail: format!(
+                    "it answered {code}, and redirects are not followed: check the API's address"
+                ),
             },
             200..300 => Outcome::Unknown { detail: format!("its answer {code} broke off or does not read") },
-            _ => Outcome::Unknown { detail: format!("it answered {code} {}", self.words()).trim().to_owned() },
+            _ => {
+                Outcome::Unknown { detail: format!("it answered {code} {}", self.words()).trim().to_owned() }
+            }
         };
         Told { said, receipt }
     }
