@@ -6,10 +6,10 @@ ALTER TABLE messages ADD COLUMN look_at BIGINT;
 ALTER TABLE messages ADD COLUMN looks BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX messages_to_look_for ON messages (look_at, id) WHERE look_at IS NOT NULL;
 
--- What goes with a text message beside its text: a content template of the provider's with its variables, and media.
-ALTER TABLE steps ADD COLUMN content_sid TEXT;
-ALTER TABLE steps ADD COLUMN content_variables TEXT;
-ALTER TABLE steps ADD COLUMN media_urls TEXT;
+-- The account of the provider's that an attempt goes by: only that one can be asked what became of it.
+ALTER TABLE attempts ADD COLUMN provider TEXT;
 
--- The same as it goes to one person: rendered once, and the same for every attempt.
+-- What goes with a text message beside its text, a JSON object: a content template of the provider's with its variables, and
+-- media. In a step its values are templates; in a draft they are rendered, once, and the same for every attempt.
+ALTER TABLE steps ADD COLUMN enclosed TEXT;
 ALTER TABLE drafts ADD COLUMN enclosed TEXT;

@@ -39,8 +39,12 @@ pub struct Claimed {
     pub slot: Micros,
     pub subject: String,
     pub body: String,
+    /// What goes with a text message, a JSON object.
+    pub enclosed: Option<String>,
     /// Every reason so far, JSON.
     pub reasons: String,
+    /// The account of a provider's that it will go by.
+    pub provider: Option<String>,
     /// The campaign's settings when it was claimed.
     pub policy: Policy,
 }
@@ -65,6 +69,7 @@ struct DueMessage {
     crashes: i64,
     subject: String,
     body: String,
+    enclosed: Option<String>,
     approved: bool,
     enrolment_state: Option<String>,
     replied_at: Option<i64>,
@@ -136,7 +141,7 @@ macro_rules! due_sql {
     ($consent:literal, $join:literal, $lock:literal) => {
         concat!("SELECT m.id, m.account_id, m.kind, m.round, m.enrolment_id, m.contact_id, m.step_number, m.version,
             m.address, m.address_hash, m.zone, m.planned_at, m.reasons, m.fence, m.attempts, m.crashes,
-            d.subject, d.body, m.approved, n.state AS enrolment_state, n.replied_at, n.asked_at,
+            d.subject, d.body, d.enclosed, m.approved, n.state AS enrolment_state, n.replied_at, n.asked_at,
             k.state AS contact_state,
             s.why AS suppressed, ", $consent, " AS consent
          FROM messages m JOIN drafts d ON d.message_id = m.id
@@ -396,7 +401,9 @@ impl Seating {
             slot,
             subject: row.subject,
             body: row.body,
+            enclosed: row.enclosed,
             reasons,
+            provider: None,
             policy: line.policy.clone(),
         });
     }

@@ -138,17 +138,19 @@ pub async fn turn(tx: &mut Tx, message: &Message, turn: &Turn, now: Millis) -> R
 pub async fn write(tx: &mut Tx, (message, account): (i64, i64), text: &Written, now: Millis) -> Result<()> {
     execute!(
         tx,
-        "INSERT INTO drafts (message_id, account_id, subject, body, writer, writing, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)
+        "INSERT INTO drafts (message_id, account_id, subject, body, writer, writing, created_at, enclosed)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
          ON CONFLICT (message_id) DO UPDATE SET subject = excluded.subject, body = excluded.body,
-             writer = excluded.writer, writing = excluded.writing, created_at = excluded.created_at",
+             writer = excluded.writer, writing = excluded.writing, created_at = excluded.created_at,
+             enclosed = CASE WHEN excluded.writer = 'hand' THEN drafts.enclosed ELSE excluded.enclosed END",
         message,
         account,
         &text.subject,
         &text.body,
         text.writer,
         &text.writing,
-        now
+        now,
+        &text.enclosed
     )?;
     Ok(())
 }

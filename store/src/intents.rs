@@ -102,7 +102,7 @@ pub async fn intend(
         .iter()
         .zip(&verdicts)
         .filter(|(_, verdict)| **verdict == Verdict::Go)
-        .map(|((c, attempt), _)| json!([attempt, c.id, c.fence, c.slot, c.reasons]))
+        .map(|((c, attempt), _)| json!([attempt, c.id, c.fence, c.slot, c.reasons, c.provider]))
         .collect();
     if !going.is_empty() {
         let marked = mark(tx, account, worker, going, now).await?;
@@ -252,9 +252,9 @@ async fn mark(tx: &mut Tx, account: i64, worker: i64, mut rows: Vec<Value>, now:
     rows.retain(|row| row[1].as_i64().is_some_and(|id| marked.contains(&id)));
     execute!(
         tx,
-        "INSERT INTO attempts (id, account_id, message_id, worker_id, fence, slot, state, intent_at)
+        "INSERT INTO attempts (id, account_id, message_id, worker_id, fence, slot, state, intent_at, provider)
          SELECT CAST(e.value ->> 0 AS BIGINT), $2, CAST(e.value ->> 1 AS BIGINT), $3,
-                CAST(e.value ->> 2 AS BIGINT), CAST(e.value ->> 3 AS BIGINT), 'sending', $4
+                CAST(e.value ->> 2 AS BIGINT), CAST(e.value ->> 3 AS BIGINT), 'sending', $4, e.value ->> 5
          FROM json_each($1) AS e",
         Value::from(rows).to_string(),
         account,

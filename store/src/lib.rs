@@ -40,6 +40,7 @@ pub mod planning;
 pub mod recovery;
 pub mod replan;
 pub mod runs;
+pub mod searches;
 pub mod secrets;
 pub mod segments;
 pub mod sending_profiles;

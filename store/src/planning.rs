@@ -260,8 +260,19 @@ pub struct NewMessage {
     pub reasons: String,
     /// The run that asked for it: its text is written at once.
     pub run_id: Option<i64>,
-    /// Subject and body, where a template wrote them at once.
-    pub text: Option<(String, String)>,
+    /// Its text, where a template wrote it at once.
+    pub text: Option<NewText>,
+}
+
+/// A text that a template wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewText {
+    /// The subject of an e-mail.
+    pub subject: String,
+    /// The body.
+    pub body: String,
+    /// What goes with a text message, a JSON object.
+    pub enclosed: Option<String>,
 }
 
 /// Where an enrolment stands after planning, a hand-over or an end.
@@ -347,15 +358,15 @@ async fn insert_drafts(
     now: Millis,
 ) -> Result<()> {
     let rows: Vec<_> = messages
-        .filter_map(|m| m.text.as_ref().map(|(subject, body)| json!([m.id, subject, body])))
+        .filter_map(|m| m.text.as_ref().map(|t| json!([m.id, t.subject, t.body, t.enclosed])))
         .collect();
     if rows.is_empty() {
         return Ok(());
     }
     execute!(
         tx,
-        "INSERT INTO drafts (message_id, account_id, subject, body, writer, created_at)
-         SELECT CAST(e.value ->> 0 AS BIGINT), $2, e.value ->> 1, e.value ->> 2, 'template', $3
+        "INSERT INTO drafts (message_id, account_id, subject, body, writer, created_at, enclosed)
+         SELECT CAST(e.value ->> 0 AS BIGINT), $2, e.value ->> 1, e.value ->> 2, 'template', $3, e.value ->> 3
          FROM json_each($1) AS e",
         Value::from(rows).to_string(),
         account,

@@ -143,6 +143,8 @@ pub struct Written {
     pub writer: &'static str,
     /// Model, prompt hash, tokens, attempts: a JSON object.
     pub writing: String,
+    /// What goes with a text message, a JSON object; a person's hand changes nothing of it.
+    pub enclosed: Option<String>,
 }
 
 /// Stores a text, once: the message becomes `drafted`, or `held` for approval. `false`: the claim was lost and

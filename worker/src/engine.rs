@@ -6,7 +6,7 @@ use crate::recorder::Recorder;
 use crate::recovery::{self, Watch};
 use crate::sender::Sender;
 use crate::sweep;
-use crate::{callbacks, imap, inbound, tracking};
+use crate::{callbacks, imap, inbound, tracking, verify};
 use futures::FutureExt;
 use sendwright_queue::{Job, Lane, Receiver, consume};
 use sendwright_store::{Result, claims, planning};
@@ -59,6 +59,7 @@ pub async fn run(
     }
     if lanes.contains(&Lane::Sms) {
         loops.spawn(standing("sms", ctx.clone(), stop.clone(), |ctx, stop| send_lane(ctx, stop, Lane::Sms)));
+        loops.spawn(standing("verify", ctx.clone(), stop.clone(), verify_lane));
     }
     if lanes.contains(&Lane::Sequence) {
         loops.spawn(standing("sequence", ctx.clone(), stop.clone(), webhooks::sequence_lane));
@@ -207,6 +208,17 @@ async fn inbound_lane(ctx: Arc<Context>, stop: CancellationToken) {
             }
         }
         rest(&ctx, &ctx.bells.inbound, None, &stop).await;
+    }
+}
+
+/// Looks for uncertain messages where their provider can be asked.
+async fn verify_lane(ctx: Arc<Context>, stop: CancellationToken) {
+    let never = Notify::new();
+    while rest(&ctx, &never, None, &stop).await {
+        let Some(now) = ctx.clock.now() else { continue };
+        if let Err(error) = verify::pass(&ctx, now).await {
+            tracing::warn!(%error, lane = "verify", "a pass failed; tried again");
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use sendwright_store::writing::Earlier;
 use sendwright_workflows::clock::{Millis, rfc3339};
 use sendwright_workflows::message::message_id;
 use sendwright_workflows::render::Kind;
+use sendwright_workflows::sequence::Enclosed;
 use sendwright_workflows::signing::sign_hex;
 
 /// The earlier messages that are quoted, at most.
@@ -25,6 +26,8 @@ pub struct Sealed {
     pub bytes: Vec<u8>,
     /// The earlier messages it threads under and quotes.
     pub thread: Vec<i64>,
+    /// What goes with a text message.
+    pub enclosed: Enclosed,
 }
 
 /// Builds the message: an e-mail, or the text itself for a phone. The same draft, profile and history give the same bytes, whichever attempt it is.
@@ -38,7 +41,9 @@ pub fn seal(
 ) -> Result<Sealed, MimeError> {
     if message.channel.is_phone() {
         let bytes = message.body.trim_end().as_bytes().to_vec();
-        return Ok(Sealed { subject: String::new(), bytes, thread: Vec::new() });
+        let stored = message.enclosed.as_deref().map(serde_json::from_str).transpose();
+        let enclosed = stored.map_err(|error| MimeError::Build(error.to_string()))?.unwrap_or_default();
+        return Ok(Sealed { subject: String::new(), bytes, thread: Vec::new(), enclosed });
     }
     let epoch = ctx.store.epoch();
     let id = |message: i64| format!("<{}>", message_id(message, epoch, route.domain()));
@@ -63,7 +68,7 @@ pub fn seal(
     };
     let thread = earlier.iter().map(|e| e.message_id).collect();
     let bytes = signed(route, letter.to_bytes()?, now)?;
-    Ok(Sealed { subject, bytes, thread })
+    Ok(Sealed { subject, bytes, thread, enclosed: Enclosed::default() })
 }
 
 /// A message as the captured mailbox keeps it: an e-mail byte by byte, a text message as people read it.
@@ -74,7 +79,17 @@ pub fn captured(ctx: &Context, message: &Claimed, sender: &str, sealed: &Sealed)
     }
     let (channel, to) = (message.channel.as_str(), &message.address);
     let id = message_id(message.id, ctx.store.epoch(), channel);
-    format!("Message-ID: <{id}>\nChannel: {channel}\nFrom: {sender}\nTo: {to}\n\n{text}\n")
+    let mut raw = format!("Message-ID: <{id}>\nChannel: {channel}\nFrom: {sender}\nTo: {to}\n");
+    if let Some(sid) = &sealed.enclosed.content_sid {
+        raw.push_str(&format!("Content-Sid: {sid}\n"));
+    }
+    for (name, value) in &sealed.enclosed.content_variables {
+        raw.push_str(&format!("Content-Variable: {name}={}\n", value.replace(['\r', '\n'], " ")));
+    }
+    for url in &sealed.enclosed.media_urls {
+        raw.push_str(&format!("Media-Url: {url}\n"));
+    }
+    raw + "\n" + &text + "\n"
 }
 
 /// Where answers go: with a token, where the profile has a domain that takes them.

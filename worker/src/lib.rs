@@ -27,3 +27,4 @@ pub mod sweep;
 pub mod text;
 pub mod tracking;
 pub mod verdict;
+pub mod verify;

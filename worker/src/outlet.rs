@@ -8,6 +8,7 @@ use crate::context::{Context, Outlet, PhoneOutlet, Settings};
 use sendwright_store::claims::Way;
 use sendwright_store::{Result, Tx, accounts, sending_profiles};
 use sendwright_workflows::campaign::{OnUncertain, Policy};
+use sendwright_workflows::country::Country;
 use sendwright_workflows::dkim::{Key, Signer};
 use sendwright_workflows::rate_limit::Rates;
 use std::str::FromStr;
@@ -28,6 +29,8 @@ pub struct Route {
     pub reply_to: Option<Party>,
     /// Signs what leaves, where the profile has a key.
     pub dkim: Option<Arc<Signer>>,
+    /// Where its text messages may go.
+    pub countries: Vec<Country>,
 }
 
 /// A transport.
@@ -76,7 +79,18 @@ pub async fn route(ctx: &Context, tx: &mut Tx, profile: i64) -> Result<Route> {
         false => None,
     };
     let reply_to = profile.reply_to.clone().map(|address| Party { name: String::new(), address });
-    Ok(Route { rates, to, from, reply_to, dkim, profile })
+    let countries = allowed(&ctx.settings.allowed_countries, &profile);
+    Ok(Route { countries, rates, to, from, reply_to, dkim, profile })
+}
+
+/// Where a profile's text messages may go: with an account of its own where it says itself; by the process's account never
+/// where the process does not allow it.
+pub fn allowed(process: &[Country], profile: &sending_profiles::Profile) -> Vec<Country> {
+    let Some(mut own) = profile.allowed_countries() else { return process.to_vec() };
+    if profile.transport != "twilio" {
+        own.retain(|country| process.contains(country));
+    }
+    own
 }
 
 /// Where a phone channel's profile sends: by its own account, or as the process does.
@@ -155,6 +169,19 @@ impl Route {
     /// The profile as claims know it.
     pub fn way(&self) -> Way<'_> {
         Way { profile: self.profile.id, channel: self.profile.channel(), rates: &self.rates }
+    }
+
+    /// The account of a provider's that its messages go by, which can be asked about them.
+    pub fn provider(&self) -> Option<String> {
+        match &self.to {
+            To::Twilio(sender) => Some(sender.access.sid.clone()),
+            _ => None,
+        }
+    }
+
+    /// Whether its messages may go to this number.
+    pub fn reaches(&self, number: &str) -> bool {
+        Country::of(number).is_some_and(|country| self.countries.contains(&country))
     }
 
     /// Whether messages can leave at all.

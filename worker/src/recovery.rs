@@ -180,7 +180,9 @@ pub(crate) async fn claimed(ctx: &Context, attempt: OpenAttempt) -> Result<Claim
         slot: attempt.slot,
         subject: attempt.subject.unwrap_or_default(),
         body: String::new(),
+        enclosed: None,
         reasons: "[]".into(),
+        provider: None,
         policy,
     })
 }

@@ -2,7 +2,7 @@
 
 use sendwright_store::{Result, Store, campaigns};
 use sendwright_workflows::render::{Kind, Template};
-use sendwright_workflows::sequence::{Sequence, Step};
+use sendwright_workflows::sequence::{Enclosed, Sequence, Step};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -23,6 +23,10 @@ pub struct Texts {
     pub subject: Option<Template>,
     /// The body: text, or HTML where it begins with `<`.
     pub body: Option<Template>,
+    /// What goes with a text message.
+    pub enclosed: Enclosed,
+    /// The variables of its content template, by name.
+    pub content: Vec<(String, Option<Template>)>,
 }
 
 impl Script {
@@ -45,7 +49,11 @@ fn compile(step: &Step) -> Texts {
         true => Kind::Text,
         false => step.template.as_deref().map_or(Kind::Text, body_kind),
     };
-    Texts { subject: one(Kind::Subject, &step.subject), body: one(kind, &step.template) }
+    let enclosed = step.enclosed.clone();
+    let variable =
+        |(name, source): (&String, &String)| (name.clone(), Template::compile_in(step.syntax, Kind::Text, source).ok());
+    let content = enclosed.content_variables.iter().map(variable).collect();
+    Texts { subject: one(Kind::Subject, &step.subject), body: one(kind, &step.template), enclosed, content }
 }
 
 /// What a body template is: HTML where its first visible character is `<`, text otherwise.

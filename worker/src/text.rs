@@ -3,9 +3,10 @@
 use crate::context::Context;
 use crate::outlet::Route;
 use crate::scripts::Texts;
-use sendwright_store::planning::DueEnrolment;
+use sendwright_store::planning::{DueEnrolment, NewText};
 use sendwright_workflows::reason::Reason;
 use sendwright_workflows::render::RenderError;
+use sendwright_workflows::sequence::Enclosed;
 use sendwright_workflows::signing::sign;
 use sendwright_workflows::variables::{Fields, Variables};
 use serde_json::{Map, Value};
@@ -66,17 +67,34 @@ impl About<'_> {
     }
 }
 
-/// Subject and body from a step's templates. A step without a subject takes the thread's, or the campaign's
-/// name, when it is sent: the subject is empty here.
-pub fn compose(texts: &Texts, variables: &Variables) -> Result<(String, String), Reason> {
+/// A text from a step's templates. A step without a subject takes the thread's, or the campaign's name, when it is sent:
+/// the subject is empty here.
+pub fn compose(texts: &Texts, variables: &Variables) -> Result<NewText, Reason> {
     let subject = match &texts.subject {
         Some(template) => template.render(variables).map_err(why)?,
         None => String::new(),
     };
-    let Some(body) = &texts.body else {
-        return Err(Reason::WritingFailed { detail: "the step has no template that compiles".into() });
+    let body = match &texts.body {
+        Some(template) => template.render(variables).map_err(why)?,
+        // The provider has the text.
+        None if texts.enclosed.content_sid.is_some() => String::new(),
+        None => return Err(uncompiled()),
     };
-    Ok((subject, body.render(variables).map_err(why)?))
+    Ok(NewText { subject, body, enclosed: enclosed(texts, variables)?.stored() })
+}
+
+/// What goes with a text message, for one person.
+pub fn enclosed(texts: &Texts, variables: &Variables) -> Result<Enclosed, Reason> {
+    let mut enclosed = texts.enclosed.clone();
+    for (name, template) in &texts.content {
+        let value = template.as_ref().ok_or_else(uncompiled)?.render(variables).map_err(why)?;
+        enclosed.content_variables.insert(name.clone(), value);
+    }
+    Ok(enclosed)
+}
+
+fn uncompiled() -> Reason {
+    Reason::WritingFailed { detail: "the step has no template that compiles".into() }
 }
 
 fn why(error: RenderError) -> Reason {

@@ -5,6 +5,7 @@ use crate::quiet_hours::add_calendar_days;
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 
 /// How a step reaches a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -91,6 +92,34 @@ impl<T> ByChannel<T> {
     }
 }
 
+/// What goes with a text message beside its text. In a step the values of its variables are templates, in a message they
+/// are rendered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Enclosed {
+    /// A content template of the provider's, `HX…`, which stands for the text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_sid: Option<String>,
+    /// Its variables.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub content_variables: BTreeMap<String, String>,
+    /// Addresses of media.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub media_urls: Vec<String>,
+}
+
+impl Enclosed {
+    /// Whether nothing is.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// As tables keep it: nothing where nothing is.
+    pub fn stored(&self) -> Option<String> {
+        if self.is_empty() { None } else { serde_json::to_string(self).ok() }
+    }
+}
+
 /// How a template is written (C-12).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -169,9 +198,12 @@ pub struct Step {
     pub subject: Option<String>,
     /// The text itself, or the fallback of `ai_prompt`.
     pub template: Option<String>,
-    /// How `subject` and `template` are written; `ai_prompt` is handlebars.
+    /// How `subject`, `template` and what is enclosed are written; `ai_prompt` is handlebars.
     #[serde(default)]
     pub syntax: Syntax,
+    /// What goes with a text message.
+    #[serde(default, skip_serializing_if = "Enclosed::is_empty")]
+    pub enclosed: Enclosed,
     /// What the model shall write; wins over `template`.
     pub ai_prompt: Option<String>,
     /// The wait since the predecessor's slot.
@@ -193,7 +225,10 @@ impl Step {
     /// What a person would recognise as the same message: channel, subject, template and prompt.
     pub fn fingerprint(&self) -> String {
         let parts = (self.channel, &self.subject, &self.template, &self.ai_prompt);
-        let bytes = serde_json::to_vec(&parts).unwrap_or_default();
+        let mut bytes = serde_json::to_vec(&parts).unwrap_or_default();
+        if !self.enclosed.is_empty() {
+            bytes.extend(serde_json::to_vec(&self.enclosed).unwrap_or_default());
+        }
         hex::encode(&Sha256::digest(&bytes)[..16])
     }
 

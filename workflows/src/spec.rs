@@ -10,6 +10,7 @@ mod business;
 mod campaign;
 mod columns;
 mod draft;
+mod enclosed;
 mod endpoint;
 mod fields;
 mod key;

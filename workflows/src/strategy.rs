@@ -36,6 +36,7 @@ pub fn step(business_type: Option<&str>, strategy: Option<&str>) -> Step {
         subject: None,
         template: None,
         syntax: Default::default(),
+        enclosed: Default::default(),
         ai_prompt: Some(prompt(business_type, strategy)),
         delay: Default::default(),
         include_previous_emails: false,

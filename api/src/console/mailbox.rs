@@ -12,6 +12,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use sendwright_workflows::clock::rfc3339;
 use sendwright_workflows::ids::{Kind, uuid};
+use sendwright_workflows::sequence::Channel;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
@@ -41,7 +42,7 @@ pub async fn list(State(state): State<ApiState>, visitor: Visitor, Query(query):
             "at": page::at(mail.captured.received_at),
             "from": mail.from,
             "to": mail.captured.recipient,
-            "subject": mail.captured.subject,
+            "subject": headline(mail),
         })
     };
     let data = json!({
@@ -81,12 +82,22 @@ pub async fn messages(
     Ok(Answer::ok(&shown))
 }
 
+/// An e-mail's subject; what else a message is called.
+fn headline(mail: &Mail) -> &str {
+    match mail.channel {
+        Channel::Email => &mail.captured.subject,
+        Channel::Sms => "Text message",
+        Channel::Whatsapp => "WhatsApp message",
+    }
+}
+
 fn mail(mail: &Mail) -> Value {
     let headers: Map<String, Value> =
         mail.headers.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
     json!({
         "id": mail.captured.id,
         "message_id": uuid(Kind::Message, mail.captured.message_id),
+        "channel": mail.channel,
         "from": mail.from,
         "envelope_from": mail.captured.sender,
         "to": mail.captured.recipient,
@@ -109,14 +120,14 @@ pub async fn show(State(state): State<ApiState>, visitor: Visitor, Path(id): Pat
     let told = |told: &messages::Told| json!({ "code": told.reason.code(), "text": told.text });
     let headers = mail.headers.iter().map(|(name, value)| json!({ "name": name, "value": value }));
     let data = json!({
-        "title": mail.captured.subject,
+        "title": headline(&mail),
         "account": account,
         "accounts": home::others(&visitor),
         "is_keyed": visitor.key != 0,
         "id": id,
         "from": mail.from,
         "to": mail.captured.recipient,
-        "subject": mail.captured.subject,
+        "subject": headline(&mail),
         "at": page::at(mail.captured.received_at),
         "text": mail.text.as_deref().unwrap_or_default(),
         "has_html": mail.html.is_some(),

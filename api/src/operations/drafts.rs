@@ -112,7 +112,7 @@ pub async fn edit(work: &mut Work<'_>, id: i64, edit: &DraftBody) -> Result<Draf
     if !drafts::turn(tx, &draft.message, &turn, now).await? {
         return Err(moved());
     }
-    let text = Written { subject, body, writer: "hand", writing: "{}".into() };
+    let text = Written { subject, body, writer: "hand", writing: "{}".into(), enclosed: None };
     drafts::write(tx, (id, account), &text, now).await?;
     let edited = read(tx, account, id).await?.ok_or(Refusal::Internal)?;
     work.audit(

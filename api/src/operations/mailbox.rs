@@ -4,6 +4,7 @@ use crate::refusal::Refusal;
 use crate::state::Core;
 use mail_parser::{MessageParser, PartType};
 use sendwright_store::mailbox::{self, Captured};
+use sendwright_workflows::sequence::Channel;
 
 /// Messages are counted up to this many.
 pub const MOST_COUNTED: i64 = 100_000;
@@ -13,6 +14,8 @@ pub const MOST_COUNTED: i64 = 100_000;
 pub struct Mail {
     /// As it was captured.
     pub captured: Captured,
+    /// `email`, `sms` or `whatsapp`.
+    pub channel: Channel,
     /// The author as the header has it, decoded.
     pub from: String,
     /// Every header, in its order, unfolded.
@@ -47,8 +50,12 @@ pub async fn get(core: &Core, account: i64, id: i64) -> Result<Mail, Refusal> {
 }
 
 fn read(captured: Captured) -> Mail {
-    let mut mail =
-        Mail { from: captured.sender.clone(), headers: Vec::new(), text: None, html: None, captured };
+    let from = captured.sender.clone();
+    let channel = Channel::Email;
+    let mut mail = Mail { channel, from, headers: Vec::new(), text: None, html: None, captured };
+    if mail.captured.recipient.starts_with('+') {
+        return read_text(mail);
+    }
     let Some(parsed) = MessageParser::default().parse(mail.captured.raw.as_bytes()) else { return mail };
     mail.headers = parsed
         .headers_raw()
@@ -68,5 +75,17 @@ fn read(captured: Captured) -> Mail {
             _ => {}
         }
     }
+    mail
+}
+
+/// A text message: lines of `Name: value`, an empty one, and the text.
+fn read_text(mut mail: Mail) -> Mail {
+    let raw = &mail.captured.raw;
+    let (head, text) = raw.split_once("\n\n").unwrap_or((raw, ""));
+    let headers = head.lines().filter_map(|line| line.split_once(": "));
+    mail.headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let channel = mail.headers.iter().find(|(name, _)| name == "Channel").map(|(_, value)| value);
+    mail.channel = channel.and_then(|word| Channel::parse(word)).unwrap_or(Channel::Sms);
+    mail.text = Some(text.strip_suffix('\n').unwrap_or(text).to_owned());
     mail
 }

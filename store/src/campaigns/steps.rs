@@ -2,7 +2,7 @@
 
 use crate::db::{Tx, execute, rows};
 use crate::error::{Error, Result};
-use sendwright_workflows::sequence::{Channel, Delay, Sequence, Step, Syntax};
+use sendwright_workflows::sequence::{Channel, Delay, Enclosed, Sequence, Step, Syntax};
 use serde_json::json;
 use std::collections::HashMap;
 
@@ -30,7 +30,8 @@ pub(super) async fn insert(
                 s.delay.seconds,
                 u8::from(s.include_previous_emails),
                 u8::from(s.active),
-                s.syntax.as_str()
+                s.syntax.as_str(),
+                s.enclosed.stored()
             ])
         })
         .collect();
@@ -38,12 +39,12 @@ pub(super) async fn insert(
         tx,
         "INSERT INTO steps (account_id, campaign_id, version, id, step_number, name, channel, subject, template,
                 ai_prompt, delay_days, delay_hours, delay_minutes, delay_seconds, include_previous_emails, active,
-                syntax)
+                syntax, enclosed)
          SELECT $1, $2, $3, CAST(e.value ->> 0 AS BIGINT), CAST(e.value ->> 1 AS BIGINT), e.value ->> 2,
                 e.value ->> 3, e.value ->> 4, e.value ->> 5, e.value ->> 6, CAST(e.value ->> 7 AS BIGINT),
                 CAST(e.value ->> 8 AS BIGINT), CAST(e.value ->> 9 AS BIGINT), CAST(e.value ->> 10 AS BIGINT),
                 CAST(e.value ->> 11 AS BIGINT) = 1, CAST(e.value ->> 12 AS BIGINT) = 1,
-                e.value ->> 13
+                e.value ->> 13, e.value ->> 14
            FROM json_each($4) AS e",
         account,
         campaign,
@@ -70,6 +71,7 @@ struct StoredStep {
     include_previous_emails: bool,
     active: bool,
     syntax: String,
+    enclosed: Option<String>,
 }
 
 impl TryFrom<StoredStep> for Step {
@@ -96,6 +98,10 @@ impl TryFrom<StoredStep> for Step {
             },
             include_previous_emails: s.include_previous_emails,
             active: s.active,
+            enclosed: match s.enclosed {
+                Some(text) => serde_json::from_str(&text).map_err(|e| misread("enclosed", e.to_string()))?,
+                None => Enclosed::default(),
+            },
         })
     }
 }
@@ -113,7 +119,7 @@ pub async fn sequences(tx: &mut Tx, account: i64, of: &[(i64, i64)]) -> Result<H
         StoredStep,
         "SELECT s.campaign_id, s.id, s.step_number, s.name, s.channel, s.subject, s.template, s.ai_prompt,
                 s.delay_days, s.delay_hours, s.delay_minutes, s.delay_seconds, s.include_previous_emails, s.active,
-                s.syntax
+                s.syntax, s.enclosed
            FROM (SELECT CAST(e.value ->> 0 AS BIGINT) AS campaign, CAST(e.value ->> 1 AS BIGINT) AS version
                    FROM json_each($2) AS e) AS w
            JOIN steps s ON s.account_id = $1 AND s.campaign_id = w.campaign AND s.version = w.version

@@ -447,6 +447,7 @@ pub fn step(number: u32, delay: sendwright_workflows::sequence::Delay) -> Step {
         subject: Some(format!("Subject {number}")),
         template: Some("Hi {{first_name}} of {{company_name}}".into()),
         syntax: Default::default(),
+        enclosed: Default::default(),
         ai_prompt: None,
         delay,
         include_previous_emails: false,

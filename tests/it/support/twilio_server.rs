@@ -74,6 +74,7 @@ struct Inner {
     /// Every request to make a message, refused ones too: the recipient.
     asked: Vec<String>,
     lists: usize,
+    lists_fail: bool,
     account_status: Option<&'static str>,
 }
 
@@ -138,9 +139,33 @@ impl TwilioServer {
         self.lock().asked.len()
     }
 
-    /// How many pages of its list were read.
+    /// Whether its list answers 500.
+    pub fn lists_fail(&self, fail: bool) {
+        self.lock().lists_fail = fail;
+    }
+
+    /// How many pages of its list were asked for.
     pub fn lists(&self) -> usize {
         self.lock().lists
+    }
+
+    /// A message that somebody else made in the same account.
+    pub fn made_by_others(&self, to: &str, from: &str, body: &str) {
+        let mut inner = self.lock();
+        let made = Made {
+            sid: format!("SM{:032x}", inner.made.len() + 1),
+            to: to.into(),
+            from: from.into(),
+            body: body.into(),
+            media: Vec::new(),
+            content_sid: None,
+            content_variables: None,
+            status_callback: None,
+            status: "delivered".into(),
+            error_code: None,
+            made_at: wall_millis(),
+        };
+        inner.made.push(made);
     }
 
     /// Waits until so many are made.
@@ -366,6 +391,9 @@ async fn list(
     }
     let mut inner = inner.lock().unwrap();
     inner.lists += 1;
+    if inner.lists_fail {
+        return refusal(500, 20500, "Internal Server Error");
+    }
     let asked = |name: &str, value: &str| query.get(name).is_none_or(|wanted| wanted == value);
     let found: Vec<&Made> =
         inner.made.iter().rev().filter(|made| asked("To", &made.to) && asked("From", &made.from)).collect();

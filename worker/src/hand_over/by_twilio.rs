@@ -7,6 +7,7 @@ use crate::context::Context;
 use futures::FutureExt;
 use sendwright_store::clock::boot_millis;
 use sendwright_workflows::receipt::ATTEMPT;
+use sendwright_workflows::sequence::Enclosed;
 use sendwright_workflows::signing::sign_hex;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -22,11 +23,13 @@ pub(super) async fn run(ctx: Arc<Context>, departing: Departing) {
             let asked = Arc::new(AtomicBool::new(false));
             let since = (worker, Arc::new(AtomicI64::new(intent_at)));
             let ask = last_question(&ctx, segment.clone(), attempt, since, asked.clone());
+            let enclosed = &sealed.enclosed;
             let text = Text {
                 to: message.address.clone(),
                 body: String::from_utf8_lossy(&sealed.bytes).into_owned(),
+                media: enclosed.media_urls.clone(),
+                content: enclosed.content_sid.clone().map(|sid| (sid, variables(enclosed))),
                 status_callback: status_callback(&ctx, attempt),
-                ..Text::default()
             };
             let whole = ctx.twilio.send(&line.sender, &text, ask);
             let told = AssertUnwindSafe(whole).catch_unwind().await;
@@ -38,6 +41,10 @@ pub(super) async fn run(ctx: Arc<Context>, departing: Departing) {
     };
     let now = ctx.clock.now().unwrap_or(at + (boot_millis() - intent_at));
     settle(&ctx, Ending { message, carrier, attempt, sealed, segment, told, now }, &under_way, bell).await;
+}
+
+fn variables(enclosed: &Enclosed) -> String {
+    serde_json::to_string(&enclosed.content_variables).unwrap_or_default()
 }
 
 /// Where Twilio says what became of this attempt; nowhere without an address at which it reaches us.

@@ -8,7 +8,7 @@ use crate::text::{About, compose};
 use chrono_tz::Tz;
 use sendwright_store::events::{self, NewEvent};
 use sendwright_store::heads::{self, Head};
-use sendwright_store::planning::{self, Advance, DueEnrolment, NewMessage, Whom};
+use sendwright_store::planning::{self, Advance, DueEnrolment, NewMessage, NewText, Whom};
 use sendwright_store::{Result, Tx, accounts, campaigns, replan};
 use sendwright_workflows::campaign::{Policy, State};
 use sendwright_workflows::clock::Millis;
@@ -319,7 +319,7 @@ impl Batch<'_> {
         row: &DueEnrolment,
         message: i64,
         step: &Step,
-    ) -> std::result::Result<(String, String), Reason> {
+    ) -> std::result::Result<NewText, Reason> {
         let nowhere = Reason::NoTransport;
         let about = About {
             contact: row,

@@ -9,7 +9,7 @@ use crate::text::{About, compose};
 use futures::stream::{self, StreamExt};
 use sendwright_store::Result;
 use sendwright_store::heads::{self, Head};
-use sendwright_store::planning::{self, DueEnrolment};
+use sendwright_store::planning::{self, DueEnrolment, NewText};
 use sendwright_store::writing::{self, Unwritten, Written};
 use sendwright_workflows::campaign::Policy;
 use sendwright_workflows::clock::{HOUR, Millis};
@@ -121,7 +121,11 @@ async fn by_model(ctx: &Context, job: &Job, step: &Step, now: Millis) -> Result<
     let answer = writer.write(&brief).await;
     purse.settle(ctx, &answer).await?;
     let detail = match answer {
-        Ok(draft) => return keep(ctx, job, written(draft, step.channel), now).await,
+        Ok(draft) => {
+            // A model's text goes with media alone, which have no variables.
+            let text = Written { enclosed: step.enclosed.stored(), ..written(draft, step.channel) };
+            return keep(ctx, job, text, now).await;
+        }
         Err(WriteError::Retry { after, detail, .. }) if now - job.message.planned_at < PATIENCE => {
             let wait =
                 after.map_or(10_000 + (random_unit() * 5_000.0) as Millis, |d| d.as_millis() as Millis);
@@ -149,8 +153,8 @@ async fn by_template(ctx: &Context, job: &Job, step: &Step, now: Millis) -> Resu
         None => Err(Reason::WritingFailed { detail: "the step has no template".into() }),
     };
     match text {
-        Ok((subject, body)) => {
-            let text = Written { subject, body, writer: "template", writing: "{}".into() };
+        Ok(NewText { subject, body, enclosed }) => {
+            let text = Written { subject, body, writer: "template", writing: "{}".into(), enclosed };
             keep(ctx, job, text, now).await
         }
         Err(reason) => hold(ctx, &job.message, reason, now).await,
@@ -210,7 +214,7 @@ fn written(draft: Draft, channel: Channel) -> Written {
         WrittenBy::Offline => "offline",
     };
     let subject = if channel.is_phone() { String::new() } else { draft.subject };
-    Written { subject, body: draft.text, writer, writing: writing.to_string() }
+    Written { subject, body: draft.text, writer, writing: writing.to_string(), enclosed: None }
 }
 
 async fn keep(ctx: &Context, job: &Job, text: Written, now: Millis) -> Result<()> {

@@ -11,6 +11,7 @@ use sendwright_store::intents::{self, Seen, Verdict};
 use sendwright_store::writing::{self, Earlier};
 use sendwright_store::{Result, Tx, heads};
 use sendwright_workflows::clock::{Millis, SECOND};
+use sendwright_workflows::country::Country;
 use sendwright_workflows::reason::{Cause, Reason};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -20,6 +21,13 @@ const INTENT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Rows that go back, with their next state and why.
 type Refused = Vec<(Seated, &'static str, Reason)>;
+
+/// What stands against a recipient on the way out, whoever let it in (ATTACKS A42).
+fn forbidden(route: &Route, message: &Claimed) -> Option<Reason> {
+    let is_allowed = !message.channel.is_phone() || route.reaches(&message.address);
+    let country = || Country::of(&message.address).map(|country| country.to_string());
+    (!is_allowed).then(|| Reason::DestinationNotAllowed { country: country() })
+}
 
 /// Rows whose intent is about to be committed, or is.
 struct Intended {
@@ -85,6 +93,7 @@ impl Sender {
         let given = claim.claimed.len() + claim.ready.len();
         let mut seat = |mut message: Claimed| {
             outlet::when_uncertain(&mut message.policy, route.profile.on_uncertain.as_deref());
+            message.provider = route.provider();
             carriers.pop().map(|carrier| Seated { message, carrier })
         };
         let later: Vec<Seated> = claim.claimed.into_iter().filter_map(&mut seat).collect();
@@ -118,6 +127,7 @@ impl Sender {
         turn.next = [turn.next, claim.next.map(|at| at - SECOND)].into_iter().flatten().min();
         let seated = claim.claimed.into_iter().filter_map(|mut message| {
             outlet::when_uncertain(&mut message.policy, route.profile.on_uncertain.as_deref());
+            message.provider = route.provider();
             carriers.pop().map(|carrier| Seated { message, carrier })
         });
         let seated = seated.collect();
@@ -251,6 +261,10 @@ impl Sender {
         let (mut departing, mut refused) = (Vec::new(), Vec::new());
         let earlier = self.earlier(&seated).await?;
         for seated in seated {
+            if let Some(reason) = forbidden(route, &seated.message) {
+                refused.push((seated, "held", reason));
+                continue;
+            }
             let thread = earlier.get(&seated.message.enrolment_id).map_or(&[][..], Vec::as_slice);
             let campaign = self.campaign_name(&seated.message).await?;
             let written = self.written.remove(&seated.message.id).and_then(|w| w.of(&seated.message, thread));

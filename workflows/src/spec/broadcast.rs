@@ -43,6 +43,7 @@ impl CampaignBody {
             subject: template.subject.filter(|_| !channel.is_phone()).map(str::to_owned),
             template: Some(template.content.to_owned()),
             syntax: template.syntax,
+            enclosed: Default::default(),
             ai_prompt: None,
             delay: Delay::default(),
             include_previous_emails: false,

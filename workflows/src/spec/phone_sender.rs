@@ -96,7 +96,7 @@ fn read_phone(fields: &mut Fields) -> Option<Phone> {
     phone
 }
 
-fn read_sid(fields: &mut Fields, name: &str, kind: &str) -> Option<String> {
+pub(super) fn read_sid(fields: &mut Fields, name: &str, kind: &str) -> Option<String> {
     let text = fields.string(name)?;
     let digits = text.strip_prefix(kind).filter(|rest| rest.len() == 32);
     if digits.is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_hexdigit())) {

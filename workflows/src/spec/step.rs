@@ -1,6 +1,7 @@
 //! One submitted step.
 
 use super::FieldError;
+use super::enclosed;
 use super::fields::Fields;
 use super::template::check_length;
 use crate::render::{self, Kind};
@@ -27,6 +28,9 @@ const KNOWN: &[&str] = &[
     "delay_seconds",
     "include_previous_emails",
     "is_active",
+    "content_sid",
+    "content_variables",
+    "media_urls",
 ];
 
 /// Reads the step at `index`; its number must be `index + 1`.
@@ -45,12 +49,13 @@ pub(super) fn read(
         (false, true) => Some(format!("Step {}", index + 1)),
         _ => fields.required("name", 200),
     };
+    let channel = fields.choice("channel", &Channel::ALL.map(|c| (c.as_str(), c))).unwrap_or_default();
     let syntax = fields.choice("syntax", &Syntax::ALL.map(|s| (s.as_str(), s))).unwrap_or_default();
     let step = Step {
         id: 0,
         number: number.unwrap_or_default(),
         name: name.unwrap_or_default(),
-        channel: fields.choice("channel", &Channel::ALL.map(|c| (c.as_str(), c))).unwrap_or_default(),
+        channel,
         subject: read_template(&mut fields, "subject", (syntax, Kind::Subject), warnings),
         template: read_template(&mut fields, "template", (syntax, Kind::Text), warnings),
         syntax,
@@ -58,6 +63,7 @@ pub(super) fn read(
         delay: read_delay(&mut fields),
         include_previous_emails: fields.flag("include_previous_emails").unwrap_or(false),
         active: fields.flag("is_active").unwrap_or(true),
+        enclosed: enclosed::read(&mut fields, channel, syntax, warnings),
     };
     if step.channel.is_phone() {
         refuse_what_only_email_has(&mut fields);
@@ -65,7 +71,8 @@ pub(super) fn read(
     if let Some(text) = &step.template {
         check_length(&mut fields, "template", step.channel, text);
     }
-    if blank(&fields, "template") && blank(&fields, "ai_prompt") {
+    let has_text = ["template", "ai_prompt", "content_sid"].iter().any(|name| !blank(&fields, name));
+    if !has_text {
         fields.fault("ai_prompt", "required", "a step needs ai_prompt or template");
     }
     (errors.len() == before).then_some(step)

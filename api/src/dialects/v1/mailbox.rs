@@ -60,6 +60,7 @@ fn shown(mail: &Mail) -> Value {
     json!({
         "id": mail.captured.id,
         "message_id": uuid(Kind::Message, mail.captured.message_id),
+        "channel": mail.channel,
         "from": mail.from,
         "to": mail.captured.recipient,
         "subject": mail.captured.subject,

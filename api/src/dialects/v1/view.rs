@@ -117,6 +117,9 @@ fn step(s: &Step) -> Value {
         "delay_minutes": s.delay.minutes,
         "delay_seconds": s.delay.seconds,
         "include_previous_emails": s.include_previous_emails,
+        "content_sid": s.enclosed.content_sid,
+        "content_variables": s.enclosed.content_variables,
+        "media_urls": s.enclosed.media_urls,
         "is_active": s.active,
     })
 }

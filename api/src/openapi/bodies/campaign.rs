@@ -100,6 +100,12 @@ pub struct StepInput {
     pub delay_seconds: Option<i64>,
     /// Whether a model sees what was sent before.
     pub include_previous_emails: Option<bool>,
+    /// A content template of Twilio's that stands for the text, `HX…`; of a step for `sms` or `whatsapp`.
+    pub content_sid: Option<String>,
+    /// Its variables by name; each value is a template.
+    pub content_variables: Option<HashMap<String, String>>,
+    /// Addresses of media, https alone: at most ten by SMS, one by WhatsApp.
+    pub media_urls: Option<Vec<String>>,
     /// Whether it is sent at all.
     pub is_active: Option<bool>,
 }
@@ -146,6 +152,15 @@ pub struct Step {
     /// Whether a model sees what was sent before.
     #[schema(example = false)]
     pub include_previous_emails: bool,
+    /// A content template of Twilio's that stands for the text.
+    #[schema(example = "HX0123456789abcdef0123456789abcdef")]
+    pub content_sid: Option<String>,
+    /// Its variables by name; each value is a template.
+    #[schema(example = json!({"1": "{{first_name}}"}))]
+    pub content_variables: HashMap<String, String>,
+    /// Addresses of media.
+    #[schema(example = json!(["https://example.com/a.png"]))]
+    pub media_urls: Vec<String>,
     /// Whether it is sent at all.
     #[schema(example = true)]
     pub is_active: bool,

@@ -182,6 +182,9 @@ pub struct Captured {
     /// The message.
     #[schema(example = "03000000-0000-8000-8000-000000000001")]
     pub message_id: String,
+    /// `email`, `sms` or `whatsapp`.
+    #[schema(example = "email")]
+    pub channel: String,
     /// Who sends.
     #[schema(example = "sender@localhost.localdomain")]
     pub from: String,

@@ -5,6 +5,7 @@ use sendwright_workflows::clock::Millis;
 use sendwright_workflows::message::State;
 use sendwright_workflows::quiet_hours::local_text;
 use sendwright_workflows::reason::{Cause, Owner, Reason, Window};
+use sendwright_workflows::twilio_code;
 
 /// A reason with its sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +71,13 @@ fn sentence(reason: &Reason, zone: Tz) -> String {
              message is then released by hand, a waiting one goes by itself"
                 .into()
         }
+        Reason::DestinationNotAllowed { country } => {
+            let country = country.as_deref().unwrap_or("no country that messages go to");
+            format!(
+                "the number is of {country}: add it to allowed_countries of the sending profile, and for the \
+                 installation's own account to TWILIO_ALLOWED_COUNTRIES, then release it"
+            )
+        }
         Reason::WritingFailed { detail } => {
             format!("no text passed the checks ({detail}); change the step's prompt or template, then release it")
         }
@@ -79,15 +87,16 @@ fn sentence(reason: &Reason, zone: Tz) -> String {
         ),
         Reason::Approval => "a person must approve the text: release the message to send it, or cancel it".into(),
         Reason::Refused { reply, until: Some(until) } => {
-            format!("the server refused it for now ({reply}); it is tried again at {}", at(until))
+            format!("the server refused it for now ({}); it is tried again at {}", code(*reply), at(until))
         }
-        Reason::Refused { reply, until: None } => format!("the server refused it for good ({reply})"),
+        Reason::Refused { reply, until: None } => format!("the server refused it for good ({})", code(*reply)),
         Reason::NotStarted => "a hand-over was closed before its end; nothing was sent in it".into(),
         Reason::Poison => {
             "workers died with it in their hands, twice; look into their logs, then release or cancel it".into()
         }
-        Reason::Uncertain => "the server may have taken it, and nobody can be asked: release it to send it again, \
-             which may double it, or cancel it"
+        Reason::Uncertain => "the server may have taken it, and did not say so. A text message is looked for at its \
+             provider within the hour; else nobody can be asked: release it to send it again, which may double it, \
+             or cancel it"
             .into(),
         Reason::Overtaken => "a later step of the sequence went out first".into(),
         Reason::SpendCap => {
@@ -95,6 +104,14 @@ fn sentence(reason: &Reason, zone: Tz) -> String {
         }
         Reason::Cancelled => "it was cancelled, or its enrolment has ended".into(),
         Reason::Recovery => "a backup was restored: release it if it did not go out before".into(),
+    }
+}
+
+/// A reply's code, with its meaning where that is a provider's own.
+fn code(reply: u16) -> String {
+    match twilio_code::find(u32::from(reply)) {
+        Some(known) => format!("{reply}, {}", known.meaning),
+        None => reply.to_string(),
     }
 }
 

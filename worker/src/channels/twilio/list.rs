@@ -1,7 +1,7 @@
 //! Twilio's list of messages: what became of a hand-over without an answer.
 
 use super::answer::{receipt, word};
-use super::{Client, From, Sender, Trouble, on_wire};
+use super::{Client, Sender, Trouble, on_wire};
 use sendwright_workflows::clock::Millis;
 use sendwright_workflows::receipt::Receipt;
 use serde_json::Value;
@@ -33,20 +33,17 @@ pub struct Search<'a> {
 }
 
 impl Client {
-    /// Every message of a sender to one number, oldest first, all pages followed. The list is not narrowed by
-    /// `DateSent`: a message that still waits at Twilio's has none, and would be missed.
+    /// Every message of a sender's account to one number, oldest first, all pages followed. The list is narrowed neither by
+    /// `DateSent`, which a message that still waits at Twilio's has none of, nor by `From`, which may have been changed since:
+    /// a message that is missed here would be sent again.
     ///
     /// # Errors
     /// [`Trouble`]; also where there are too many pages to tell that something is *not* there.
     pub async fn list(&self, sender: &Sender, search: Search<'_>) -> Result<Vec<Listed>, Trouble> {
         let mut next = sender.access.url("/Messages");
         if let Some(url) = &mut next {
-            let mut query = url.query_pairs_mut();
-            query.append_pair("To", &on_wire(sender.channel, search.to));
-            if let From::Number(number) = &sender.from {
-                query.append_pair("From", &on_wire(sender.channel, number));
-            }
-            query.append_pair("PageSize", PAGE);
+            let to = on_wire(sender.channel, search.to);
+            url.query_pairs_mut().append_pair("To", &to).append_pair("PageSize", PAGE);
         }
         let (mut found, mut pages) = (Vec::new(), 0);
         while let Some(url) = next.take() {
@@ -58,7 +55,7 @@ impl Client {
             let Some(messages) = read.json.get("messages").and_then(Value::as_array) else {
                 return Err(Trouble::Unreadable);
             };
-            found.extend(messages.iter().filter(|m| is_from(m, sender)).filter_map(listed));
+            found.extend(messages.iter().filter_map(listed));
             next = next_page(&sender.access.base, &read.json)?;
         }
         found.retain(|message: &Listed| message.created_at >= search.since);
@@ -67,19 +64,12 @@ impl Client {
     }
 }
 
-/// Whether it is one of this sender's own, going out.
-fn is_from(message: &Value, sender: &Sender) -> bool {
-    let text = |name: &str| message.get(name).and_then(Value::as_str);
-    let outbound = text("direction").is_none_or(|direction| direction != "inbound");
-    outbound
-        && match &sender.from {
-            From::Number(number) => text("from") == Some(&on_wire(sender.channel, number)),
-            From::Service(sid) => text("messaging_service_sid") == Some(sid),
-        }
-}
-
+/// One that went out; what a number sent us is in the lists as well.
 fn listed(message: &Value) -> Option<Listed> {
     word(message.get("sid"))?;
+    if message.get("direction").and_then(Value::as_str) == Some("inbound") {
+        return None;
+    }
     let created = message.get("date_created").and_then(Value::as_str)?;
     Some(Listed {
         receipt: receipt(message),
