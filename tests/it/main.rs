@@ -7,6 +7,7 @@ mod bad_input;
 mod channels;
 mod cli;
 mod commands;
+mod complaints;
 mod config;
 mod console;
 mod crash;

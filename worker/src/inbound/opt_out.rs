@@ -37,6 +37,10 @@ pub(super) struct Subject<'a> {
     pub hash: &'a str,
     /// The mail that asks for it.
     pub inbound: i64,
+    /// `opt_out` or `complained`.
+    pub why: &'static str,
+    /// `reply` or `report`.
+    pub source: &'static str,
 }
 
 /// Suppresses an address and ends all that its contact is in. `false`: it was suppressed before. The caller holds
@@ -48,8 +52,8 @@ pub(super) async fn opt_out(tx: &mut Tx, ids: &Rows, subject: &Subject<'_>, now:
         channel: "email".into(),
         address_hash: subject.hash.to_owned(),
         hint: Email::parse(subject.address).map(|e| e.masked()).unwrap_or_default(),
-        why: "opt_out".into(),
-        source: "reply".into(),
+        why: subject.why.into(),
+        source: subject.source.into(),
         created_at: now,
     };
     let added = suppressions::add(tx, &new).await?;
@@ -64,7 +68,7 @@ pub(super) async fn opt_out(tx: &mut Tx, ids: &Rows, subject: &Subject<'_>, now:
             channel: "email".into(),
             address_hash: subject.hash.to_owned(),
             state: "opt_out".into(),
-            source: "reply".into(),
+            source: subject.source.into(),
             actor: "recipient".into(),
             evidence: json!({ "inbound": subject.inbound }).to_string(),
             at: now,
