@@ -6,6 +6,8 @@ use crate::page::{Page, in_order};
 use sendwright_workflows::clock::Millis;
 use sendwright_workflows::sequence::Channel;
 
+pub mod standing;
+
 /// The table's name, which sealed URLs are bound to.
 pub const TABLE: &str = "sending_profiles";
 

@@ -6,12 +6,12 @@ use crate::context::Context;
 use crate::journal::{Line, Segment};
 use crate::letter::Sealed;
 use crate::recorder::Ended;
+use crate::standing;
 use crate::verdict::ended;
 use futures::FutureExt;
 use sendwright_store::claims::Claimed;
 use sendwright_store::clock::{boot_millis, wall_millis};
 use sendwright_store::outcomes::Mail;
-use sendwright_store::sending_profiles;
 use sendwright_workflows::backoff;
 use sendwright_workflows::clock::Millis;
 use sendwright_workflows::quiet_hours::G;
@@ -272,12 +272,8 @@ fn is_provider_limit(code: u16, enhanced: Option<&str>) -> bool {
 async fn pause(ctx: &Context, profile: i64, why: &str, now: Millis) {
     let until = now + backoff::PROVIDER;
     tracing::warn!(profile, "the provider's limit is reached: the profile is paused");
-    let paused = async {
-        let mut tx = ctx.store.begin().await?;
-        sending_profiles::mark(&mut tx, profile, ("active", "paused"), Some(until), Some(why), now).await?;
-        tx.commit().await
-    };
-    if let Err(error) = paused.await {
+    let paused = standing::mark(ctx, profile, ("active", "paused"), Some(until), Some(why), now).await;
+    if let Err(error) = paused {
         tracing::warn!(%error, profile, "the pause is not recorded; the next refusal tries again");
     }
 }

@@ -4,6 +4,7 @@ use crate::channels::smtp::{Dialer, Pool, PoolLimits, Profile as Server, Trouble
 use crate::context::{Context, random_unit};
 use crate::hand_over::Carrier;
 use crate::outlet::{self, Route, To};
+use crate::standing;
 use sendwright_store::claims::{self, Claimed};
 use sendwright_store::clock::boot_millis;
 use sendwright_store::{Result, sending_profiles};
@@ -276,9 +277,7 @@ impl Sender {
     }
 
     async fn mark(&mut self, change: (&str, &str), why: Option<&str>, now: Millis) -> Result<()> {
-        let mut tx = self.ctx.store.begin().await?;
-        sending_profiles::mark(&mut tx, self.profile, change, None, why, now).await?;
-        tx.commit().await?;
+        standing::mark(&self.ctx, self.profile, change, None, why, now).await?;
         self.route = None;
         Ok(())
     }
