@@ -62,7 +62,7 @@ async fn a_complaint_marks_its_message_suppresses_the_address_and_ends_the_seque
             ["1 stopped", "2 completed"]
         );
         let (_, numbers) = desk.call("GET", "/api/v1/campaigns/1/analytics", None).await;
-        assert_eq!(numbers["messages"]["complained"], 1, "{numbers}");
+        assert_eq!(numbers["totals"]["complained"], 1, "{numbers}");
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod analytics;
+mod at_the_dot;
 mod bad_input;
 mod channels;
 mod cli;

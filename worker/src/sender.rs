@@ -1,5 +1,6 @@
 //! The mail lane of one sending profile: claim, intent, hand-over (SEND_PROTOCOL, the protocol).
 
+use crate::at_the_dot;
 use crate::channels::smtp::{Dialer, Pool, PoolLimits, Profile as Server, Trouble};
 use crate::context::{Context, random_unit};
 use crate::hand_over::Carrier;
@@ -61,6 +62,8 @@ pub struct Sender {
     stop: CancellationToken,
     /// The boot instant until which the server counts as slow: intents are committed at the dot.
     slow_until: Arc<AtomicI64>,
+    /// Those that then wait there.
+    at_the_dot: Arc<at_the_dot::Group>,
     /// Other profiles have work too: this one takes a quarter of D instead of three.
     pub shares: bool,
 }
@@ -82,6 +85,7 @@ impl Sender {
             bell,
             stop,
             slow_until: Arc::default(),
+            at_the_dot: Arc::default(),
             shares: false,
         }
     }

@@ -2,8 +2,8 @@
 
 use crate::context::Context;
 use sendwright_queue::Job;
-use sendwright_store::sending_profiles::{self, standing};
 use sendwright_store::Result;
+use sendwright_store::sending_profiles::{self, standing};
 use sendwright_workflows::clock::Millis;
 
 /// Moves a profile that stands at `from`, with the reason people read; another state is an event.
