@@ -33,7 +33,7 @@ async fn add(config: &Config, email: &str, why: &str, account: &AccountArgs) -> 
     let mut work = Work::new(&core, Actor::command(account.id))?;
     let stored = suppressions::add(&mut work, &email, why).await?;
     work.commit().await?;
-    suppressions::settle(&core, account.id, &stored.address_hash).await;
+    suppressions::settle(&core, account.id, std::slice::from_ref(&stored.address_hash)).await;
     eprintln!("{} is not written to from now on", stored.hint);
     Ok(())
 }

@@ -1,11 +1,19 @@
-//! Contacts: people. One row per address and account; a deleted one that comes back is revived, not re-made.
+//! Contacts: people. One row per person and account, whichever of its addresses it is known by; a deleted one that comes back is revived, not re-made.
 
+mod known;
+mod people;
+
+pub use known::{Known, known, release};
+pub use people::{by_phone, count_by_consent, list_by_consent};
+
+use crate::consents::standing;
 use crate::db::{Tx, execute, row, rows};
 use crate::error::Result;
 use crate::page::{Page, in_order};
+use crate::values;
 use sendwright_workflows::clock::Millis;
 use serde_json::json;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 /// What a contact says of itself: the columns a caller may set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, sqlx::FromRow)]
@@ -28,6 +36,10 @@ pub struct Details {
     pub title: Option<String>,
     /// As it was given (S1-23).
     pub phone: Option<String>,
+    /// The same in E.164, unique in the account; none where it is not, or is another contact's.
+    pub phone_key: Option<String>,
+    /// The salted hash of that.
+    pub phone_hash: Option<String>,
     /// As it was given.
     pub website: Option<String>,
     /// Line of business.
@@ -48,6 +60,8 @@ pub struct Contact {
     /// What it says of itself.
     #[sqlx(flatten)]
     pub details: Details,
+    /// What was last said of its number, the strictest of its channels: `opt_in`, `opt_out` or `stop`.
+    pub consent: Option<String>,
     /// `active` or `deleted`.
     pub state: String,
     /// When it was made, or came back.
@@ -59,9 +73,11 @@ pub struct Contact {
 macro_rules! columns {
     () => {
         "id, account_id, external_id, email, email_key, email_hash, first_name, last_name, company, title,
-         phone, website, industry, timezone, attributes, state, created_at, updated_at"
+         phone, phone_key, phone_hash, website, industry, timezone, attributes, consent, state, created_at, updated_at"
     };
 }
+
+use columns;
 
 /// Inserts contacts by their rows' ids in one statement. Those whose address the account has already, also in
 /// a deleted contact, are passed over: the ids that went in come back.
@@ -70,22 +86,25 @@ pub async fn insert(tx: &mut Tx, account: i64, new: &[(i64, &Details)], now: Mil
         return Ok(HashSet::new());
     }
     let inserted = rows!(
-        tx,
+        &mut *tx,
         (i64,),
         concat!(
             "INSERT INTO contacts (",
             columns!(),
             ") SELECT CAST(e.value ->> 0 AS BIGINT), $2, e.value ->> 1, e.value ->> 2, e.value ->> 3,
                       e.value ->> 4, e.value ->> 5, e.value ->> 6, e.value ->> 7, e.value ->> 8, e.value ->> 9,
-                      e.value ->> 10, e.value ->> 11, e.value ->> 12, e.value ->> 13, 'active', $3, $3
+                      e.value ->> 10, e.value ->> 11, e.value ->> 12, e.value ->> 13, e.value ->> 14,
+                      e.value ->> 15, ",
+            standing!("(e.value ->> 11)", "$2"),
+            ", 'active', $3, $3
                  FROM json_each($1) AS e WHERE TRUE
-             ON CONFLICT (account_id, email_key) DO NOTHING RETURNING id"
+             ON CONFLICT DO NOTHING RETURNING id"
         ),
         as_rows(new),
         account,
         now
     )?;
-    Ok(inserted.into_iter().map(|r| r.0).collect())
+    indexed(tx, account, inserted).await
 }
 
 /// Brings deleted contacts back with new details, in one statement; the ids that came back. One that is not
@@ -96,35 +115,72 @@ pub async fn revive(
     back: &[(i64, &Details)],
     now: Millis,
 ) -> Result<HashSet<i64>> {
-    if back.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let revived = rows!(
-        tx,
-        (i64,),
-        "UPDATE contacts SET external_id = r.external_id, email = r.email, first_name = r.first_name,
-                last_name = r.last_name, company = r.company, title = r.title, phone = r.phone,
-                website = r.website, industry = r.industry, timezone = r.timezone, attributes = r.attributes,
-                state = 'active', created_at = $3, updated_at = $3
-           FROM (SELECT CAST(e.value ->> 0 AS BIGINT) AS id, e.value ->> 1 AS external_id, e.value ->> 2 AS email,
-                        e.value ->> 5 AS first_name, e.value ->> 6 AS last_name, e.value ->> 7 AS company,
-                        e.value ->> 8 AS title, e.value ->> 9 AS phone, e.value ->> 10 AS website,
-                        e.value ->> 11 AS industry, e.value ->> 12 AS timezone, e.value ->> 13 AS attributes
-                   FROM json_each($1) AS e) AS r
-          WHERE contacts.id = r.id AND contacts.account_id = $2 AND contacts.state = 'deleted'
-          RETURNING contacts.id",
-        as_rows(back),
-        account,
-        now
-    )?;
-    Ok(revived.into_iter().map(|r| r.0).collect())
+    rewrite(tx, account, back, ("deleted", Some(now)), now).await
 }
 
-/// One JSON array a contact; the order that [`insert`] and [`revive`] read. Sorted by address, so that two
+/// Has what conditions compare of these contacts written anew.
+async fn indexed(tx: &mut Tx, account: i64, rows: Vec<(i64,)>) -> Result<HashSet<i64>> {
+    let ids: Vec<i64> = rows.into_iter().map(|r| r.0).collect();
+    values::index(tx, account, &ids).await?;
+    Ok(ids.into_iter().collect())
+}
+
+/// Changes what contacts say of themselves, addresses included, in one statement; the ids that were there to be changed.
+/// An address that is another contact's is [`crate::Error::Duplicate`].
+pub async fn update(
+    tx: &mut Tx,
+    account: i64,
+    changed: &[(i64, &Details)],
+    now: Millis,
+) -> Result<HashSet<i64>> {
+    rewrite(tx, account, changed, ("active", None), now).await
+}
+
+async fn rewrite(
+    tx: &mut Tx,
+    account: i64,
+    contacts: &[(i64, &Details)],
+    (was, made): (&str, Option<Millis>),
+    now: Millis,
+) -> Result<HashSet<i64>> {
+    if contacts.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let rewritten = rows!(
+        &mut *tx,
+        (i64,),
+        concat!(
+            "UPDATE contacts SET external_id = r.external_id, email = r.email, email_key = r.email_key,
+                    email_hash = r.email_hash, first_name = r.first_name, last_name = r.last_name,
+                    company = r.company, title = r.title, phone = r.phone, phone_key = r.phone_key,
+                    phone_hash = r.phone_hash, website = r.website, industry = r.industry, timezone = r.timezone,
+                    attributes = r.attributes, consent = ",
+            standing!("r.phone_hash", "$2"),
+            ",      state = 'active', created_at = COALESCE($4, created_at), updated_at = $5
+               FROM (SELECT CAST(e.value ->> 0 AS BIGINT) AS id, e.value ->> 1 AS external_id, e.value ->> 2 AS email,
+                            e.value ->> 3 AS email_key, e.value ->> 4 AS email_hash, e.value ->> 5 AS first_name,
+                            e.value ->> 6 AS last_name, e.value ->> 7 AS company, e.value ->> 8 AS title,
+                            e.value ->> 9 AS phone, e.value ->> 10 AS phone_key, e.value ->> 11 AS phone_hash,
+                            e.value ->> 12 AS website, e.value ->> 13 AS industry, e.value ->> 14 AS timezone,
+                            e.value ->> 15 AS attributes
+                       FROM json_each($1) AS e) AS r
+              WHERE contacts.id = r.id AND contacts.account_id = $2 AND contacts.state = $3
+              RETURNING contacts.id"
+        ),
+        as_rows(contacts),
+        account,
+        was,
+        made,
+        now
+    )?;
+    indexed(tx, account, rewritten).await
+}
+
+/// One JSON array a contact; the order that [`insert`] and [`rewrite`] read. Sorted by address, so that two
 /// imports of the same people never wait for each other crosswise.
 fn as_rows(contacts: &[(i64, &Details)]) -> String {
     let mut sorted: Vec<_> = contacts.iter().collect();
-    sorted.sort_by(|a, b| a.1.email_key.cmp(&b.1.email_key));
+    sorted.sort_by(|a, b| (&a.1.email_key, &a.1.phone_key).cmp(&(&b.1.email_key, &b.1.phone_key)));
     let row = |(id, d): &(i64, &Details)| {
         json!([
             id,
@@ -137,6 +193,8 @@ fn as_rows(contacts: &[(i64, &Details)]) -> String {
             d.company,
             d.title,
             d.phone,
+            d.phone_key,
+            d.phone_hash,
             d.website,
             d.industry,
             d.timezone,
@@ -144,20 +202,6 @@ fn as_rows(contacts: &[(i64, &Details)]) -> String {
         ])
     };
     serde_json::Value::Array(sorted.into_iter().map(row).collect()).to_string()
-}
-
-/// Which of these address keys the account has: id and whether it is deleted.
-pub async fn known(tx: &mut Tx, account: i64, keys: &[&str]) -> Result<HashMap<String, (i64, bool)>> {
-    let keys: Vec<[&str; 1]> = keys.iter().map(|k| [*k]).collect();
-    let found = rows!(
-        tx,
-        (String, i64, String),
-        "SELECT email_key, id, state FROM contacts
-          WHERE account_id = $1 AND email_key IN (SELECT e.value ->> 0 FROM json_each($2) AS e)",
-        account,
-        json!(keys).to_string()
-    )?;
-    Ok(found.into_iter().map(|(key, id, state)| (key, (id, state == "deleted"))).collect())
 }
 
 /// The account's contact with this number; a deleted one is not there.
@@ -172,6 +216,23 @@ pub async fn get(tx: &mut Tx, account: i64, id: i64) -> Result<Option<Contact>> 
         ),
         account,
         id
+    )
+}
+
+/// The account's contacts by their rows, those that are not deleted.
+pub async fn by_ids(tx: &mut Tx, account: i64, ids: &[i64]) -> Result<Vec<Contact>> {
+    let ids: Vec<[i64; 1]> = ids.iter().map(|id| [*id]).collect();
+    rows!(
+        tx,
+        Contact,
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM contacts WHERE account_id = $1 AND state <> 'deleted'
+                AND id IN (SELECT CAST(e.value ->> 0 AS BIGINT) FROM json_each($2) AS e)"
+        ),
+        account,
+        json!(ids).to_string()
     )
 }
 
@@ -232,36 +293,14 @@ pub async fn count(tx: &mut Tx, account: i64) -> Result<i64> {
     Ok(row!(tx, (i64,), sql, account)?.map_or(0, |r| r.0))
 }
 
-/// Changes what a contact says of itself; its address stays. Whether there is such a contact.
-pub async fn update(tx: &mut Tx, account: i64, id: i64, d: &Details, now: Millis) -> Result<bool> {
-    let changed = execute!(
-        tx,
-        "UPDATE contacts SET external_id = $3, first_name = $4, last_name = $5, company = $6, title = $7,
-                phone = $8, website = $9, industry = $10, timezone = $11, attributes = $12, updated_at = $13
-          WHERE account_id = $1 AND id = $2 AND state <> 'deleted'",
-        account,
-        id,
-        &d.external_id,
-        &d.first_name,
-        &d.last_name,
-        &d.company,
-        &d.title,
-        &d.phone,
-        &d.website,
-        &d.industry,
-        &d.timezone,
-        &d.attributes,
-        now
-    )?;
-    Ok(changed == 1)
-}
-
 /// Deletes a contact softly: it is in no list, nothing is sent to it, and its address may come back.
 /// Whether there was such a contact.
 pub async fn delete(tx: &mut Tx, account: i64, id: i64, now: Millis) -> Result<bool> {
     let sql = "UPDATE contacts SET state = 'deleted', updated_at = $3
                 WHERE account_id = $1 AND id = $2 AND state <> 'deleted'";
-    Ok(execute!(tx, sql, account, id, now)? == 1)
+    let deleted = execute!(&mut *tx, sql, account, id, now)?;
+    values::index(tx, account, &[id]).await?;
+    Ok(deleted == 1)
 }
 
 /// A contact's address and its hash, also of a deleted one.

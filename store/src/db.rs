@@ -6,7 +6,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Connection, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 use std::path::Path;
 use std::str::FromStr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// How long a caller waits for a connection before it is told that the database is not available.
 const ACQUIRE: Duration = Duration::from_secs(3);
@@ -188,6 +190,46 @@ impl Tx {
         };
         sqlx::query(sql).bind(account % i64::from(i32::MAX)).execute(&mut **tx).await?;
         Ok(())
+    }
+
+    /// The lock of an account's addresses: whoever writes consent, or whose contact a number is, takes it before it
+    /// reads either, behind the barrier and campaigns and before contacts. On SQLite the IMMEDIATE transaction is it.
+    pub async fn lock_addresses(&mut self, account: i64) -> Result<()> {
+        let Tx::Postgres(tx) = self else { return Ok(()) };
+        let sql = "SELECT pg_advisory_xact_lock(7302, CAST($1 AS INT))";
+        sqlx::query(sql).bind(account % i64::from(i32::MAX)).execute(&mut **tx).await?;
+        Ok(())
+    }
+}
+
+/// While it lives, statements of its transaction end when their time is over.
+#[must_use]
+pub struct Deadline(Arc<AtomicBool>);
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Tx {
+    /// Ends statements of this transaction, and so itself, that are at work at `until`: [`Error::TooSlow`].
+    pub async fn until(&mut self, until: Instant) -> Result<Deadline> {
+        let counts = Arc::new(AtomicBool::new(true));
+        let deadline = Deadline(counts.clone());
+        match self {
+            Tx::Postgres(tx) => {
+                let left = until.saturating_duration_since(Instant::now()).as_millis().max(1);
+                let sql = "SELECT set_config('statement_timeout', $1, TRUE)";
+                sqlx::query(sql).bind(left.to_string()).execute(&mut **tx).await?;
+            }
+            Tx::Sqlite(tx) => {
+                // The handler stays on the connection, and says yes to everything once the deadline is dropped.
+                let may_go_on = move || !counts.load(Ordering::Relaxed) || Instant::now() < until;
+                tx.lock_handle().await?.set_progress_handler(50_000, may_go_on);
+            }
+        }
+        Ok(deadline)
     }
 }
 

@@ -1,9 +1,10 @@
-//! Mail that came back: kept as it came, claimed by a worker, and what was made of it.
+//! What came back, by mail or by text: kept as it came, claimed by a worker, and what was made of it.
 
 use crate::db::{Tx, execute, row, rows};
 use crate::error::Result;
 use crate::page::Page;
 use sendwright_workflows::clock::{MINUTE, Millis};
+use std::collections::HashMap;
 
 /// A message is looked at so often; what is never understood is left as `failed`.
 pub const MOST_TRIES: i64 = 5;
@@ -38,6 +39,14 @@ pub struct Waiting {
     pub raw: Vec<u8>,
     /// When it came.
     pub received_at: Millis,
+    /// `email`, `sms` or `whatsapp`.
+    pub channel: String,
+    /// Of a text: the sender that it was addressed to, who wrote it, and what it says.
+    pub profile_id: Option<i64>,
+    /// See `profile_id`.
+    pub sender: Option<String>,
+    /// See `profile_id`.
+    pub body: Option<String>,
 }
 
 /// What was made of a message.
@@ -63,6 +72,7 @@ pub struct Understood {
 #[allow(missing_docs, reason = "columns of inbound by their own names")]
 pub struct Inbound {
     pub id: i64,
+    pub channel: String,
     pub source: String,
     pub profile_id: Option<i64>,
     pub state: String,
@@ -72,6 +82,9 @@ pub struct Inbound {
     pub contact_id: Option<i64>,
     pub matched_by: Option<String>,
     pub sender: Option<String>,
+    pub recipient: Option<String>,
+    pub body: Option<String>,
+    pub provider_id: Option<String>,
     pub subject: Option<String>,
     pub classification: Option<String>,
     pub sentiment: Option<String>,
@@ -83,8 +96,8 @@ pub struct Inbound {
 
 macro_rules! columns {
     () => {
-        "id, source, profile_id, state, kind, message_id, campaign_id, contact_id, matched_by, sender, subject,
-         classification, sentiment, snippet, detail, received_at, understood_at"
+        "id, channel, source, profile_id, state, kind, message_id, campaign_id, contact_id, matched_by, sender,
+         recipient, body, provider_id, subject, classification, sentiment, snippet, detail, received_at, understood_at"
     };
 }
 
@@ -128,7 +141,8 @@ pub async fn take(tx: &mut Tx, most: i64, now: Millis) -> Result<Vec<Waiting>> {
                 $skip,
                 ") UPDATE inbound SET tries = tries + 1, look_at = $1 + $3 * (tries + 1)
                    FROM due WHERE inbound.id = due.id
-                   RETURNING inbound.id, inbound.account_id, inbound.raw, inbound.received_at"
+                   RETURNING inbound.id, inbound.account_id, inbound.raw, inbound.received_at,
+                       inbound.channel, inbound.profile_id, inbound.sender, inbound.body"
             )
         };
     }
@@ -143,8 +157,8 @@ pub async fn understand(tx: &mut Tx, id: i64, what: &Understood, now: Millis) ->
     let done = execute!(
         tx,
         "UPDATE inbound SET state = 'understood', kind = $2, message_id = $3, campaign_id = $4, enrolment_id = $5,
-             contact_id = $6, matched_by = $7, sender = $8, subject = $9, classification = $10, sentiment = $11,
-             snippet = $12, detail = $13, understood_at = $14
+             contact_id = COALESCE($6, contact_id), matched_by = $7, sender = $8, subject = $9, classification = $10,
+             sentiment = $11, snippet = $12, detail = $13, understood_at = $14
          WHERE id = $1 AND state = 'stored'",
         id,
         what.kind,
@@ -193,4 +207,19 @@ pub async fn list(tx: &mut Tx, account: i64, page: Page) -> Result<Vec<Inbound>>
 pub async fn count(tx: &mut Tx, account: i64) -> Result<i64> {
     let sql = "SELECT COUNT(*) FROM inbound WHERE account_id = $1";
     Ok(row!(tx, (i64,), sql, account)?.map_or(0, |r| r.0))
+}
+
+/// When the last message of contacts came; who wrote nothing is not there.
+pub async fn last_of(tx: &mut Tx, account: i64, contacts: &[i64]) -> Result<HashMap<i64, Millis>> {
+    let contacts: Vec<[i64; 1]> = contacts.iter().map(|id| [*id]).collect();
+    let found = rows!(
+        tx,
+        (i64, i64),
+        "SELECT contact_id, MAX(received_at) FROM inbound
+          WHERE account_id = $1 AND contact_id IN (SELECT CAST(e.value ->> 0 AS BIGINT) FROM json_each($2) AS e)
+          GROUP BY contact_id",
+        account,
+        serde_json::json!(contacts).to_string()
+    )?;
+    Ok(found.into_iter().collect())
 }

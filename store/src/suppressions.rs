@@ -133,9 +133,11 @@ pub async fn recipient(tx: &mut Tx, account: i64, message: i64) -> Result<Option
     row!(tx, Recipient, sql, account, message)
 }
 
-/// How many hand-overs to an address are open whose intent is not older than `since` (SEND_PROTOCOL 4).
-pub async fn open_hand_overs(tx: &mut Tx, account: i64, address_hash: &str, since: Millis) -> Result<i64> {
+/// How many hand-overs to addresses are open whose intent is not older than `since` (SEND_PROTOCOL 4).
+pub async fn open_hand_overs(tx: &mut Tx, account: i64, hashes: &[String], since: Millis) -> Result<i64> {
+    let hashes: Vec<[&String; 1]> = hashes.iter().map(|hash| [hash]).collect();
     let sql = "SELECT COUNT(*) FROM attempts a JOIN messages m ON m.id = a.message_id
-                WHERE a.state = 'sending' AND a.account_id = $1 AND m.address_hash = $2 AND a.intent_at >= $3";
-    Ok(row!(tx, (i64,), sql, account, address_hash, since)?.map_or(0, |r| r.0))
+                WHERE a.state = 'sending' AND a.account_id = $1 AND a.intent_at >= $3
+                  AND m.address_hash IN (SELECT e.value ->> 0 FROM json_each($2) AS e)";
+    Ok(row!(tx, (i64,), sql, account, json!(hashes).to_string(), since)?.map_or(0, |r| r.0))
 }

@@ -132,11 +132,7 @@ impl Email {
     /// The key's name in tables that outlive the contact: HMAC-SHA256 under `salt`, the first 128 bits
     /// in hex.
     pub fn hash(&self, salt: &[u8]) -> String {
-        // HMAC takes a key of any length: this never fails.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(salt) else { return String::new() };
-        mac.update(b"email:");
-        mac.update(self.key().as_bytes());
-        hex::encode(&mac.finalize().into_bytes()[..16])
+        hash(b"email:", &self.key(), salt)
     }
 
     /// Enough for a log to tell two apart, too little to write to: `j…@example.com`.
@@ -144,6 +140,16 @@ impl Email {
         let first: String = self.text.chars().take(1).collect();
         format!("{first}…@{}", self.domain())
     }
+}
+
+/// The name of an address key in tables that outlive the contact; `kind` keeps a key of one channel apart from the same
+/// text on another.
+pub(crate) fn hash(kind: &[u8], key: &str, salt: &[u8]) -> String {
+    // HMAC takes a key of any length: this never fails.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(salt) else { return String::new() };
+    mac.update(kind);
+    mac.update(key.as_bytes());
+    hex::encode(&mac.finalize().into_bytes()[..16])
 }
 
 impl TryFrom<String> for Email {

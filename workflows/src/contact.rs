@@ -1,5 +1,6 @@
 //! A contact: a person who may be written to.
 
+use crate::phone::Phone;
 use crate::variables::Fields;
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
@@ -54,7 +55,17 @@ impl Contact {
     }
 }
 
-/// The zone a contact is reckoned in: its own, else the campaign's, else the account's.
+/// The zone a contact is reckoned in: its own, else its number's, else the campaign's, else the account's.
 pub fn zone(contact: &Contact, campaign: Option<Tz>, account: Tz) -> Tz {
-    contact.timezone.or(campaign).unwrap_or(account)
+    contact.timezone.or_else(|| of_phone(contact.phone.as_deref())).or(campaign).unwrap_or(account)
+}
+
+/// A contact's own zone: what it says of itself, else where its number is from. A name that is no zone says nothing, and
+/// neither does a number that is not E.164.
+pub fn own_zone(timezone: Option<&str>, phone: Option<&str>) -> Option<Tz> {
+    timezone.and_then(|zone| zone.parse().ok()).or_else(|| of_phone(phone))
+}
+
+fn of_phone(phone: Option<&str>) -> Option<Tz> {
+    Phone::parse(phone?.trim()).ok()?.zone()
 }

@@ -4,24 +4,37 @@
 //! `null` and an absent field are the same thing. A wrong type is an error that names what was expected;
 //! nothing is converted. Messages never repeat a value that may be a secret.
 
+mod attributes;
+mod broadcast;
 mod business;
 mod campaign;
+mod columns;
 mod draft;
 mod endpoint;
 mod fields;
 mod key;
 mod lead;
+mod phone_sender;
 mod profile;
+mod segment;
 mod step;
+mod template;
+mod user;
 mod zone;
 
+pub use broadcast::TemplateText;
 pub use business::business;
 pub use campaign::{CampaignBody, Demands};
+pub use columns::Columns;
 pub use draft::DraftBody;
 pub use endpoint::EndpointBody;
 pub use key::{KeySpec, overlap};
-pub use lead::{Columns, LEAD_FIELDS, LeadBody};
-pub use profile::ProfileBody;
+pub use lead::{LEAD_FIELDS, LeadBody};
+pub use phone_sender::PhoneSender;
+pub use profile::{Kept, ProfileBody};
+pub use segment::{SegmentBody, filter};
+pub use template::TemplateBody;
+pub use user::{Evidence, USER_FIELDS, UserBody, column};
 pub use zone::zone;
 
 use serde::Serialize;
@@ -35,17 +48,30 @@ pub struct FieldError {
     /// The rule, a closed code: `required`, `invalid_type`, `too_long`, `out_of_range`, `control_character`,
     /// `invalid_choice`, `invalid_format`, `invalid_timezone`, `invalid_email`, `invalid_template`,
     /// `reference_not_found`, `conflict`, `too_many`, `steps_min_1`, `steps_not_sequential`, `reserved_name`,
-    /// `columns`, `unknown_field`, `not_permitted`, and of a URL `insecure_url`, `blocked_port`, `blocked_address`; as a
-    /// warning `unknown_field`, `unknown_variable`.
+    /// `columns`, `unknown_field`, `not_permitted`, `invalid_operator`, `too_deep`, `undeclared_variable`,
+    /// `invalid_phone`, `invalid_consent_state`, `invalid_encoding`, and of a URL `insecure_url`, `blocked_port`,
+    /// `blocked_address`; as a warning `unknown_field`, `unknown_variable`, `unused_variable`.
     pub code: &'static str,
     /// For people: the rule, and what to write instead.
     pub message: String,
+    /// What was given, where it is no secret and short of words to say it (S2-39).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provided: Option<String>,
+    /// What was expected, where `message` only says that it is not that (S2-39).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<&'static str>,
 }
 
 impl FieldError {
     /// A fault of `field` against the rule `code`.
     pub fn new(field: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
-        Self { field: field.into(), code, message: message.into() }
+        Self { field: field.into(), code, message: message.into(), provided: None, expected: None }
+    }
+
+    /// The same, with what was given and what was expected.
+    pub fn instead(self, provided: &str, expected: &'static str) -> Self {
+        let provided = provided.chars().filter(|c| !c.is_control()).take(64).collect();
+        Self { provided: Some(provided), expected: Some(expected), ..self }
     }
 }
 

@@ -13,11 +13,14 @@ pub mod messages;
 mod paging;
 pub mod profiles;
 pub mod runs;
+pub mod segments;
 pub mod simulation;
 pub mod spending;
 pub mod suppressions;
+pub mod templates;
 pub mod told;
 pub mod usage;
+pub mod users;
 mod view;
 pub mod webhooks;
 
@@ -34,7 +37,15 @@ const MOST_FAULTS: usize = 20;
 
 /// Whether faults are of form (400) rather than of rules (422).
 pub fn is_shape(errors: &[FieldError]) -> bool {
-    errors.iter().any(|error| matches!(error.code, "invalid_type" | "required"))
+    const SHAPES: [&str; 6] = [
+        "invalid_type",
+        "required",
+        "invalid_operator",
+        "too_deep",
+        "invalid_phone",
+        "invalid_consent_state",
+    ];
+    errors.iter().any(|error| SHAPES.contains(&error.code))
 }
 
 /// An instant as S0 and S2 print it: whole seconds.
@@ -50,6 +61,10 @@ pub fn error(refusal: &Refusal, told: &Told) -> Value {
         other => other.code(),
     };
     let message = match refusal {
+        // Said in the document's words, with what was expected beside (S2-39).
+        Refusal::Invalid(errors) if errors.len() == 1 && errors[0].expected.is_some() => {
+            errors[0].message.clone()
+        }
         Refusal::Invalid(errors) => sentence(&errors[..errors.len().min(5)]),
         other => other.to_string(),
     };
@@ -60,11 +75,13 @@ pub fn error(refusal: &Refusal, told: &Told) -> Value {
         "request_id": told.request_id,
     });
     if let Refusal::Invalid(errors) = refusal {
-        let first = errors.first().map(|e| e.field.as_str());
-        shown["field"] = json!(first);
+        let first = errors.first();
+        let field = first.map(|e| e.field.as_str());
+        shown["field"] = json!(field);
         shown["details"] = json!({
-            "field": first,
-            "expected": errors.first().map(|e| e.message.as_str()),
+            "field": field,
+            "provided": first.and_then(|e| e.provided.as_deref()),
+            "expected": first.map(|e| e.expected.unwrap_or(&e.message)),
             "errors": errors.iter().take(MOST_FAULTS).collect::<Vec<_>>(),
         });
     }

@@ -103,6 +103,7 @@ pub async fn release(work: &mut Work<'_>, id: i64) -> Result<Message, Refusal> {
     if !messages::release(tx, &message, Release { to, version, profile_id }, now).await? {
         return Err(moved());
     }
+    messages::let_go_on(tx, message.enrolment_id, now).await?;
     let released = messages::get(tx, account, id).await?.ok_or(Refusal::Internal)?;
     work.audit(
         "release",

@@ -4,12 +4,14 @@ use crate::refusal::Refusal;
 use crate::state::Core;
 use crate::work::{Actor, Barrier, Work};
 use sendwright_queue::Job;
-use sendwright_store::consents::{self, Consent};
+use sendwright_store::consents::{self, Said};
 use sendwright_store::events::{self, NewEvent};
 use sendwright_store::suppressions::{self, Suppression};
 use sendwright_store::{Page, contacts, enrolments};
 use sendwright_workflows::address::Email;
+use sendwright_workflows::consent::{Change, Grounds, State};
 use sendwright_workflows::quiet_hours::G;
+use sendwright_workflows::sequence::Channel;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -76,9 +78,7 @@ pub async fn opt_out(core: &Core, account: i64, link: &Link) -> Result<(), Refus
         suppress(&mut work, ids, Subject { contact, hash, hint, by }, "opt_out").await?;
     }
     work.commit().await?;
-    for hash in &hashes {
-        settle(core, account, hash).await;
-    }
+    settle(core, account, &hashes).await;
     Ok(())
 }
 
@@ -92,20 +92,23 @@ pub async fn hint(core: &Core, account: i64, link: &Link) -> Result<Option<Strin
     Ok(own.map(|(own, _)| masked(&test.unwrap_or(own))))
 }
 
-fn masked(address: &str) -> String {
+pub(super) fn masked(address: &str) -> String {
     Email::parse(address).map(|e| e.masked()).unwrap_or_default()
 }
 
-/// Waits, outside any transaction and at most G, until no hand-over to the address that began before is open.
+/// Waits, outside any transaction and at most G, until no hand-over to the addresses that began before is open.
 /// Normally that is at once.
-pub async fn settle(core: &Core, account: i64, hash: &str) {
+pub async fn settle(core: &Core, account: i64, hashes: &[String]) {
+    if hashes.is_empty() {
+        return;
+    }
     let began = Instant::now();
     let most = Duration::from_millis(G as u64);
     while began.elapsed() < most {
         let Some(now) = core.clock.now() else { break };
         let open = async {
             let mut tx = core.store.read().await?;
-            let open = suppressions::open_hand_overs(&mut tx, account, hash, now - G).await?;
+            let open = suppressions::open_hand_overs(&mut tx, account, hashes, now - G).await?;
             tx.rollback().await?;
             Ok::<_, sendwright_store::Error>(open)
         };
@@ -120,18 +123,14 @@ pub async fn settle(core: &Core, account: i64, hash: &str) {
 
 /// The rows of one suppression.
 struct Ids {
-    suppression: i64,
-    consent: i64,
+    consent: consents::Numbers,
     event: i64,
 }
 
 impl Ids {
     async fn take(work: &Work<'_>) -> Result<Self, Refusal> {
-        Ok(Self {
-            suppression: work.ids("suppressions", 1).await?.start,
-            consent: work.ids("consents", 1).await?.start,
-            event: work.ids("events", 1).await?.start,
-        })
+        let consent = consents::Numbers::take(&work.store().ids, 1, 1).await?;
+        Ok(Self { consent, event: work.ids("events", 1).await?.start })
     }
 }
 
@@ -143,39 +142,30 @@ async fn suppress(
 ) -> Result<Suppression, Refusal> {
     let (actor, now) = (work.actor().clone(), work.now());
     let account = actor.account;
-    let new = Suppression {
-        id: ids.suppression,
-        account_id: account,
-        channel: "email".into(),
-        address_hash: subject.hash,
-        hint: subject.hint,
-        why: why.into(),
-        source: actor.source.into(),
-        created_at: now,
+    let evidence = json!({ "request_id": actor.request_id }).to_string();
+    let said = Said {
+        contact: subject.contact,
+        channel: Channel::Email,
+        address_hash: &subject.hash,
+        hint: &subject.hint,
+        state: State::OptOut,
+        grounds: Grounds::Stated,
+        why,
+        source: actor.source,
+        actor: &actor.who,
+        wording: None,
+        evidence: &evidence,
     };
     let tx = work.tx()?;
-    let added = suppressions::add(tx, &new).await?;
+    let changes = consents::record(tx, account, &[said], ids.consent, now).await?;
     if let Some(contact) = subject.contact {
         enrolments::stop_of_contact(tx, account, contact, "suppressed", now).await?;
     }
-    if !added {
-        let found = suppressions::find(tx, account, "email", &new.address_hash).await?;
-        work.audit("suppress", "suppression", found.as_ref().map(|s| s.id), &json!({ "known": true }));
-        return found.ok_or(Refusal::Internal);
+    let found = suppressions::find(tx, account, "email", &subject.hash).await?.ok_or(Refusal::Internal)?;
+    if changes != [Change::Holds] {
+        work.audit("suppress", "suppression", Some(found.id), &json!({ "known": true }));
+        return Ok(found);
     }
-    let line = Consent {
-        id: ids.consent,
-        account_id: account,
-        contact_id: subject.contact,
-        channel: "email".into(),
-        address_hash: new.address_hash.clone(),
-        state: "opt_out".into(),
-        source: actor.source.into(),
-        actor: actor.who.clone(),
-        evidence: json!({ "request_id": actor.request_id }).to_string(),
-        at: now,
-    };
-    consents::add(tx, &line).await?;
     let event = NewEvent {
         id: ids.event,
         account_id: account,
@@ -188,9 +178,9 @@ async fn suppress(
         at: now,
     };
     events::insert(tx, &[event]).await?;
-    work.audit("suppress", "suppression", Some(new.id), &json!({ "why": why }));
+    work.audit("suppress", "suppression", Some(found.id), &json!({ "why": why }));
     work.hint(Job::Sequence { account });
-    Ok(new)
+    Ok(found)
 }
 
 /// The account's suppressions, and how many there are.

@@ -2,12 +2,13 @@
 //! runnable, on a database of its own, into the captured mailbox.
 
 use sendwright_queue::Queue;
-use sendwright_store::campaigns::{self, Profiles, Settings as Campaign};
+use sendwright_store::campaigns::{self, Origin, Profiles, Settings as Campaign};
 use sendwright_store::contacts::{self, Details};
 use sendwright_store::secrets::Seals;
 use sendwright_store::sending_profiles::{self, NewProfile};
 use sendwright_store::{Db, Store, accounts, claims, enrolments, migrate};
 use sendwright_worker::ai::{OfflineWriter, Permits, Writer};
+use sendwright_worker::channels::twilio;
 use sendwright_worker::context::{Bells, Context, Outlet, Settings};
 use sendwright_worker::handlers::{plan, write};
 use sendwright_worker::life::Life;
@@ -17,10 +18,12 @@ use sendwright_worker::sweep;
 use sendwright_workflows::address::Email;
 use sendwright_workflows::campaign::{Policy, State};
 use sendwright_workflows::clock::{Clock, Millis};
+use sendwright_workflows::phone::Phone;
 use sendwright_workflows::rate_limit::Rates;
 use sendwright_workflows::sequence::{Channel, Step};
 use sendwright_workflows::signing::Secret;
 use sendwright_workflows::spend::Prices;
+use serde_json::json;
 use sqlx::postgres::PgPoolOptions;
 use std::collections::HashMap;
 use std::path::Path;
@@ -39,6 +42,9 @@ pub enum On {
     Sqlite,
     Postgres,
 }
+
+/// How long a request to Twilio may take.
+const TWILIO_ANSWER: Duration = Duration::from_secs(2);
 
 /// Both databases: what holds on one holds on the other.
 pub const BOTH: [On; 2] = [On::Sqlite, On::Postgres];
@@ -128,6 +134,7 @@ pub async fn context_of(
         clock,
         queue: Queue::embedded().0,
         seals: Seals::new(&[secret]),
+        twilio: twilio::Client::new(TWILIO_ANSWER).unwrap(),
         writer: Some(writer),
         writing: Permits::new(4),
         open: Arc::new(Semaphore::new(settings.open_limit)),
@@ -234,6 +241,7 @@ impl World {
             name: name.into(),
             description: None,
             profiles,
+            origin: Origin::default(),
             policy: policy.clone(),
             schedule_at: None,
         };
@@ -248,10 +256,15 @@ impl World {
 
     /// Enrols people in order; their enrolments' ids come back in that order.
     pub async fn enrol(&self, campaign: i64, leads: &[Lead]) -> Vec<i64> {
+        let contacts = self.contacts(leads).await;
+        self.enrol_contacts(campaign, &contacts).await
+    }
+
+    /// Makes contacts, in order.
+    async fn contacts(&self, leads: &[Lead]) -> Vec<i64> {
         let store = &self.ctx.store;
         let now = self.clock.read();
         let ids = store.ids.take("contacts", leads.len()).await.unwrap();
-        let enrolment_ids = store.ids.take("enrolments", leads.len()).await.unwrap();
         let details: Vec<Details> = leads
             .iter()
             .map(|lead| {
@@ -271,9 +284,16 @@ impl World {
         let new: Vec<_> = ids.clone().zip(&details).collect();
         let mut tx = store.begin().await.unwrap();
         assert_eq!(contacts::insert(&mut tx, self.account, &new, now).await.unwrap().len(), leads.len());
+        tx.commit().await.unwrap();
+        ids.collect()
+    }
+
+    async fn enrol_contacts(&self, campaign: i64, contacts: &[i64]) -> Vec<i64> {
+        let (store, now) = (&self.ctx.store, self.clock.read());
+        let enrolment_ids = store.ids.take("enrolments", contacts.len()).await.unwrap();
+        let mut tx = store.begin().await.unwrap();
         let campaign = campaigns::lock(&mut tx, self.account, campaign).await.unwrap().unwrap();
-        let contacts: Vec<i64> = ids.collect();
-        let made = enrolments::enrol(&mut tx, &campaign, &contacts, enrolment_ids, now).await.unwrap();
+        let made = enrolments::enrol(&mut tx, &campaign, contacts, enrolment_ids, now).await.unwrap();
         tx.commit().await.unwrap();
         made.into_iter().map(|(enrolment, _)| enrolment).collect()
     }
@@ -368,6 +388,42 @@ impl World {
         let found = sending_profiles::default_or_new(&mut tx, account, channel, spare, now).await.unwrap();
         tx.commit().await.unwrap();
         found
+    }
+
+    /// Enrols people with these numbers, who have opted in to every phone channel.
+    pub async fn people_with_phones(&self, campaign: i64, numbers: &[String]) {
+        let digits = |number: &str| number.trim_start_matches('+').to_owned();
+        let leads: Vec<Lead> = numbers
+            .iter()
+            .map(|number| Lead { email: format!("n{}@example.com", digits(number)), zone: None })
+            .collect();
+        let store = &self.ctx.store;
+        let hashes: Vec<_> = numbers
+            .iter()
+            .zip(&leads)
+            .map(|(number, lead)| {
+                json!([lead.email, number, Phone::parse(number).unwrap().hash(store.salt())])
+            })
+            .collect();
+        let contacts = self.contacts(&leads).await;
+        let rows = serde_json::Value::from(hashes).to_string();
+        for sql in [
+            "UPDATE contacts SET phone_key = e.value ->> 1, phone_hash = e.value ->> 2 FROM json_each($1) AS e
+             WHERE contacts.email_key = e.value ->> 0 AND contacts.account_id = $2",
+            "INSERT INTO consent_states (account_id, channel, address_hash, state, at)
+             SELECT $2, c.channel, e.value ->> 2, 'opt_in', 1
+             FROM json_each($1) AS e, (SELECT 'sms' AS channel UNION ALL SELECT 'whatsapp') AS c",
+        ] {
+            match &store.db {
+                Db::Postgres(pool) => {
+                    drop(sqlx::query(sql).bind(&rows).bind(self.account).execute(pool).await.unwrap())
+                }
+                Db::Sqlite { write, .. } => {
+                    drop(sqlx::query(sql).bind(&rows).bind(self.account).execute(write).await.unwrap())
+                }
+            }
+        }
+        self.enrol_contacts(campaign, &contacts).await;
     }
 
     /// Runs a statement, whatever the database.

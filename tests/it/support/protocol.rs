@@ -129,7 +129,8 @@ pub async fn opt_out(ctx: &Context, account: i64, address_hash: &str) -> i64 {
     let mut tx = ctx.store.begin().await.unwrap();
     tx.barrier(account, true).await.unwrap();
     suppressions::add(&mut tx, &new).await.unwrap();
-    let before = suppressions::open_hand_overs(&mut tx, account, address_hash, 0).await.unwrap();
+    let before =
+        suppressions::open_hand_overs(&mut tx, account, &[address_hash.to_owned()], 0).await.unwrap();
     tx.commit().await.unwrap();
     before
 }

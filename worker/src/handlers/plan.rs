@@ -1,6 +1,6 @@
 //! The plan lane: due enrolments become messages, or pass over a step, or end.
 
-use super::run;
+use super::{expand, run};
 use crate::context::Context;
 use crate::outlet::{self, Route};
 use crate::scripts::Script;
@@ -12,6 +12,7 @@ use sendwright_store::planning::{self, Advance, DueEnrolment, NewMessage, Whom};
 use sendwright_store::{Result, Tx, accounts, campaigns, replan};
 use sendwright_workflows::campaign::{Policy, State};
 use sendwright_workflows::clock::Millis;
+use sendwright_workflows::contact::own_zone;
 use sendwright_workflows::enrolment::{Action, Decision, Means, PLANNER, Person, Standing, plan};
 use sendwright_workflows::message::UNPLANNED;
 use sendwright_workflows::reason::Reason;
@@ -25,7 +26,7 @@ const BATCH: i64 = 500;
 
 /// Plans every enrolment that is due now. Answers how many were looked at.
 pub async fn pass(ctx: &Context, now: Millis) -> Result<usize> {
-    let taken_on = run::take_on(ctx, now).await?;
+    let taken_on = run::take_on(ctx, now).await? + expand::pass(ctx, now).await?;
     let mut tx = ctx.store.read().await?;
     let campaigns = planning::campaigns_with_due(&mut tx, now).await?;
     tx.commit().await?;
@@ -181,7 +182,8 @@ struct Done {
 impl Batch<'_> {
     /// Asks the planner until the enrolment has a message, a later look or an end.
     fn decide(&mut self, row: &DueEnrolment) {
-        let zone = self.policy.zone(row.timezone.as_deref().and_then(|z| z.parse().ok()), self.account_zone);
+        let zone =
+            self.policy.zone(own_zone(row.timezone.as_deref(), row.phone_key.as_deref()), self.account_zone);
         let person = Person {
             zone,
             reach: ByChannel::new(|channel| row.reach(channel)),

@@ -2,17 +2,17 @@
 
 use crate::context::Context;
 use sendwright_store::audits::{self, Audit};
-use sendwright_store::consents::{self, Consent};
-use sendwright_store::suppressions::{self, Suppression};
-use sendwright_store::{Result, Tx, enrolments};
+use sendwright_store::consents::{self, Said};
+use sendwright_store::{Result, Tx, enrolments, suppressions};
 use sendwright_workflows::address::Email;
 use sendwright_workflows::clock::Millis;
+use sendwright_workflows::consent::{Change, Grounds, State};
+use sendwright_workflows::sequence::Channel;
 use serde_json::json;
 
 /// Row numbers, taken before the transaction.
 pub(super) struct Rows {
-    suppression: i64,
-    consent: i64,
+    consent: consents::Numbers,
     audit: i64,
 }
 
@@ -20,8 +20,7 @@ impl Rows {
     /// Takes them.
     pub(super) async fn take(ctx: &Context) -> Result<Self> {
         let ids = &ctx.store.ids;
-        let (suppression, consent) = (ids.one("suppressions").await?, ids.one("consents").await?);
-        Ok(Self { suppression, consent, audit: ids.one("audits").await? })
+        Ok(Self { consent: consents::Numbers::take(ids, 1, 1).await?, audit: ids.one("audits").await? })
     }
 }
 
@@ -43,49 +42,43 @@ pub(super) struct Subject<'a> {
     pub source: &'static str,
 }
 
-/// Suppresses an address and ends all that its contact is in. `false`: it was suppressed before. The caller holds
-/// the account's barrier exclusively.
+/// Suppresses an address and ends all that its contact is in. `false`: it had opted out before. The caller holds the
+/// account's barrier exclusively.
 pub(super) async fn opt_out(tx: &mut Tx, ids: &Rows, subject: &Subject<'_>, now: Millis) -> Result<bool> {
-    let new = Suppression {
-        id: ids.suppression,
-        account_id: subject.account,
-        channel: "email".into(),
-        address_hash: subject.hash.to_owned(),
-        hint: Email::parse(subject.address).map(|e| e.masked()).unwrap_or_default(),
-        why: subject.why.into(),
-        source: subject.source.into(),
-        created_at: now,
+    let hint = Email::parse(subject.address).map(|e| e.masked()).unwrap_or_default();
+    let evidence = json!({ "inbound": subject.inbound });
+    let said = Said {
+        contact: subject.contact,
+        channel: Channel::Email,
+        address_hash: subject.hash,
+        hint: &hint,
+        state: State::OptOut,
+        grounds: Grounds::Stated,
+        why: subject.why,
+        source: subject.source,
+        actor: "recipient",
+        wording: None,
+        evidence: &evidence.to_string(),
     };
-    let added = suppressions::add(tx, &new).await?;
+    let changes = consents::record(tx, subject.account, &[said], ids.consent.clone(), now).await?;
     if let Some(contact) = subject.contact {
         enrolments::stop_of_contact(tx, subject.account, contact, "suppressed", now).await?;
     }
-    if added {
-        let line = Consent {
-            id: ids.consent,
-            account_id: subject.account,
-            contact_id: subject.contact,
-            channel: "email".into(),
-            address_hash: subject.hash.to_owned(),
-            state: "opt_out".into(),
-            source: subject.source.into(),
-            actor: "recipient".into(),
-            evidence: json!({ "inbound": subject.inbound }).to_string(),
-            at: now,
-        };
-        consents::add(tx, &line).await?;
-        let line = Audit {
-            id: ids.audit,
-            account_id: subject.account,
-            actor: "recipient".into(),
-            action: "suppress".into(),
-            noun: "suppression".into(),
-            noun_id: Some(new.id),
-            request_id: None,
-            data: json!({ "why": new.why, "inbound": subject.inbound }).to_string(),
-            at: now,
-        };
-        audits::add(tx, &line).await?;
+    if changes != [Change::Holds] {
+        return Ok(false);
     }
-    Ok(added)
+    let found = suppressions::find(tx, subject.account, "email", subject.hash).await?;
+    let line = Audit {
+        id: ids.audit,
+        account_id: subject.account,
+        actor: "recipient".into(),
+        action: "suppress".into(),
+        noun: "suppression".into(),
+        noun_id: found.map(|suppression| suppression.id),
+        request_id: None,
+        data: json!({ "why": subject.why, "inbound": subject.inbound }).to_string(),
+        at: now,
+    };
+    audits::add(tx, &line).await?;
+    Ok(true)
 }

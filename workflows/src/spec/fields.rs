@@ -55,6 +55,11 @@ impl<'a, 'e> Fields<'a, 'e> {
         self.errors.push(FieldError::new(self.path(name), code, message));
     }
 
+    /// The value as it stands, `null` included.
+    pub(super) fn given(&self, name: &str) -> Option<&'a Value> {
+        self.object.get(name)
+    }
+
     /// The value as it stands; `null` is absent.
     pub(super) fn value(&self, name: &str) -> Option<&'a Value> {
         self.object.get(name).filter(|value| !value.is_null())

@@ -1,7 +1,7 @@
 //! A submitted lead, from JSON or from a row of a CSV file.
 
-use super::fields::{Fields, Lines, check_text};
-use super::{FieldError, zone};
+use super::fields::{Fields, Lines};
+use super::{Columns, FieldError, attributes, zone};
 use crate::address::Email;
 use crate::contact::Contact;
 use crate::ids::Kind;
@@ -22,15 +22,6 @@ pub const LEAD_FIELDS: &[&str] = &[
     "external_id",
     "campaign_id",
 ];
-
-/// Most attributes of a lead.
-const MOST_ATTRIBUTES: usize = 100;
-/// Most bytes of one attribute, as JSON.
-const MOST_BYTES: usize = 8 * 1024;
-/// Most bytes of all attributes, names included.
-const MOST_TOTAL: usize = 64 * 1024;
-/// Most characters of an attribute's name.
-const MOST_NAME: usize = 200;
 
 /// A lead that passed every check.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,21 +71,7 @@ impl LeadBody {
         columns: &Columns,
         row: impl IntoIterator<Item = &'r str>,
     ) -> Result<Self, Vec<FieldError>> {
-        let mut object = Map::new();
-        let mut cells = 0;
-        for cell in row {
-            if let Some(Some(name)) = columns.0.get(cells)
-                && !cell.trim().is_empty()
-            {
-                object.insert(name.clone(), Value::String(cell.to_owned()));
-            }
-            cells += 1;
-        }
-        if cells != columns.0.len() {
-            let message = format!("the row has {cells} cells where the header has {}", columns.0.len());
-            return Err(vec![FieldError::new("row", "columns", message)]);
-        }
-        Self::from_json(&Value::Object(object))
+        Self::from_json(&columns.object(row)?)
     }
 
     /// The contact it becomes.
@@ -113,43 +90,6 @@ impl LeadBody {
             external_id: self.external_id,
             attributes: self.attributes,
         }
-    }
-}
-
-/// The header of a CSV file. Fields of a lead are found whatever their case and spaces (`First Name`,
-/// `E-Mail`); any other column is an attribute of that name, with `_` for its spaces.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Columns(Vec<Option<String>>);
-
-impl Columns {
-    /// Reads a header row; a column without a name is passed over.
-    ///
-    /// # Errors
-    /// No column for `email`, or two columns of one name.
-    pub fn read<'r>(headers: impl IntoIterator<Item = &'r str>) -> Result<Self, Vec<FieldError>> {
-        let columns: Vec<Option<String>> = headers.into_iter().map(column).collect();
-        let mut errors = Vec::new();
-        for (index, name) in columns.iter().enumerate() {
-            if name.is_some() && columns[..index].contains(name) {
-                let name = name.clone().unwrap_or_default();
-                errors.push(FieldError::new(name, "columns", "is the name of two columns"));
-            }
-        }
-        if !columns.iter().flatten().any(|name| name == "email") {
-            errors.push(FieldError::new("email", "columns", "the first line must name a column `email`"));
-        }
-        if errors.is_empty() { Ok(Self(columns)) } else { Err(errors) }
-    }
-}
-
-fn column(header: &str) -> Option<String> {
-    let header = header.trim_start_matches('\u{feff}').trim();
-    let plain = |c: char| c.is_alphanumeric();
-    let folded: String = header.chars().filter(|c| plain(*c)).flat_map(char::to_lowercase).collect();
-    let field = LEAD_FIELDS.iter().find(|field| field.chars().filter(|c| plain(*c)).eq(folded.chars()));
-    match field {
-        Some(field) => Some((*field).to_owned()),
-        None => Some(header.split_whitespace().collect::<Vec<_>>().join("_")).filter(|name| !name.is_empty()),
     }
 }
 
@@ -188,60 +128,8 @@ fn read_email(fields: &mut Fields) -> Option<Email> {
 }
 
 fn read_attributes(fields: &mut Fields) -> Map<String, Value> {
-    let mut attributes = Map::new();
-    if let Some(value) = fields.value("attributes") {
-        let path = fields.path("attributes");
-        if let Some(own) =
-            Fields::open(&path, value, fields.errors()).map(|own| own.names().collect::<Vec<_>>())
-        {
-            for name in own {
-                if LEAD_FIELDS.contains(&name.as_str()) {
-                    let message = "is a field of the lead itself; put it beside `attributes`, not in it";
-                    fields.fault(&format!("attributes.{name}"), "reserved_name", message);
-                }
-                attributes.insert(name.clone(), value[name].clone());
-            }
-        }
-    }
-    let others = fields.names().filter(|name| !LEAD_FIELDS.contains(&name.as_str()) && *name != "attributes");
-    for name in others {
-        attributes.insert(name.clone(), fields.value(name).cloned().unwrap_or_default());
-    }
+    let mut attributes = attributes::read(fields, LEAD_FIELDS, "the lead");
     attributes.retain(|_, value| !value.is_null());
-    cap_attributes(fields, &attributes);
+    attributes::cap(fields, &attributes);
     attributes
-}
-
-fn cap_attributes(fields: &mut Fields, attributes: &Map<String, Value>) {
-    if attributes.len() > MOST_ATTRIBUTES {
-        fields.fault("attributes", "too_many", format!("must be at most {MOST_ATTRIBUTES}"));
-        return;
-    }
-    let mut total = 0;
-    for (name, value) in attributes {
-        let bytes = value.to_string().len();
-        total += name.len() + bytes;
-        let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-        if let Err((code, message)) = check_text(name, MOST_NAME, Lines::One) {
-            fields.fault(&shown, code, format!("an attribute's name {message}"));
-        }
-        if bytes > MOST_BYTES {
-            fields.fault(&shown, "too_long", format!("must have at most {MOST_BYTES} bytes as JSON"));
-        }
-        if holds_nul(value) {
-            fields.fault(&shown, "control_character", "holds a NUL character");
-        }
-    }
-    if total > MOST_TOTAL {
-        fields.fault("attributes", "too_long", format!("must have at most {MOST_TOTAL} bytes together"));
-    }
-}
-
-fn holds_nul(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains('\0'),
-        Value::Array(items) => items.iter().any(holds_nul),
-        Value::Object(object) => object.iter().any(|(name, value)| name.contains('\0') || holds_nul(value)),
-        _ => false,
-    }
 }

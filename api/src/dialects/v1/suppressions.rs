@@ -33,7 +33,7 @@ pub async fn create(State(state): State<ApiState>, caller: Caller, body: Json) -
     let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
     let stored = suppressions::add(&mut work, &email, &why).await?;
     let answer = work.answer(Answer::created(&view::suppression(&stored))).await?;
-    suppressions::settle(&state.core, account, &stored.address_hash).await;
+    suppressions::settle(&state.core, account, std::slice::from_ref(&stored.address_hash)).await;
     Ok(answer)
 }
 

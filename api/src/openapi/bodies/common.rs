@@ -65,6 +65,12 @@ pub struct Fault {
     /// What is wrong and what to do, for people.
     #[schema(example = "must be an address such as ada@example.com")]
     pub message: String,
+    /// What was given. (sometimes)
+    #[schema(example = "1234567890")]
+    pub provided: Option<String>,
+    /// What was expected. (sometimes)
+    #[schema(example = "E.164 format (+1234567890)")]
+    pub expected: Option<String>,
 }
 
 /// Which fields were wrong.
@@ -73,6 +79,9 @@ pub struct FaultDetails {
     /// The first of them.
     #[schema(example = "email")]
     pub field: Option<String>,
+    /// What was given, where that is said.
+    #[schema(example = "1234567890")]
+    pub provided: Option<String>,
     /// What it should have been.
     #[schema(example = "must be an address such as ada@example.com")]
     pub expected: Option<String>,
@@ -126,6 +135,17 @@ pub struct Listing {
     /// Where the list goes on; null at its end.
     #[schema(example = "1768473000000-20")]
     pub next_cursor: Option<String>,
+}
+
+/// That a row is gone.
+#[derive(ToSchema)]
+pub struct Deletion {
+    /// For people.
+    #[schema(example = "Template deleted successfully")]
+    pub message: String,
+    /// What its id was.
+    #[schema(example = "0b000000-0000-8000-8000-000000000001")]
+    pub id: String,
 }
 
 /// A fault that did no harm.

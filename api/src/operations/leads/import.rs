@@ -1,15 +1,18 @@
 //! Many leads in one transaction: sifted, given their rows, enrolled, and told of.
 
+mod rows;
+
 use super::{Import, Known, MOST_LEADS, Parsed, Refused, Taken, event};
 use crate::refusal::Refusal;
 use crate::work::{Barrier, Work};
 use sendwright_queue::Job;
 use sendwright_store::campaigns::{self, Campaign};
-use sendwright_store::contacts::{self, Contact, Details};
+use sendwright_store::contacts::{Contact, Details};
 use sendwright_store::events::{self, NewEvent};
 use sendwright_store::{Tx, enrolments, suppressions};
 use sendwright_workflows::address::Email;
 use sendwright_workflows::campaign::{Change, State};
+use sendwright_workflows::phone::Phone;
 use sendwright_workflows::spec::LeadBody;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -43,11 +46,13 @@ pub async fn import(work: &mut Work<'_>, leads: Vec<Parsed>, known: Known) -> Re
     let (account, now) = (work.account(), work.now());
     let tx = work.tx()?;
     let campaigns = lock_campaigns(tx, account, &mut candidates, &mut import, now).await?;
-    store_contacts(tx, account, &mut candidates, &mut import, (contact_ids, known), now).await?;
+    let updated = rows::give(tx, account, &mut candidates, contact_ids, now).await?;
+    refuse_known(&mut candidates, &mut import, known);
     let enrolled = enrol(tx, &campaigns, &candidates, enrolment_ids, now).await?;
     let mut new: Vec<NewEvent> = Vec::with_capacity(candidates.len() + enrolled.len());
     for candidate in candidates.iter().filter(|c| !c.known) {
-        new.push(event(account, "lead.created", candidate.id, now));
+        let kind = if updated.contains(&candidate.id) { "lead.updated" } else { "lead.created" };
+        new.push(event(account, kind, candidate.id, now));
     }
     for (&contact, &(campaign, enrolment, round)) in &enrolled {
         let mut event = event(account, "campaign.enrolled", contact, now);
@@ -112,6 +117,7 @@ impl Candidate {
             id: self.id,
             account_id: account,
             details: self.details,
+            consent: None,
             state: "active".into(),
             created_at: now,
             updated_at: now,
@@ -142,7 +148,10 @@ fn sift(leads: Vec<Parsed>, salt: &[u8]) -> (Vec<Candidate>, Import) {
 }
 
 fn details(email: &Email, lead: LeadBody, salt: &[u8]) -> Details {
+    let phone = lead.phone.as_deref().and_then(|phone| Phone::parse(phone.trim()).ok());
     Details {
+        phone_key: phone.as_ref().map(|phone| phone.as_str().to_owned()),
+        phone_hash: phone.map(|phone| phone.hash(salt)),
         external_id: lead.external_id,
         email: Some(email.as_str().to_owned()),
         email_key: Some(email.key()),
@@ -193,37 +202,7 @@ async fn lock_campaigns(
     Ok(campaigns)
 }
 
-/// Gives every candidate its row: a new one, its own deleted one, or the one that is there.
-async fn store_contacts(
-    tx: &mut Tx,
-    account: i64,
-    candidates: &mut Vec<Candidate>,
-    import: &mut Import,
-    (ids, mode): (std::ops::Range<i64>, Known),
-    now: i64,
-) -> Result<(), Refusal> {
-    let there = find_known(tx, account, candidates).await?;
-    let (mut new, mut back) = (Vec::new(), Vec::new());
-    for (candidate, id) in candidates.iter_mut().zip(ids) {
-        (candidate.id, candidate.known) = match there.get(candidate.key()) {
-            Some(&(id, deleted)) => (id, !deleted),
-            None => (id, false),
-        };
-    }
-    for candidate in candidates.iter().filter(|c| !c.known) {
-        let is_new = !there.contains_key(candidate.key());
-        if is_new { &mut new } else { &mut back }.push((candidate.id, &candidate.details));
-    }
-    let mut ours = contacts::insert(tx, account, &new, now).await?;
-    ours.extend(contacts::revive(tx, account, &back, now).await?);
-    if ours.len() < new.len() + back.len() {
-        // Somebody else brought the same people in between: they are known now.
-        let there = find_known(tx, account, candidates).await?;
-        for candidate in candidates.iter_mut().filter(|c| !c.known && !ours.contains(&c.id)) {
-            let known = there.get(candidate.key()).ok_or(Refusal::Unavailable)?;
-            (candidate.id, candidate.known) = (known.0, true);
-        }
-    }
+fn refuse_known(candidates: &mut Vec<Candidate>, import: &mut Import, mode: Known) {
     let refuses = |c: &Candidate| c.known && mode == Known::Refuse;
     let (known, kept): (Vec<_>, Vec<_>) = std::mem::take(candidates).into_iter().partition(refuses);
     *candidates = kept;
@@ -231,16 +210,6 @@ async fn store_contacts(
         let email = candidate.details.email.clone().unwrap_or_default();
         import.refused.push(candidate.refused(duplicate(&email)));
     }
-    Ok(())
-}
-
-async fn find_known(
-    tx: &mut Tx,
-    account: i64,
-    candidates: &[Candidate],
-) -> Result<HashMap<String, (i64, bool)>, Refusal> {
-    let keys: Vec<&str> = candidates.iter().map(Candidate::key).collect();
-    Ok(contacts::known(tx, account, &keys).await?)
 }
 
 /// Enrols by campaign; contact -> (campaign, enrolment, round).

@@ -8,6 +8,7 @@ use sendwright_store::messages::{self, Test, Tests};
 use sendwright_store::{Tx, accounts, campaigns, contacts, suppressions};
 use sendwright_workflows::address::Email;
 use sendwright_workflows::campaign::State;
+use sendwright_workflows::contact::own_zone;
 use sendwright_workflows::enrolment::PLANNER;
 use sendwright_workflows::sequence::Channel;
 use serde_json::json;
@@ -65,8 +66,8 @@ pub async fn test_send(work: &mut Work<'_>, campaign: i64, body: &TestBody) -> R
         return Err(Refusal::Conflict("suppressed", text));
     }
     let account_zone = accounts::get(tx, account).await?.and_then(|a| a.timezone.parse().ok());
-    let own_zone = contact.details.timezone.as_deref().and_then(|zone| zone.parse().ok());
-    let zone = stored.policy.zone(own_zone, account_zone.unwrap_or_default());
+    let own = own_zone(contact.details.timezone.as_deref(), contact.details.phone_key.as_deref());
+    let zone = stored.policy.zone(own, account_zone.unwrap_or_default());
     let decision = json!({ "planner": PLANNER, "test": true, "version": stored.version, "at": now });
     let shared = Tests {
         account_id: account,
