@@ -20,8 +20,9 @@ const UNSUBSCRIBE: &str = "https://unsubscribe.invalid/preview";
 /// # Errors
 /// The campaign is refused, the lead is not in the file, or a text cannot be made for this lead.
 pub fn run(args: &PreviewArgs) -> Result<(), Failure> {
-    let campaign = read::campaign(&args.campaign)?;
-    let contact = find(args)?;
+    let leads = args.leads.as_deref().map(Leads::open).transpose()?;
+    let campaign = read::campaign(&args.campaign, leads.as_ref())?;
+    let contact = find(args, leads)?;
     let mut out = io::stdout().lock();
     let mut failed = Vec::new();
     for step in &campaign.steps {
@@ -50,14 +51,13 @@ pub fn run(args: &PreviewArgs) -> Result<(), Failure> {
 }
 
 /// The lead by its address: from the file, or nothing but the address.
-fn find(args: &PreviewArgs) -> Result<Contact, Failure> {
+fn find(args: &PreviewArgs, leads: Option<Leads>) -> Result<Contact, Failure> {
     let wanted =
         Email::parse(&args.lead).map_err(|error| Failure::input(vec![format!("--lead: {error}")]))?;
-    let Some(path) = &args.leads else {
+    let Some(mut leads) = leads else {
         let lead = LeadBody::from_json(&json!({ "email": wanted.as_str() }));
         return lead.map(|lead| lead.into_contact(0)).map_err(|errors| Failure::body("--lead", &errors));
     };
-    let mut leads = Leads::open(path)?;
     while let Some(row) = leads.next_row() {
         if let Ok((_, lead)) = row
             && lead.email.key() == wanted.key()
@@ -65,7 +65,8 @@ fn find(args: &PreviewArgs) -> Result<Contact, Failure> {
             return Ok(lead.into_contact(0));
         }
     }
-    Err(Failure::input(vec![format!("{}: no good row has the address of --lead", path.display())]))
+    let file = args.leads.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+    Err(Failure::input(vec![format!("{file}: no good row has the address of --lead")]))
 }
 
 fn variables(campaign: &CampaignBody, contact: &Contact, step: &Step) -> Variables {

@@ -1,7 +1,10 @@
 //! Campaigns and leads from files.
 
 use crate::failure::Failure;
+use sendwright_workflows::render::{Kind, check_in};
+use sendwright_workflows::sequence::Syntax;
 use sendwright_workflows::spec::{CampaignBody, Columns, FieldError, LeadBody};
+use sendwright_workflows::variables::is_built_in;
 use serde_json::Value;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -27,11 +30,11 @@ pub fn value(path: &Path) -> Result<Value, Failure> {
 }
 
 /// A campaign that is looked at without a database: a profile's id means nothing here and is passed over with
-/// a warning, like everything odd in it.
+/// a warning, like everything odd in it. A variable that the leads have as a column is not odd.
 ///
 /// # Errors
 /// Every fault of the file.
-pub fn campaign(path: &Path) -> Result<CampaignBody, Failure> {
+pub fn campaign(path: &Path, leads: Option<&Leads>) -> Result<CampaignBody, Failure> {
     let mut body = value(path)?;
     if let Some(object) = body.as_object_mut()
         && let Some(Value::String(_) | Value::Number(_)) = object.get("sending_profile_id")
@@ -45,10 +48,36 @@ pub fn campaign(path: &Path) -> Result<CampaignBody, Failure> {
         let text = "is looked up in the database, which this command does not read; write the text as a step";
         return Err(Failure::body(&name, &[FieldError::new("template_id", "not_permitted", text)]));
     }
-    for warning in &campaign.warnings {
+    let is_told = |warning: &&FieldError| leads.is_none() || warning.code != "unknown_variable";
+    for warning in campaign.warnings.iter().filter(is_told) {
         eprintln!("warning: {name}: {warning}");
     }
+    for (field, variable) in leads.map(|leads| missing(&campaign, &leads.columns)).unwrap_or_default() {
+        eprintln!("warning: {name}: {field}: {variable} is neither built in nor a column of the leads");
+    }
     Ok(campaign)
+}
+
+/// Fields that ask for a variable which is neither built in nor a column, with its name.
+fn missing(campaign: &CampaignBody, columns: &Columns) -> Vec<(String, String)> {
+    let mut missing = Vec::new();
+    for (index, step) in campaign.steps.iter().enumerate() {
+        let texts = [
+            ("subject", step.syntax, Kind::Subject, &step.subject),
+            ("template", step.syntax, Kind::Text, &step.template),
+            ("ai_prompt", Syntax::Handlebars, Kind::Text, &step.ai_prompt),
+        ];
+        for (field, syntax, kind, source) in texts {
+            let checked = source.as_deref().and_then(|source| check_in(syntax, kind, source).ok());
+            for variable in checked.map(|checked| checked.variables).unwrap_or_default() {
+                let first = variable.split('.').next().unwrap_or_default();
+                if !is_built_in(first) && !columns.has(first) {
+                    missing.push((format!("steps[{index}].{field}"), variable));
+                }
+            }
+        }
+    }
+    missing
 }
 
 /// A CSV file of leads, read row by row.

@@ -34,9 +34,10 @@ struct Message<'a> {
 /// # Errors
 /// The campaign or the CSV's header is refused; a bad row is told and passed over.
 pub fn run(args: &SimulateArgs) -> Result<(), Failure> {
-    let campaign = read::campaign(&args.campaign)?;
+    let leads = Leads::open(&args.leads)?;
+    let campaign = read::campaign(&args.campaign, Some(&leads))?;
     let from = args.from.unwrap_or_else(sendwright_store::clock::wall_millis);
-    let (emails, subjects) = read_leads(args, &campaign, from)?;
+    let (emails, subjects) = read_leads(args, leads, &campaign, from)?;
     let zones: Vec<Tz> = subjects.iter().map(|subject| subject.person.zone).collect();
     let profile = campaign.sending_profile.as_ref().map(|profile| profile.rates).unwrap_or_default();
     let setting = Setting {
@@ -62,11 +63,11 @@ pub fn run(args: &SimulateArgs) -> Result<(), Failure> {
 /// Leads in row order, numbered as an import numbers its enrolments; the first of an address counts.
 fn read_leads(
     args: &SimulateArgs,
+    mut leads: Leads,
     campaign: &CampaignBody,
     from: Millis,
 ) -> Result<(Vec<String>, Vec<Subject>), Failure> {
     let (mut emails, mut subjects, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
-    let mut leads = Leads::open(&args.leads)?;
     let mut refused = 0_u64;
     let file = args.leads.display();
     while let Some(row) = leads.next_row() {

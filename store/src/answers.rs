@@ -125,6 +125,13 @@ pub async fn bounce(tx: &mut Tx, message: i64, reason: &Reason, now: Millis) -> 
     Ok(done == 1)
 }
 
+/// Marks a message whose recipient complained. `false`: it was so marked before, or never accepted.
+pub async fn complain(tx: &mut Tx, message: i64, now: Millis) -> Result<bool> {
+    let sql = "UPDATE messages SET state = 'complained', updated_at = $2
+         WHERE id = $1 AND state IN ('accepted', 'delivered')";
+    Ok(execute!(tx, sql, message, now)? == 1)
+}
+
 /// Ends an enrolment whose address is bad.
 pub async fn stop_bounced(tx: &mut Tx, enrolment: i64, reason: &Reason, now: Millis) -> Result<()> {
     execute!(

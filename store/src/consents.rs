@@ -36,7 +36,7 @@ pub struct Said<'a> {
     pub grounds: Grounds,
     /// What a suppression is put down to where it forbids: `opt_out`, `stop`, `manual` or `complained`.
     pub why: &'a str,
-    /// Where it was said: `unsubscribe_link`, `api`, `command`, `import`, `reply`, `inbound`.
+    /// Where it was said: `unsubscribe_link`, `api`, `command`, `import`, `reply`, `report`, `inbound`.
     pub source: &'a str,
     /// Who wrote it down, as in the audit.
     pub actor: &'a str,

@@ -7,6 +7,8 @@ use sendwright_workflows::clock::Millis;
 use sendwright_workflows::country::Country;
 use sendwright_workflows::sequence::Channel;
 
+pub mod standing;
+
 /// The table's name, which sealed URLs are bound to.
 pub const TABLE: &str = "sending_profiles";
 

@@ -197,6 +197,8 @@ async fn a_paused_profile_sends_nothing_and_an_active_one_does() {
         desk.world.enrol(campaign, &[Lead { email: "p@example.org".into(), zone: None }]).await;
         desk.until(START + MINUTE).await;
         assert_eq!(desk.number("SELECT COUNT(*) FROM mailbox").await, i64::from(again));
+        let told = desk.texts("SELECT kind FROM events WHERE kind LIKE 'profile.%' ORDER BY id").await;
+        assert_eq!(told, ["profile.paused", "profile.resumed"][..1 + usize::from(again)]);
     }
 }
 

@@ -13,7 +13,7 @@ use sendwright_workflows::signing::{Secret, sign_hex};
 use serde_json::Value;
 
 /// Two people, two steps an hour apart; the first has gone out.
-async fn begun(on: On) -> Desk {
+pub async fn begun(on: On) -> Desk {
     let mut desk = Desk::new(on).await;
     let profile = desk.world.profile("main", &Rates::default()).await;
     let steps = [step(1, Delay::default()), step(2, Delay { hours: 1, ..Delay::default() })];
@@ -25,7 +25,7 @@ async fn begun(on: On) -> Desk {
     desk
 }
 
-fn message_id(desk: &Desk, message: i64) -> String {
+pub fn message_id(desk: &Desk, message: i64) -> String {
     format!("<m-{message}.{}@example.com>", desk.world.ctx.store.epoch())
 }
 
@@ -54,7 +54,7 @@ fn report(desk: &Desk, message: i64, to: &str, action: &str, status: &str) -> St
 }
 
 /// Posts a message and has it understood.
-async fn post(desk: &Desk, raw: impl Into<Vec<u8>>) -> (u16, Value) {
+pub async fn post(desk: &Desk, raw: impl Into<Vec<u8>>) -> (u16, Value) {
     let answered = send(desk, "message/rfc822", raw).await;
     inbound::pass(&desk.world.ctx, desk.now()).await.unwrap();
     answered

@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod analytics;
+mod at_the_dot;
 mod bad_input;
 mod broadcast;
 mod callbacks;
 mod channels;
 mod cli;
 mod commands;
+mod complaints;
 mod config;
 mod console;
 mod crash;

@@ -291,7 +291,7 @@ fn the_examples_are_good_and_the_welcome_ends_within_a_minute() {
             from,
             "--json",
         ]);
-        assert!(!ran.err.contains("passed over"), "{}", ran.err);
+        assert!(!ran.err.contains("passed over") && !ran.err.contains("warning"), "{}", ran.err);
         let lines = lines(&ran.ok());
         assert_eq!(lines.len(), messages, "{name}");
         if name == "welcome" {
@@ -332,4 +332,10 @@ fn preview_shows_what_one_lead_would_read_and_what_is_missing() {
     let err = ben.failed(65);
     assert!(err.contains("step 1, subject") && err.contains("company_name has no value"), "{err}");
     assert!(show("nobody@example.com").failed(65).contains("no good row"));
+    assert!(!ben.err.contains("warning"), "a column is no oversight: {}", ben.err);
+    place.file("leads.csv", "email,first_name,company\nada@example.com,Ada,Harbour\n");
+    let warned = show("ada@example.com").err;
+    assert!(warned.contains("steps[0].template: plan is neither built in nor a column"), "{warned}");
+    let alone = place.run(&["preview", "--campaign", "c.json", "--lead", "ada@example.com"]).err;
+    assert!(alone.contains("plan is not built in"), "{alone}");
 }

@@ -7,6 +7,7 @@ use sendwright_workflows::campaign::{OnUncertain, Policy};
 use sendwright_workflows::clock::{HOUR, MINUTE, SECOND};
 use sendwright_workflows::rate_limit::Rates;
 use sendwright_workflows::sequence::{Delay, Step};
+use serde_json::Value;
 use std::time::{Duration, Instant};
 
 const ACCEPTED: &str = "SELECT COUNT(*) FROM messages WHERE state = 'accepted'";
@@ -17,6 +18,14 @@ fn one() -> [Step; 1] {
 
 fn two() -> [Step; 2] {
     [step(1, Delay::default()), step(2, Delay { minutes: 5, ..Delay::default() })]
+}
+
+/// What the account is told of its profiles: names and contents.
+async fn told(loops: &Loops) -> Vec<(String, Value)> {
+    let rows = loops.world.rows::<(String, String)>(
+        "SELECT kind, data FROM events WHERE kind LIKE 'profile.%' ORDER BY at, id",
+    );
+    rows.await.into_iter().map(|(kind, data)| (kind, serde_json::from_str(&data).unwrap())).collect()
 }
 
 fn script(rule: Rule) -> Script {
@@ -210,6 +219,7 @@ async fn three_refused_logins_disable_the_profile_with_its_reason_and_keep_the_q
         assert!(why.contains("535") || why.contains("login"), "{why}");
         assert_eq!(loops.world.number("SELECT COUNT(*) FROM messages WHERE state = 'drafted'").await, 4);
         assert_eq!(server.seen(At::Auth), 3, "nobody is locked out by our trying");
+        assert_eq!(told(&loops).await[0].0, "profile.disabled");
         loops.world.exec("UPDATE sending_profiles SET state = 'active'").await;
         loops.forward(MINUTE);
         server.wait_for(4, PATIENCE).await;
@@ -260,6 +270,12 @@ async fn a_providers_limit_lets_the_profile_rest_and_the_rest_goes_later_once() 
             loops.world.number("SELECT COUNT(*) FROM sending_profiles WHERE state = 'paused'").await,
             0
         );
+        let told = told(&loops).await;
+        let [(paused, why), (resumed, after)] = &told[..] else { panic!("{told:?}") };
+        assert_eq!([paused.as_str(), resumed.as_str()], ["profile.paused", "profile.resumed"]);
+        assert!(why["why"].as_str().unwrap().contains("daily limit"), "{why}");
+        assert!(why["paused_until"].is_string() && why["name"] == "daily", "{why}");
+        assert_eq!((&after["state"], &after["why"]), (&Value::from("active"), &Value::Null));
     }
 }
 

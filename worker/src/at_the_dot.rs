@@ -2,7 +2,8 @@
 //!
 //! An intent is a promise that is G old at most when the dot is written. A server that takes longer than that
 //! for its envelope and the body would never get a message, so there the body is written under the claim alone,
-//! and the intent is committed by [`DotGate::after`], in the gates' next free slot.
+//! and the intent is committed by [`DotGate::after`], in the gates' next free slot, grouped over the connections that
+//! wait there.
 
 use crate::channels::smtp::{DotGate, hand_over};
 use crate::channels::{Outcome as Said, Refusal, Stage};
@@ -11,7 +12,6 @@ use crate::hand_over::{self, Departing, Ending, Exit, broke_off, last_question};
 use futures::FutureExt;
 use sendwright_store::Result;
 use sendwright_store::claims::Claimed;
-use sendwright_store::clock::boot_millis;
 use sendwright_store::intents::{self, AtTheDot};
 use sendwright_workflows::rate_limit::Rates;
 use sendwright_workflows::reason::Reason;
@@ -20,8 +20,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// How long the intent's transaction may take before its outcome counts as unknown.
-const INTENT_TIMEOUT: Duration = Duration::from_secs(2);
+mod group;
+
+pub use group::Group;
 
 /// What became of the intent while the hand-over waited at its dot.
 #[derive(Default)]
@@ -35,14 +36,14 @@ struct Intent {
 }
 
 /// Starts a hand-over whose intent is still to come. It ends with a record, or with its row put back.
-pub fn start(ctx: Arc<Context>, departing: Departing, rates: Rates) {
+pub fn start(ctx: Arc<Context>, departing: Departing, rates: Rates, group: Arc<Group>) {
     if let Ok(mut open) = departing.under_way.lock() {
         open.insert(departing.attempt, departing.intent_at);
     }
-    drop(ctx.clone().under_way.spawn(run(ctx, departing, rates)));
+    drop(ctx.clone().under_way.spawn(run(ctx, departing, rates, group)));
 }
 
-async fn run(ctx: Arc<Context>, departing: Departing, rates: Rates) {
+async fn run(ctx: Arc<Context>, departing: Departing, rates: Rates, group: Arc<Group>) {
     let Departing { mut message, mut carrier, attempt, sealed, sender, worker, at, .. } = departing;
     let (under_way, bell) = (departing.under_way, departing.bell);
     let segment = ctx.life.journal().and_then(|journal| journal.segment().ok());
@@ -52,7 +53,7 @@ async fn run(ctx: Arc<Context>, departing: Departing, rates: Rates) {
             let asked = Arc::new(AtomicBool::new(false));
             let ask =
                 last_question(&ctx, segment.clone(), attempt, (worker, intent.at.clone()), asked.clone());
-            let wait = wait(ctx.clone(), worker, (message.clone(), attempt), rates, intent.clone());
+            let wait = wait(ctx.clone(), group, (message.clone(), attempt), rates, intent.clone());
             let whole =
                 hand_over(session, &sender, &message.address, &sealed.bytes, DotGate::after(wait, ask));
             AssertUnwindSafe(whole).catch_unwind().await.unwrap_or_else(|_| broke_off(&asked))
@@ -83,45 +84,36 @@ async fn run(ctx: Arc<Context>, departing: Departing, rates: Rates) {
 /// With the body written: asks for the intent until there is a slot, or a reason against it.
 async fn wait(
     ctx: Arc<Context>,
-    worker: i64,
+    group: Arc<Group>,
     (message, attempt): (Claimed, i64),
     rates: Rates,
     intent: Arc<Intent>,
 ) -> std::result::Result<(), Refusal> {
     let withdrawn = |why: &str| Err(Refusal::Withdrawn(why.into()));
     loop {
-        intent.at.store(boot_millis(), Ordering::Relaxed);
-        let once = once(&ctx, worker, (&message, attempt), &rates);
-        match tokio::time::timeout(INTENT_TIMEOUT, once).await {
-            Ok(Ok(AtTheDot::Go { slot })) => {
+        let Some((came, at)) = group.ask(&ctx, (&message, attempt), rates).await else {
+            // Whether it stands is not known; what is recorded next finds its attempt if it is there.
+            return withdrawn("the intent had no answer");
+        };
+        match came {
+            AtTheDot::Go { slot } => {
+                intent.at.store(at, Ordering::Relaxed);
                 intent.slot.store(slot, Ordering::Relaxed);
                 return Ok(());
             }
-            Ok(Ok(AtTheDot::Wait { until })) => {
+            AtTheDot::Wait { until } => {
                 let wait = ctx.clock.now().map_or(1_000, |now| (until - now).clamp(1, 1_000));
                 tokio::time::sleep(Duration::from_millis(wait as u64)).await;
             }
-            Ok(Ok(AtTheDot::Back { state, reason })) => {
+            AtTheDot::Back { state, reason } => {
                 if let Ok(mut back) = intent.back.lock() {
                     *back = Some((state, reason));
                 }
                 return withdrawn("at its intent");
             }
-            Ok(Ok(AtTheDot::Lost)) => return withdrawn("the claim was lost"),
-            // Whether it stands is not known; what is recorded next finds its attempt if it is there.
-            Ok(Err(_)) | Err(_) => return withdrawn("the intent had no answer"),
+            AtTheDot::Lost => return withdrawn("the claim was lost"),
         }
     }
-}
-
-async fn once(ctx: &Context, worker: i64, row: (&Claimed, i64), rates: &Rates) -> Result<AtTheDot> {
-    let mut tx = ctx.store.begin().await?;
-    let came = intents::intend_at_the_dot(&mut tx, worker, row, rates, ctx.clock.as_ref()).await?;
-    match came {
-        AtTheDot::Go { .. } => tx.commit().await?,
-        _ => tx.rollback().await?,
-    }
-    Ok(came)
 }
 
 async fn put_back(ctx: &Context, rates: &Rates, row: (&Claimed, &'static str, Reason)) -> Result<()> {

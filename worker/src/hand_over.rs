@@ -7,12 +7,12 @@ use crate::context::Context;
 use crate::journal::{Line, Segment};
 use crate::letter::{self, Sealed};
 use crate::recorder::Ended;
+use crate::standing;
 use crate::verdict::{Rest, ended, rest};
 use futures::FutureExt;
 use sendwright_store::claims::Claimed;
 use sendwright_store::clock::{boot_millis, wall_millis};
 use sendwright_store::outcomes::Mail;
-use sendwright_store::sending_profiles;
 use sendwright_workflows::clock::Millis;
 use sendwright_workflows::quiet_hours::G;
 use std::collections::HashMap;
@@ -284,12 +284,7 @@ pub fn not_started(
 async fn rest_profile(ctx: &Context, profile: i64, Rest { until, why }: Rest, now: Millis) {
     let to = if until.is_some() { "paused" } else { "disabled" };
     tracing::warn!(profile, why, "the provider takes no more: the profile is {to}");
-    let marked = async {
-        let mut tx = ctx.store.begin().await?;
-        sending_profiles::mark(&mut tx, profile, ("active", to), until, Some(&why), now).await?;
-        tx.commit().await
-    };
-    if let Err(error) = marked.await {
+    if let Err(error) = standing::mark(ctx, profile, ("active", to), until, Some(&why), now).await {
         tracing::warn!(%error, profile, "the profile's rest is not recorded; the next refusal tries again");
     }
 }

@@ -23,6 +23,7 @@ pub mod recovery;
 pub mod scheduler;
 pub mod scripts;
 pub mod sender;
+pub mod standing;
 pub mod sweep;
 pub mod text;
 pub mod tracking;

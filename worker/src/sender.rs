@@ -1,10 +1,12 @@
 //! The mail lane of one sending profile: claim, intent, hand-over (SEND_PROTOCOL, the protocol).
 
+use crate::at_the_dot;
 use crate::channels::smtp::{Dialer, Pool, PoolLimits, Profile as Server, Trouble};
 use crate::channels::twilio::{self, Unready};
 use crate::context::{Context, random_unit};
 use crate::hand_over::Carrier;
 use crate::outlet::{self, Route, To};
+use crate::standing;
 use sendwright_store::claims::{self, Claimed};
 use sendwright_store::clock::boot_millis;
 use sendwright_store::{Result, sending_profiles};
@@ -64,6 +66,8 @@ pub struct Sender {
     stop: CancellationToken,
     /// The boot instant until which the server counts as slow: intents are committed at the dot.
     slow_until: Arc<AtomicI64>,
+    /// Those that then wait there.
+    at_the_dot: Arc<at_the_dot::Group>,
     /// Other profiles have work too: this one takes a quarter of D instead of three.
     pub shares: bool,
 }
@@ -86,6 +90,7 @@ impl Sender {
             bell,
             stop,
             slow_until: Arc::default(),
+            at_the_dot: Arc::default(),
             shares: false,
         }
     }
@@ -327,9 +332,7 @@ impl Sender {
     }
 
     async fn mark(&mut self, change: (&str, &str), why: Option<&str>, now: Millis) -> Result<()> {
-        let mut tx = self.ctx.store.begin().await?;
-        sending_profiles::mark(&mut tx, self.profile, change, None, why, now).await?;
-        tx.commit().await?;
+        standing::mark(&self.ctx, self.profile, change, None, why, now).await?;
         self.route = None;
         Ok(())
     }

@@ -33,6 +33,9 @@ pub const NAMES: &[(&str, &[&str])] = &[
     ("chat.message_received", &["chat_message_received"]),
     ("payment.completed", &["payment_completed"]),
     ("payment.failed", &["payment_failed"]),
+    ("profile.paused", &["profile_paused"]),
+    ("profile.disabled", &["profile_disabled"]),
+    ("profile.resumed", &["profile_resumed"]),
     ("webhook.disabled", &["webhook_disabled"]),
 ];
 

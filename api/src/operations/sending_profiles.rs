@@ -4,7 +4,7 @@ use crate::refusal::{Refusal, printable};
 use crate::state::Core;
 use crate::work::{Barrier, Work};
 use sendwright_queue::Job;
-use sendwright_store::sending_profiles::{self, DKIM, IMAP, NewProfile, Profile, TABLE, TWILIO};
+use sendwright_store::sending_profiles::{self, DKIM, IMAP, NewProfile, Profile, TABLE, TWILIO, standing};
 use sendwright_store::{Error, Page, imap};
 use sendwright_workflows::campaign::OnUncertain;
 use sendwright_workflows::rate_limit::Rates;
@@ -73,6 +73,7 @@ pub async fn insert_inline(work: &mut Work<'_>, id: i64, body: &ProfileBody) -> 
 /// profile. It is done under the account's barrier: once a pause is answered, nothing more is handed over.
 pub async fn change(work: &mut Work<'_>, id: i64, patch: &Value) -> Result<Profile, Refusal> {
     let (patch, state) = read(patch)?;
+    let event = work.ids("events", 1).await?.start;
     work.begin(Barrier::Exclusive).await?;
     let (account, now) = (work.account(), work.now());
     let old = sending_profiles::get(work.tx()?, account, id).await?.ok_or_else(|| missing(id))?;
@@ -102,6 +103,10 @@ pub async fn change(work: &mut Work<'_>, id: i64, patch: &Value) -> Result<Profi
         imap::forget(work.tx()?, id).await?;
     }
     let stored = sending_profiles::get(work.tx()?, account, id).await?.ok_or(Refusal::Internal)?;
+    if stored.state != old.state {
+        standing::tell(work.tx()?, event, &stored, "person", now).await?;
+        work.hint(Job::Sequence { account });
+    }
     let names: Vec<&String> = patch.keys().collect();
     work.audit("update", "sending_profile", Some(id), &json!({ "fields": names, "state": state }));
     work.hint(Job::send(stored.channel(), id));

@@ -24,6 +24,7 @@ use sendwright_workflows::sequence::{Channel, Step};
 use sendwright_workflows::signing::Secret;
 use sendwright_workflows::spend::Prices;
 use serde_json::json;
+use sqlx::postgres::PgPoolOptions;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -88,9 +89,19 @@ pub async fn fresh_db(on: On) -> (Db, Option<TempDir>) {
                 migrate::migrate(&db).await.unwrap();
                 db.close().await;
             });
-            (Db::connect(&url, 8).await.unwrap(), None)
+            (patient(&url).await, None)
         }
     }
+}
+
+/// A pool on a machine that is busy with other tests: what waits for its turn is no error here.
+async fn patient(url: &str) -> Db {
+    let Db::Postgres(pool) = Db::connect(url, 1).await.unwrap() else { panic!("{url} is no PostgreSQL") };
+    let options = pool.connect_options().as_ref().clone();
+    pool.close().await;
+    let options = options.options([("idle_in_transaction_session_timeout", "60s"), ("lock_timeout", "60s")]);
+    let pool = PgPoolOptions::new().max_connections(8).acquire_timeout(Duration::from_secs(60));
+    Db::Postgres(pool.connect_with(options).await.unwrap())
 }
 
 /// In memory where the system has it: what these databases prove is not what a disk keeps.

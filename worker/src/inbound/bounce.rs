@@ -1,7 +1,7 @@
 //! A delivery status notification (RFC 3464): a bounce, where it names a message of ours and whom that went to.
 
 use super::parse::{Fate, Mail, Report};
-use super::{aside, by_id, event, matched};
+use super::{aside, by_id, event, is_among, matched};
 use crate::context::Context;
 use crate::proof::prove;
 use sendwright_queue::Job;
@@ -54,12 +54,9 @@ pub(super) async fn settle(
 /// What became of the copy for an address: named by the report itself, or, where an alias stands there, by the
 /// returned message together with a report on one recipient alone.
 fn fate_of<'r>(report: &'r Report, address: &str) -> Option<&'r Fate> {
-    let key = |text: &str| Email::parse(text).ok().map(|email| email.key());
-    let own = key(address)?;
-    let is_own = |text: &String| key(text).as_deref() == Some(own.as_str());
-    let named = report.fates.iter().find(|fate| fate.recipients.iter().any(is_own));
+    let named = report.fates.iter().find(|fate| is_among(&fate.recipients, address));
     let only = || match report.fates.as_slice() {
-        [only] if report.addressed.iter().any(is_own) => Some(only),
+        [only] if is_among(&report.addressed, address) => Some(only),
         _ => None,
     };
     named.or_else(only)

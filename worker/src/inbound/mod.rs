@@ -1,6 +1,7 @@
 //! The inbound lane: what came back is understood once, and what follows is done in one transaction with that.
 
 mod bounce;
+mod complaint;
 mod opt_out;
 pub mod parse;
 mod reply;
@@ -12,6 +13,7 @@ use sendwright_store::answers::{self, Answered};
 use sendwright_store::events::NewEvent;
 use sendwright_store::inbound::{self, Understood, Waiting};
 use sendwright_store::{Result, Tx};
+use sendwright_workflows::address::Email;
 use sendwright_workflows::answer::snippet;
 use sendwright_workflows::clock::Millis;
 use sendwright_workflows::message::of_message_id;
@@ -49,7 +51,10 @@ async fn understand(ctx: &Context, waiting: Waiting, now: Millis) -> Result<()> 
         Err(_) => return aside(ctx, &waiting, None, "it could not be read".into(), now).await,
     };
     match &mail.report {
-        Some(report) => bounce::settle(ctx, &waiting, &mail, report, now).await,
+        Some(report) => match &report.feedback {
+            Some(feedback) => complaint::settle(ctx, &waiting, &mail, (report, feedback), now).await,
+            None => bounce::settle(ctx, &waiting, &mail, report, now).await,
+        },
         None => reply::settle(ctx, &waiting, &mail, now).await,
     }
 }
@@ -103,12 +108,8 @@ async fn find(
     if waiting.channel != "email" {
         return text::answered(ctx, tx, waiting).await;
     }
-    let epoch = ctx.store.epoch();
-    for token in mail.recipients.iter().filter_map(|address| token(address)) {
-        let ids = verify_hex(&ctx.settings.secrets, REPLY, epoch, &token);
-        if let Some(&[id]) = ids.as_deref()
-            && let Some(found) = answers::message(tx, account, id).await?
-        {
+    for id in mail.recipients.iter().filter_map(|address| of_token(ctx, address)) {
+        if let Some(found) = answers::message(tx, account, id).await? {
             return Ok(Some((found, "token")));
         }
     }
@@ -124,11 +125,21 @@ async fn by_id(ctx: &Context, tx: &mut Tx, account: i64, ids: &[String]) -> Resu
     Ok(None)
 }
 
-/// `reply+<token>@…`
-fn token(address: &str) -> Option<String> {
+/// The message whose answers go to this address: `reply+<token>@…`.
+fn of_token(ctx: &Context, address: &str) -> Option<i64> {
     let (local, _) = address.split_once('@')?;
     let local = local.to_ascii_lowercase();
-    local.strip_prefix("reply+").map(str::to_owned)
+    let token = local.strip_prefix("reply+")?;
+    match verify_hex(&ctx.settings.secrets, REPLY, ctx.store.epoch(), token)?[..] {
+        [message] => Some(message),
+        _ => None,
+    }
+}
+
+/// Whether an address stands in a list, however it is written there.
+fn is_among(list: &[String], address: &str) -> bool {
+    let key = |text: &str| Email::parse(text).ok().map(|email| email.key());
+    key(address).is_some_and(|own| list.iter().any(|one| key(one).as_ref() == Some(&own)))
 }
 
 /// An event about a message that something came back for.

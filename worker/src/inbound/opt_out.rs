@@ -36,6 +36,10 @@ pub(super) struct Subject<'a> {
     pub hash: &'a str,
     /// The mail that asks for it.
     pub inbound: i64,
+    /// `opt_out` or `complained`.
+    pub why: &'static str,
+    /// `reply` or `report`.
+    pub source: &'static str,
 }
 
 /// Suppresses an address and ends all that its contact is in. `false`: it had opted out before. The caller holds the
@@ -50,8 +54,8 @@ pub(super) async fn opt_out(tx: &mut Tx, ids: &Rows, subject: &Subject<'_>, now:
         hint: &hint,
         state: State::OptOut,
         grounds: Grounds::Stated,
-        why: "opt_out",
-        source: "reply",
+        why: subject.why,
+        source: subject.source,
         actor: "recipient",
         wording: None,
         evidence: &evidence.to_string(),
@@ -72,7 +76,7 @@ pub(super) async fn opt_out(tx: &mut Tx, ids: &Rows, subject: &Subject<'_>, now:
         noun: "suppression".into(),
         noun_id: found.map(|suppression| suppression.id),
         request_id: None,
-        data: json!({ "why": "opt_out", "inbound": subject.inbound }).to_string(),
+        data: json!({ "why": subject.why, "inbound": subject.inbound }).to_string(),
         at: now,
     };
     audits::add(tx, &line).await?;

@@ -29,7 +29,7 @@ pub struct Mail {
     pub answers: Vec<String>,
     /// A machine wrote it, by its own word (RFC 3834).
     pub automatic: bool,
-    /// A report of a machine: a delivery status notification (RFC 3464), or one without any recipient's fate.
+    /// A report of a machine: a delivery status notification (RFC 3464), a complaint (RFC 5965), or one that is neither.
     pub report: Option<Report>,
 }
 
@@ -40,8 +40,25 @@ pub struct Report {
     pub about: Vec<String>,
     /// Whom the returned message was addressed to.
     pub addressed: Vec<String>,
+    /// Where answers to the returned message go.
+    pub answered: Vec<String>,
+    /// The links of its `List-Unsubscribe`.
+    pub unsubscribe: Vec<String>,
     /// Each recipient's fate.
     pub fates: Vec<Fate>,
+    /// What a recipient says of it.
+    pub feedback: Option<Feedback>,
+}
+
+/// A feedback report's own fields.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Feedback {
+    /// `Feedback-Type`, in small letters: `abuse`, `fraud`, `not-spam`, …
+    pub kind: String,
+    /// The reporter's program.
+    pub agent: String,
+    /// `Original-Rcpt-To` and `Removal-Recipient`, where they are not blackened.
+    pub recipients: Vec<String>,
 }
 
 /// One recipient's fate.
@@ -157,9 +174,11 @@ fn report(message: &Message<'_>) -> Option<Report> {
     if !is_of(message.root_part(), "multipart", "report") {
         return None;
     }
-    let status = message.parts.iter().find(|part| is_of(part, "message", "delivery-status"));
-    let fates = status.map(|status| fates(&String::from_utf8_lossy(status.contents()))).unwrap_or_default();
-    let mut report = Report { fates, ..Report::default() };
+    let of = |kind| message.parts.iter().find(|part| is_of(part, "message", kind));
+    let text = |part: &MessagePart<'_>| String::from_utf8_lossy(part.contents()).into_owned();
+    let fates = of("delivery-status").map(|part| fates(&text(part))).unwrap_or_default();
+    let feedback = of("feedback-report").map(|part| feedback(&text(part)));
+    let mut report = Report { fates, feedback, ..Report::default() };
     for part in &message.parts {
         match &part.body {
             PartType::Message(returned) => report.add(returned),
@@ -177,12 +196,39 @@ impl Report {
     fn add(&mut self, returned: &Message<'_>) {
         self.about.extend(returned.message_id().map(str::to_owned));
         self.addressed.extend(addresses(returned.to()));
+        self.answered.extend(addresses(returned.reply_to()));
+        let links = returned.header_raw("List-Unsubscribe").unwrap_or_default();
+        let links =
+            links.split(',').map(|link| plain(link, 2_000).trim().trim_matches(['<', '>']).to_owned());
+        self.unsubscribe.extend(links.filter(|link| !link.is_empty()).take(MOST_NAMED));
     }
+}
+
+/// The fields of a report's second part (RFC 5965, 3).
+fn feedback(fields: &str) -> Feedback {
+    let mut feedback = Feedback::default();
+    for (name, value) in lines(fields).lines().filter_map(|line| line.split_once(':')) {
+        let value = plain(value.trim(), 500);
+        match name.trim().to_ascii_lowercase().as_str() {
+            "feedback-type" => feedback.kind = value.to_ascii_lowercase(),
+            "user-agent" => feedback.agent = value,
+            "original-rcpt-to" | "removal-recipient" if feedback.recipients.len() < MOST_NAMED => {
+                feedback.recipients.push(value.trim_matches(['<', '>']).to_owned());
+            }
+            _ => {}
+        }
+    }
+    feedback
+}
+
+/// Fields without their folds, a line each.
+fn lines(fields: &str) -> String {
+    fields.replace("\r\n", "\n").replace("\n ", " ").replace("\n\t", " ")
 }
 
 /// The groups of fields after the first, which is about the message as a whole (RFC 3464, 2.1).
 fn fates(status: &str) -> Vec<Fate> {
-    let unfolded = status.replace("\r\n", "\n").replace("\n ", " ").replace("\n\t", " ");
+    let unfolded = lines(status);
     let groups = unfolded.split("\n\n").map(str::trim).filter(|group| !group.is_empty());
     let fates = groups.map(|group| {
         let mut fate = Fate::default();

@@ -72,6 +72,8 @@ pub(super) async fn settle(ctx: &Context, waiting: &Waiting, mail: &Mail, now: M
             address: &message.address,
             hash: &message.address_hash,
             inbound: waiting.id,
+            why: "opt_out",
+            source: "reply",
         };
         if opt_out(&mut tx, &ids.rows, &subject, now).await? {
             let data = json!({ "email": message.address, "source": "reply", "why": "opt_out" });
@@ -159,6 +161,8 @@ async fn unmatched(ctx: &Context, waiting: &Waiting, mail: &Mail, now: Millis) -
             address: from.as_str(),
             hash: &hash,
             inbound: waiting.id,
+            why: "opt_out",
+            source: "reply",
         };
         if opt_out(&mut tx, &ids.rows, &subject, now).await? {
             let told = NewEvent {

@@ -135,7 +135,7 @@ impl Sender {
         let (departing, refused) = self.seal(route, seated, now).await?;
         for (ready, attempt) in departing.into_iter().zip(attempts) {
             let departing = self.departing(route, ready, attempt, worker, (began, now));
-            at_the_dot::start(self.ctx.clone(), departing, route.rates);
+            at_the_dot::start(self.ctx.clone(), departing, route.rates, self.at_the_dot.clone());
         }
         self.put_back(route, refused, now).await
     }

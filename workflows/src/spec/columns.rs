@@ -49,6 +49,11 @@ impl Columns {
         if errors.is_empty() { Ok(Self(columns)) } else { Err(errors) }
     }
 
+    /// Whether there is a column of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().flatten().any(|column| column == name)
+    }
+
     /// A row as an object; an empty cell is an absent field.
     ///
     /// # Errors

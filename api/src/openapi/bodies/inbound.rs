@@ -29,7 +29,7 @@ pub struct Inbound {
     /// `stored` until it is read; then `understood` or `failed`.
     #[schema(example = "understood")]
     pub status: String,
-    /// What it is: `reply`, `bounce`, `delay`, `opt_out` or `other`.
+    /// What it is: `reply`, `bounce`, `delay`, `complaint`, `opt_out` or `other`.
     #[schema(example = "reply")]
     pub kind: Option<String>,
     /// The message that it answers.

@@ -10,7 +10,8 @@ pub struct WebhookInput {
     /// Where deliveries go: https, to a public address.
     #[schema(max_length = 4096)]
     pub url: String,
-    /// What it is told of: names of events, families such as `email.*`, or `*` for everything.
+    /// What it is told of: names of events (`lead.created`, `campaign.completed`, `email.sent`, `reply.received`,
+    /// `message.uncertain`, `contact.opted_out`, `profile.paused`, …), families such as `email.*`, or `*` for everything.
     #[schema(min_items = 1, max_items = 100)]
     pub events: Vec<String>,
     /// What people call it.
@@ -36,7 +37,8 @@ pub struct WebhookChange {
     /// Where deliveries go: https, to a public address.
     #[schema(max_length = 4096)]
     pub url: Option<String>,
-    /// What it is told of: names of events, families such as `email.*`, or `*` for everything.
+    /// What it is told of: names of events (`lead.created`, `campaign.completed`, `email.sent`, `reply.received`,
+    /// `message.uncertain`, `contact.opted_out`, `profile.paused`, …), families such as `email.*`, or `*` for everything.
     #[schema(min_items = 1, max_items = 100)]
     pub events: Option<Vec<String>>,
     /// What people call it.
