@@ -142,8 +142,8 @@ async fn identify(
 ) -> Result<Holder, (Refusal, Option<Counted>)> {
     let key = given(headers).and_then(|text| ApiKey::parse(&text));
     // A key of no shape is looked up as well: it must not be told apart by the time it takes.
-    let found =
-        find(state, key.as_ref().map_or("", ApiKey::prefix)).await.map_err(|refusal| (refusal, None))?;
+    let prefix = key.as_ref().map_or("", ApiKey::prefix).to_owned();
+    let found = state.holders.add(&state.core, prefix).await.map_err(|refusal| (refusal, None))?;
     let hash = key.map(|key| key.hash()).unwrap_or_default();
     let Some(holder) = found.filter(|holder| holder.opens(&hash, now)) else {
         let allowance = state.limiter.check(&format!("bad-key:{}", peer.0), &[MOST_FAILURES]).await;
@@ -157,13 +157,6 @@ async fn identify(
         touch(state.clone(), holder.key_id, now);
     }
     Ok(holder)
-}
-
-async fn find(state: &ApiState, prefix: &str) -> Result<Option<Holder>, Refusal> {
-    let mut tx = state.core.store.read().await?;
-    let found = keys::find(&mut tx, prefix).await?;
-    tx.rollback().await?;
-    Ok(found)
 }
 
 /// The one key of a request: `X-API-Key`, or `Authorization: Bearer`; both only if they say the same.

@@ -1,5 +1,5 @@
-//! Small writes of many requests, committed in groups: what comes while one commit is under way makes the next. Each
-//! request is answered once its own commit is.
+//! What many requests ask of the database at once, done in groups: what comes while one group is under way makes the
+//! next. Each request is answered once its own group is done, which began after the request came.
 
 use crate::refusal::Refusal;
 use crate::state::Core;
@@ -7,40 +7,40 @@ use futures::future::BoxFuture;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::{mpsc, oneshot};
 
-/// Most writes of one commit.
+/// Most requests of one group.
 const GROUP: usize = 256;
-/// Most writes that wait; who comes then is told to come again.
+/// Most requests that wait; who comes then is told to come again.
 const MOST_WAITING: usize = 8_192;
 
-/// Commits a group in its order; answers the row of its first one, behind which the others follow.
-pub type Commit<T> = fn(Core, Arc<[T]>) -> BoxFuture<'static, Result<i64, Refusal>>;
+/// Does a group in one transaction; answers each of it, in its order.
+pub type Transact<T, A> = fn(Core, Arc<[T]>) -> BoxFuture<'static, Result<Vec<A>, Refusal>>;
 
-type Waiting<T> = (T, oneshot::Sender<Result<i64, Refusal>>);
+type Waiting<T, A> = (T, oneshot::Sender<Result<A, Refusal>>);
 
-/// Where they are handed in. One for a process and a kind of write.
-pub struct Grouped<T> {
-    commit: Commit<T>,
-    sender: Arc<OnceLock<mpsc::Sender<Waiting<T>>>>,
+/// Where requests are handed in. One for a process and a kind of request.
+pub struct Grouped<T, A = i64> {
+    transact: Transact<T, A>,
+    sender: Arc<OnceLock<mpsc::Sender<Waiting<T, A>>>>,
 }
 
-impl<T> Clone for Grouped<T> {
+impl<T, A> Clone for Grouped<T, A> {
     fn clone(&self) -> Self {
-        Self { commit: self.commit, sender: self.sender.clone() }
+        Self { transact: self.transact, sender: self.sender.clone() }
     }
 }
 
-impl<T: Send + Sync + 'static> Grouped<T> {
-    /// Groups that are committed so.
-    pub fn new(commit: Commit<T>) -> Self {
-        Self { commit, sender: Arc::default() }
+impl<T: Send + Sync + 'static, A: Send + 'static> Grouped<T, A> {
+    /// Groups that are done so.
+    pub fn new(transact: Transact<T, A>) -> Self {
+        Self { transact, sender: Arc::default() }
     }
 
-    /// Adds one; answers its row once it is committed. [`Refusal::Unavailable`] where too many wait.
-    pub async fn add(&self, core: &Core, one: T) -> Result<i64, Refusal> {
+    /// Adds one; answers it once its group is done. [`Refusal::Unavailable`] where too many wait.
+    pub async fn add(&self, core: &Core, one: T) -> Result<A, Refusal> {
         let (done, answer) = oneshot::channel();
         let sender = self.sender.get_or_init(|| {
             let (sender, waiting) = mpsc::channel(MOST_WAITING);
-            tokio::spawn(run(core.clone(), self.commit, waiting));
+            tokio::spawn(run(core.clone(), self.transact, waiting));
             sender
         });
         sender.try_send((one, done)).map_err(|_| Refusal::Unavailable)?;
@@ -48,14 +48,18 @@ impl<T: Send + Sync + 'static> Grouped<T> {
     }
 }
 
-async fn run<T>(core: Core, commit: Commit<T>, mut waiting: mpsc::Receiver<Waiting<T>>) {
+async fn run<T, A>(core: Core, transact: Transact<T, A>, mut waiting: mpsc::Receiver<Waiting<T, A>>) {
     let mut group = Vec::with_capacity(GROUP);
     while waiting.recv_many(&mut group, GROUP).await > 0 {
-        let (items, answers): (Vec<T>, Vec<_>) = group.drain(..).unzip();
-        let done = commit(core.clone(), items.into()).await;
-        for (n, answer) in (0..).zip(answers) {
-            // Who has gone meanwhile is answered by nobody; the row stands.
-            let _ = answer.send(done.clone().map(|first| first + n));
+        let (items, requests): (Vec<T>, Vec<_>) = group.drain(..).unzip();
+        // Who has gone meanwhile is answered by nobody; what was done stands.
+        match transact(core.clone(), items.into()).await {
+            Ok(answers) => requests.into_iter().zip(answers).for_each(|(request, answer)| {
+                let _ = request.send(Ok(answer));
+            }),
+            Err(refusal) => requests.into_iter().for_each(|request| {
+                let _ = request.send(Err(refusal.clone()));
+            }),
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod console;
 mod dialects;
 mod grouped;
 mod health;
+mod holders;
 mod inbound;
 mod intake;
 mod json;

@@ -11,6 +11,7 @@ use sendwright_workflows::spend::Prices;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::holders::{self, Holders};
 use crate::meter::Meter;
 use crate::operations::callbacks::{self, Callbacks};
 use crate::operations::events::{self, Intake};
@@ -77,6 +78,8 @@ pub struct ApiState {
     pub prices: Prices,
     /// Who may see the console.
     pub console: Console,
+    /// Whose keys requests show.
+    pub(crate) holders: Holders,
     /// Takes events of callers' own to the database.
     pub intake: Intake,
     /// Webhooks may be registered for private addresses, any port, and without TLS: for development.
@@ -106,6 +109,7 @@ impl ApiState {
             means: Means::EVERYWHERE,
             prices: Prices::default(),
             console: Console::keyed(false),
+            holders: holders::holders(),
             intake: events::intake(),
             webhooks_allow_private: false,
             provider: Arc::default(),

@@ -4,6 +4,8 @@ use crate::db::{Tx, execute, row, rows};
 use crate::error::Result;
 use crate::page::{Page, in_order};
 use sendwright_workflows::clock::{MINUTE, Millis};
+use serde_json::json;
+use std::collections::BTreeSet;
 use subtle::ConstantTimeEq;
 
 /// A key to be stored.
@@ -100,6 +102,7 @@ pub struct Holder {
     pub limits: String,
     /// Whether user and account are active.
     pub active: bool,
+    prefix: String,
     hash: String,
     /// When it stops working.
     pub expires_at: Option<Millis>,
@@ -108,6 +111,11 @@ pub struct Holder {
 }
 
 impl Holder {
+    /// The key's public part.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// Whether `hash` is the key's, neither revoked nor expired; compared in constant time.
     pub fn opens(&self, hash: &str, now: Millis) -> bool {
         let same: bool = self.hash.as_bytes().ct_eq(hash.as_bytes()).into();
@@ -137,7 +145,7 @@ pub async fn insert(tx: &mut Tx, key: &NewKey<'_>, now: Millis) -> Result<()> {
         key.name,
         key.prefix,
         key.hash,
-        serde_json::json!(key.scopes).to_string(),
+        json!(key.scopes).to_string(),
         key.tier,
         key.mode,
         key.expires_at,
@@ -148,19 +156,25 @@ pub async fn insert(tx: &mut Tx, key: &NewKey<'_>, now: Millis) -> Result<()> {
 
 /// The key with this public prefix.
 pub async fn find(tx: &mut Tx, prefix: &str) -> Result<Option<Holder>> {
-    row!(
+    Ok(find_all(tx, [prefix]).await?.pop())
+}
+
+/// The keys with these public prefixes, each once.
+pub async fn find_all(tx: &mut Tx, prefixes: impl IntoIterator<Item = &str>) -> Result<Vec<Holder>> {
+    let prefixes: Vec<[&str; 1]> = BTreeSet::from_iter(prefixes).into_iter().map(|prefix| [prefix]).collect();
+    rows!(
         tx,
         Holder,
         "SELECT k.id AS key_id, k.account_id, k.user_id, u.email AS user_email, k.scopes, k.tier, k.mode, t.limits,
                 u.active AND a.active AND COALESCE(p.active, TRUE) AS active,
-                k.hash, k.expires_at, k.revoked_at, k.last_used_at
+                k.prefix, k.hash, k.expires_at, k.revoked_at, k.last_used_at
            FROM keys k
            JOIN users u ON u.id = k.user_id
            JOIN accounts a ON a.id = k.account_id
            LEFT JOIN accounts p ON p.id = a.parent_id
            JOIN tiers t ON t.name = k.tier
-          WHERE k.prefix = $1",
-        prefix
+          WHERE k.prefix IN (SELECT e.value ->> 0 FROM json_each($1) AS e)",
+        json!(prefixes).to_string()
     )
 }
 

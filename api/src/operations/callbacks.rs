@@ -15,12 +15,12 @@ pub fn intake() -> Callbacks {
     Grouped::new(|core, group| Box::pin(commit(core, group)))
 }
 
-async fn commit(core: Core, group: Arc<[NewCallback]>) -> Result<i64, Refusal> {
+async fn commit(core: Core, group: Arc<[NewCallback]>) -> Result<Vec<i64>, Refusal> {
     let now = core.now()?;
-    let first = core.store.ids.take("callbacks", group.len()).await?.start;
+    let ids = core.store.ids.take("callbacks", group.len()).await?;
     let mut tx = core.store.begin().await?;
-    callbacks::keep(&mut tx, first, &group, now).await?;
+    callbacks::keep(&mut tx, ids.start, &group, now).await?;
     tx.commit().await?;
-    core.queue.push(Job::Callback { callback: first });
-    Ok(first)
+    core.queue.push(Job::Callback { callback: ids.start });
+    Ok(ids.collect())
 }

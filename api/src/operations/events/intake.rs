@@ -26,17 +26,17 @@ pub fn intake() -> Intake {
     Grouped::new(|core, group| Box::pin(commit(core, group)))
 }
 
-/// The first row of the group; the others follow.
-async fn commit(core: Core, group: Arc<[Own]>) -> Result<i64, Refusal> {
+/// The row of each.
+async fn commit(core: Core, group: Arc<[Own]>) -> Result<Vec<i64>, Refusal> {
     let now = core.now()?;
-    let first = core.store.ids.take("events", group.len()).await?.start;
+    let ids = core.store.ids.take("events", group.len()).await?;
     let rows: Vec<_> =
-        (first..).zip(&*group).map(|(id, one)| json!([id, one.account, one.kind, one.data])).collect();
+        ids.clone().zip(&*group).map(|(id, one)| json!([id, one.account, one.kind, one.data])).collect();
     let mut tx = core.store.begin().await?;
     events::insert_own(&mut tx, &rows, now).await?;
     tx.commit().await?;
     let mut accounts: Vec<i64> = group.iter().map(|one| one.account).collect();
     accounts.dedup();
     accounts.into_iter().for_each(|account| core.queue.push(Job::Sequence { account }));
-    Ok(first)
+    Ok(ids.collect())
 }
