@@ -11,6 +11,7 @@ use sendwright_workflows::spend::Prices;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::inbound::Tokens;
 use crate::meter::Meter;
 use crate::operations::callbacks::{self, Callbacks};
 use crate::operations::events::{self, Intake};
@@ -85,6 +86,8 @@ pub struct ApiState {
     pub provider: Arc<Provider>,
     /// Takes callbacks to the database.
     pub(crate) callbacks: Callbacks,
+    /// Tokens of Twilio accounts, as they were read lately.
+    pub(crate) tokens: Tokens,
     /// Texts that are being taken.
     pub(crate) texts: Arc<Semaphore>,
     /// When this process began, by business time.
@@ -110,6 +113,7 @@ impl ApiState {
             webhooks_allow_private: false,
             provider: Arc::default(),
             callbacks: callbacks::intake(),
+            tokens: Tokens::default(),
             texts: Arc::new(Semaphore::new(MOST_TEXTS)),
             began_at: core.clock.now(),
             noting: Arc::new(Semaphore::new(MOST_NOTED)),
