@@ -3,7 +3,10 @@
 //! Nothing is believed that is not signed, and nothing is counted against a limit: a provider that is told to come again
 //! does so. Each is answered once it is on disk.
 
+mod tokens;
 mod verify;
+
+pub(crate) use tokens::Tokens;
 
 use crate::intake::Form;
 use crate::operations::texts::{self, Text};

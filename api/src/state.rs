@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::holders::{self, Holders};
+use crate::inbound::Tokens;
 use crate::meter::Meter;
 use crate::operations::callbacks::{self, Callbacks};
 use crate::operations::events::{self, Intake};
@@ -88,10 +89,10 @@ pub struct ApiState {
     pub provider: Arc<Provider>,
     /// Takes callbacks to the database.
     pub(crate) callbacks: Callbacks,
+    /// Tokens of Twilio accounts, as they were read lately.
+    pub(crate) tokens: Tokens,
     /// Texts that are being taken.
     pub(crate) texts: Arc<Semaphore>,
-    /// When this process began, by business time.
-    pub(crate) began_at: Option<Millis>,
     /// Hits of pixels and links that are being written down.
     pub(crate) noting: Arc<Semaphore>,
     /// Counts what keys are used for.
@@ -114,8 +115,8 @@ impl ApiState {
             webhooks_allow_private: false,
             provider: Arc::default(),
             callbacks: callbacks::intake(),
+            tokens: Tokens::default(),
             texts: Arc::new(Semaphore::new(MOST_TEXTS)),
-            began_at: core.clock.now(),
             noting: Arc::new(Semaphore::new(MOST_NOTED)),
             meter: Meter::default(),
             core,

@@ -68,7 +68,8 @@ async fn what_is_not_signed_by_whoever_sends_from_the_number_is_not_believed() {
         more.push(("Body", "Hello"));
         let json =
             format!("{PATH}?bodySHA256=0a1ff7634d9ab3b95db5c9a2dfe9416e41502b283a80c7cf19632632f96e6620");
-        let cases: [(&str, &[(&str, &str)], Option<String>); 12] = [
+        type Case<'c> = (&'c str, &'c [(&'c str, &'c str)], Option<String>);
+        let cases: [Case; 12] = [
             (PATH, &form, None),
             (PATH, &form, Some(String::new())),
             (PATH, &form, Some(good.to_lowercase())),

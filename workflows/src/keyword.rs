@@ -48,10 +48,10 @@ pub fn keyword(text: &str, said: Option<&str>) -> Option<Keyword> {
         Some("HELP") => return Some(Keyword::Help),
         _ => {}
     }
-    let text = text.trim_matches(|c: char| !c.is_alphanumeric());
-    if text.len() > LONGEST {
+    if text.trim().len() > LONGEST {
         return None;
     }
+    let text = text.trim_matches(|c: char| !c.is_alphanumeric());
     let folded: String = text.nfkc().flat_map(char::to_uppercase).collect();
     let parts: Vec<&str> =
         folded.split(|c: char| c.is_whitespace() || c == '-').filter(|p| !p.is_empty()).collect();
@@ -104,6 +104,7 @@ mod tests {
             "helpful",
             "STOP\0STOP",
             &"STOP ".repeat(40),
+            &format!("{}end", "\u{1f600}".repeat(40)),
         ] {
             assert_eq!(keyword(text, None), None, "{text:?}");
         }

@@ -7,9 +7,9 @@ use crate::operations::texts::Addressed;
 use crate::refusal::Refusal;
 use crate::state::ApiState;
 use axum::http::HeaderMap;
+use sendwright_store::accounts;
 use sendwright_store::callbacks::PROCESS;
 use sendwright_store::sending_profiles::{self, Line};
-use sendwright_store::{Tx, accounts};
 use sendwright_workflows::callback::{SIGNATURE, is_signed};
 
 /// Who vouches for a callback.
@@ -76,36 +76,26 @@ impl Proof {
 /// Who vouches for this form, posted to `path` (with its query, as it stands); [`Refusal::Signature`] where nobody does.
 /// The URL that was signed begins with the configured one: a `Host` header is anybody's to write.
 pub async fn proof(state: &ApiState, headers: &HeaderMap, path: &str, form: &Form) -> Result<Proof, Refusal> {
-    let mut tx = state.core.store.read().await?;
-    let found = match one(headers) {
-        Some(given) => signed(state, &mut tx, given, path, form).await?,
-        None if is_without_provider(state, &mut tx).await? && console::is_at_home(state, headers) => {
+    let mut given = headers.get_all(SIGNATURE).iter();
+    let found = match (given.next().map(|value| value.to_str()), given.next()) {
+        (Some(Ok(given)), None) => signed(state, given, path, form).await?,
+        (None, None) if console::is_at_home(state, headers) && is_without_provider(state).await? => {
             Some(Proof::AtHome)
         }
-        None => None,
+        _ => None,
     };
-    tx.rollback().await?;
     found.ok_or(Refusal::Signature)
 }
 
-fn one(headers: &HeaderMap) -> Option<&str> {
-    let mut given = headers.get_all(SIGNATURE).iter();
-    let first = given.next()?.to_str().ok()?;
-    given.next().is_none().then_some(first)
-}
-
 /// Whether there is no Twilio account at all.
-async fn is_without_provider(state: &ApiState, tx: &mut Tx) -> Result<bool, Refusal> {
-    Ok(state.provider.account.is_none() && !sending_profiles::any_twilio(tx).await?)
+async fn is_without_provider(state: &ApiState) -> Result<bool, Refusal> {
+    let mut tx = state.core.store.read().await?;
+    let any = sending_profiles::any_twilio(&mut tx).await?;
+    tx.rollback().await?;
+    Ok(!any && state.provider.account.is_none())
 }
 
-async fn signed(
-    state: &ApiState,
-    tx: &mut Tx,
-    given: &str,
-    path: &str,
-    form: &Form,
-) -> Result<Option<Proof>, Refusal> {
+async fn signed(state: &ApiState, given: &str, path: &str, form: &Form) -> Result<Option<Proof>, Refusal> {
     let Some(public) = &state.provider.public_url else {
         tracing::warn!("a signed callback cannot be verified: SENDWRIGHT_PUBLIC_URL is not set");
         return Ok(None);
@@ -114,16 +104,17 @@ async fn signed(
     let fields: Vec<(&str, &str)> =
         form.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let is_of = |token: &str| is_signed(token, &url, &fields, given);
-    let mut lines = match form.get("AccountSid") {
-        Some(sid) => sending_profiles::of_twilio(tx, sid).await?,
+    let lines = match form.get("AccountSid") {
+        Some(sid) => {
+            let vouchers = state.tokens.of(&state.core, sid).await?;
+            vouchers
+                .iter()
+                .filter(|voucher| is_of(&voucher.token))
+                .map(|voucher| voucher.line.clone())
+                .collect()
+        }
         None => Vec::new(),
     };
-    lines.retain(|line| {
-        let sealed = line.twilio_sealed.as_deref();
-        let token =
-            sealed.and_then(|sealed| state.core.seals.open(sending_profiles::TWILIO, line.id, sealed).ok());
-        token.is_some_and(|token| is_of(&token))
-    });
     let process = state.provider.account.as_ref().is_some_and(|account| is_of(&account.token));
     Ok((process || !lines.is_empty()).then_some(Proof::Signed { lines, process }))
 }

@@ -416,10 +416,10 @@ impl World {
         ] {
             match &store.db {
                 Db::Postgres(pool) => {
-                    drop(sqlx::query(sql).bind(&rows).bind(self.account).execute(pool).await.unwrap())
+                    sqlx::query(sql).bind(&rows).bind(self.account).execute(pool).await.unwrap();
                 }
                 Db::Sqlite { write, .. } => {
-                    drop(sqlx::query(sql).bind(&rows).bind(self.account).execute(write).await.unwrap())
+                    sqlx::query(sql).bind(&rows).bind(self.account).execute(write).await.unwrap();
                 }
             }
         }

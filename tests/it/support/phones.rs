@@ -132,6 +132,11 @@ pub async fn post_as(
     fields: &[(&str, &str)],
     signed: Option<&str>,
 ) -> (u16, HeaderMap, String) {
+    desk.send(request(path, fields, signed)).await
+}
+
+/// The request for it.
+pub fn request(path: &str, fields: &[(&str, &str)], signed: Option<&str>) -> Request<Body> {
     let body = Serializer::new(String::new()).extend_pairs(fields).finish();
     let request = Request::post(path).header("content-type", "application/x-www-form-urlencoded");
     // Whatever it says here is not believed.
@@ -140,11 +145,15 @@ pub async fn post_as(
         Some(signed) => request.header(SIGNATURE, signed),
         None => request,
     };
-    desk.send(request.body(Body::from(body)).unwrap()).await
+    request.body(Body::from(body)).unwrap()
 }
 
 /// Posts a form, signed by the process's own account.
 pub async fn post(desk: &Desk, path: &str, fields: &[(&str, &str)]) -> (u16, HeaderMap, String) {
-    let signed = signature(TOKEN, &format!("{PUBLIC}{path}"), fields.iter().copied());
-    post_as(desk, path, fields, Some(&signed)).await
+    post_as(desk, path, fields, Some(&sign(path, fields))).await
+}
+
+/// The process's own account's signature of a form posted to a path.
+pub fn sign(path: &str, fields: &[(&str, &str)]) -> String {
+    signature(TOKEN, &format!("{PUBLIC}{path}"), fields.iter().copied())
 }

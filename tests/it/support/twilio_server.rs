@@ -251,12 +251,12 @@ pub fn sign(url: &str, form: &[(String, String)]) -> String {
     STANDARD.encode(ring::hmac::sign(&key, all.as_bytes()))
 }
 
-fn may(headers: &HeaderMap, account: &str) -> Result<(), Response> {
+fn refused(headers: &HeaderMap, account: &str) -> Option<Response> {
     let expected = format!("Basic {}", STANDARD.encode(format!("{SID}:{TOKEN}")));
     let given = headers.get("authorization").and_then(|value| value.to_str().ok());
     match given == Some(&expected) && account.trim_end_matches(".json") == SID {
-        true => Ok(()),
-        false => Err(refusal(401, 20003, "Authenticate")),
+        true => None,
+        false => Some(refusal(401, 20003, "Authenticate")),
     }
 }
 
@@ -267,7 +267,7 @@ fn refusal(status: u16, code: u32, message: &str) -> Response {
 }
 
 async fn account(State(inner): State<Shared>, Path(account): Path<String>, headers: HeaderMap) -> Response {
-    if let Err(refused) = may(&headers, &account) {
+    if let Some(refused) = refused(&headers, &account) {
         return refused;
     }
     let status = inner.lock().unwrap().account_status.unwrap_or("active");
@@ -280,7 +280,7 @@ async fn make(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    if let Err(refused) = may(&headers, &account) {
+    if let Some(refused) = refused(&headers, &account) {
         return refused;
     }
     let form: Vec<(String, String)> = url::form_urlencoded::parse(&body).into_owned().collect();
@@ -367,7 +367,7 @@ async fn fetch(
     Path((account, message)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
-    if let Err(refused) = may(&headers, &account) {
+    if let Some(refused) = refused(&headers, &account) {
         return refused;
     }
     let sid = message.trim_end_matches(".json");
@@ -386,7 +386,7 @@ async fn list(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    if let Err(refused) = may(&headers, &account) {
+    if let Some(refused) = refused(&headers, &account) {
         return refused;
     }
     let mut inner = inner.lock().unwrap();
