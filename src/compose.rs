@@ -111,6 +111,7 @@ impl Parts {
             .with_prices(config.model.as_ref().map(|model| model.prices).unwrap_or_default())
             .with_console(console(config, bound.filter(|_| is_up)))
             .with_private_webhooks(config.webhooks_allow_private)
+            .with_countries(&config.phones.allowed_countries)
             .with_provider(provider(config))
     }
 

@@ -4,6 +4,7 @@ use sendwright_queue::{Limiter, Queue};
 use sendwright_store::Store;
 use sendwright_store::secrets::Seals;
 use sendwright_workflows::clock::{Clock, Millis};
+use sendwright_workflows::country::Country;
 use sendwright_workflows::enrolment::Means;
 use sendwright_workflows::sequence::ByChannel;
 use sendwright_workflows::signing::Secret;
@@ -77,6 +78,8 @@ pub struct ApiState {
     pub means: ByChannel<Means>,
     /// What the model's tokens cost, as far as this process knows.
     pub prices: Prices,
+    /// Where text messages may go, unless a sending profile says otherwise.
+    pub allowed_countries: Arc<[Country]>,
     /// Who may see the console.
     pub console: Console,
     /// Whose keys requests show.
@@ -109,6 +112,7 @@ impl ApiState {
             notes: notes.into(),
             means: Means::EVERYWHERE,
             prices: Prices::default(),
+            allowed_countries: ["US", "CA", "GB"].into_iter().filter_map(Country::parse).collect(),
             console: Console::keyed(false),
             holders: holders::holders(),
             intake: events::intake(),
@@ -132,6 +136,11 @@ impl ApiState {
     /// The same, with what the model's tokens cost: nothing otherwise.
     pub fn with_prices(self, prices: Prices) -> Self {
         Self { prices, ..self }
+    }
+
+    /// The same, with other countries that text messages may go to.
+    pub fn with_countries(self, allowed: &[Country]) -> Self {
+        Self { allowed_countries: allowed.into(), ..self }
     }
 
     /// The same, with the console guarded so; by a key otherwise.

@@ -41,18 +41,8 @@ pub enum End {
 pub enum Against {
     /// It is bad: there is nobody, or it takes no such messages.
     Bad,
-    /// Its owner has told the provider to stop.
+    /// Its owner has told the provider to stop: whoever records it records that word ([`crate::consents`]).
     Stopped,
-}
-
-impl Against {
-    /// The word of the suppression.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Against::Bad => "bounced",
-            Against::Stopped => "stop",
-        }
-    }
 }
 
 /// An outcome to record. `event_id` is taken beforehand.
@@ -85,7 +75,7 @@ pub struct Outcome {
     pub crashed: bool,
     /// Where the enrolment goes when this step is settled.
     pub then: Option<Advance>,
-    /// The suppression's row and the address as people may see it, where the address itself is bad.
+    /// The suppression's row and the address as people may see it, where the address is [`Against::Bad`].
     pub suppression: Option<(i64, String)>,
     /// For the mailbox channel: the raw message, kept in this very transaction.
     pub mail: Option<Mail>,
@@ -316,10 +306,8 @@ async fn suppress(tx: &mut Tx, outcomes: &[&Outcome]) -> Result<()> {
         .iter()
         .filter_map(|o| {
             let (id, hint) = o.suppression.as_ref()?;
-            let End::Failed { against: Some(against), .. } = &o.end else { return None };
             let source = if o.channel.is_phone() { "provider" } else { "smtp" };
-            let (channel, why) = (o.channel.as_str(), against.as_str());
-            Some(json!([id, o.account_id, o.address_hash, hint, o.at, channel, why, source]))
+            Some(json!([id, o.account_id, o.address_hash, hint, o.at, o.channel.as_str(), source]))
         })
         .collect();
     if rows.is_empty() {
@@ -329,7 +317,7 @@ async fn suppress(tx: &mut Tx, outcomes: &[&Outcome]) -> Result<()> {
         tx,
         "INSERT INTO suppressions (id, account_id, channel, address_hash, hint, why, source, created_at)
          SELECT CAST(e.value ->> 0 AS BIGINT), CAST(e.value ->> 1 AS BIGINT), e.value ->> 5, e.value ->> 2,
-                e.value ->> 3, e.value ->> 6, e.value ->> 7, CAST(e.value ->> 4 AS BIGINT)
+                e.value ->> 3, 'bounced', e.value ->> 6, CAST(e.value ->> 4 AS BIGINT)
          FROM json_each($1) AS e WHERE TRUE ON CONFLICT DO NOTHING",
         Value::from(rows).to_string()
     )?;

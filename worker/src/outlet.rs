@@ -8,7 +8,7 @@ use crate::context::{Context, Outlet, PhoneOutlet, Settings};
 use sendwright_store::claims::Way;
 use sendwright_store::{Result, Tx, accounts, sending_profiles};
 use sendwright_workflows::campaign::{OnUncertain, Policy};
-use sendwright_workflows::country::Country;
+use sendwright_workflows::country::{Country, allowed};
 use sendwright_workflows::dkim::{Key, Signer};
 use sendwright_workflows::rate_limit::Rates;
 use std::str::FromStr;
@@ -79,18 +79,10 @@ pub async fn route(ctx: &Context, tx: &mut Tx, profile: i64) -> Result<Route> {
         false => None,
     };
     let reply_to = profile.reply_to.clone().map(|address| Party { name: String::new(), address });
-    let countries = allowed(&ctx.settings.allowed_countries, &profile);
+    let own_account = profile.transport == "twilio";
+    let countries =
+        allowed(&ctx.settings.allowed_countries, profile.allowed_countries(), own_account);
     Ok(Route { countries, rates, to, from, reply_to, dkim, profile })
-}
-
-/// Where a profile's text messages may go: with an account of its own where it says itself; by the process's account never
-/// where the process does not allow it.
-pub fn allowed(process: &[Country], profile: &sending_profiles::Profile) -> Vec<Country> {
-    let Some(mut own) = profile.allowed_countries() else { return process.to_vec() };
-    if profile.transport != "twilio" {
-        own.retain(|country| process.contains(country));
-    }
-    own
 }
 
 /// Where a phone channel's profile sends: by its own account, or as the process does.

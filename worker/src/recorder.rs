@@ -2,10 +2,14 @@
 
 use crate::context::Context;
 use crate::journal::Segment;
-use sendwright_store::outcomes::{self, End, Outcome};
-use sendwright_store::{Error, Result};
+use sendwright_store::consents::{self, Numbers, Said};
+use sendwright_store::outcomes::{self, Against, End, Outcome};
+use sendwright_store::{Error, Result, Tx};
 use sendwright_workflows::address::Email;
+use sendwright_workflows::consent::{Grounds, State as Consent};
 use sendwright_workflows::phone::Phone;
+use sendwright_workflows::sequence::Channel;
+use serde_json::json;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
@@ -152,24 +156,59 @@ fn bare(outcome: &mut Outcome, error: &Error) {
 
 async fn commit(ctx: &Context, outcomes: &mut [Outcome]) -> Result<()> {
     let told = ctx.store.ids.take("events", outcomes.len()).await?;
-    let forbidden = outcomes.iter().filter(|o| forbids(o)).count();
+    let forbidden = outcomes.iter().filter(|o| is_bad(o)).count();
     let mut suppressed = ctx.store.ids.take("suppressions", forbidden).await?;
     for (outcome, event) in outcomes.iter_mut().zip(told) {
         outcome.event_id = event;
-        if forbids(outcome) {
+        if is_bad(outcome) {
             outcome.suppression = suppressed.next().map(|id| (id, masked(outcome)));
         }
     }
+    let stops = stops(ctx, outcomes).await?;
     let mut tx = ctx.store.begin().await?;
+    for (outcome, numbers) in stops {
+        record_stop(&mut tx, outcome, numbers).await?;
+    }
     outcomes::settle(&mut tx, outcomes).await?;
     tx.commit().await?;
     count(outcomes);
     Ok(())
 }
 
-/// Whether nothing more goes to its address.
-fn forbids(outcome: &Outcome) -> bool {
-    matches!(outcome.end, End::Failed { against: Some(_), .. })
+fn is_bad(outcome: &Outcome) -> bool {
+    matches!(outcome.end, End::Failed { against: Some(Against::Bad), .. })
+}
+
+/// Those whose recipient has told the provider to stop, by account, with numbers for what is written down of it.
+async fn stops<'o>(ctx: &Context, outcomes: &'o [Outcome]) -> Result<Vec<(&'o Outcome, Numbers)>> {
+    let stopped = |o: &&Outcome| matches!(o.end, End::Failed { against: Some(Against::Stopped), .. });
+    let mut stops = Vec::new();
+    for outcome in outcomes.iter().filter(stopped) {
+        stops.push((outcome, Numbers::take(&ctx.store.ids, 2, 2).await?));
+    }
+    stops.sort_by_key(|(outcome, _)| outcome.account_id);
+    Ok(stops)
+}
+
+/// A STOP that came by the provider's refusal. It has heeded it by itself, so that no promise rests on the barrier.
+async fn record_stop(tx: &mut Tx, outcome: &Outcome, numbers: Numbers) -> Result<()> {
+    let (hint, at) = (masked(outcome), outcome.at);
+    let evidence = json!({ "attempt": outcome.attempt_id, "code": outcome.receipt.code }).to_string();
+    let said = |channel| Said {
+        contact: (outcome.contact_id > 0).then_some(outcome.contact_id),
+        channel,
+        address_hash: &outcome.address_hash,
+        hint: &hint,
+        state: Consent::Stop,
+        grounds: Grounds::Proven { at },
+        why: Consent::Stop.as_str(),
+        source: "provider",
+        actor: "recipient",
+        wording: None,
+        evidence: &evidence,
+    };
+    consents::record(tx, outcome.account_id, &[said(Channel::Sms), said(Channel::Whatsapp)], numbers, at).await?;
+    Ok(())
 }
 
 fn masked(outcome: &Outcome) -> String {

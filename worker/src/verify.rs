@@ -10,10 +10,12 @@ use crate::outlet::{self, To};
 use crate::recorder::settle;
 use crate::recovery::claimed;
 use crate::verdict::ended;
+use sendwright_store::callbacks::{self, NewCallback};
 use sendwright_store::searches::{self, Sought};
 use sendwright_store::{Result, recovery};
 use sendwright_workflows::backoff;
 use sendwright_workflows::clock::{MINUTE, Millis};
+use sendwright_workflows::receipt::Receipt;
 use std::collections::HashSet;
 
 /// Messages taken at once.
@@ -132,7 +134,10 @@ async fn conclude(ctx: &Context, sought: &Sought, found: Found, now: Millis) -> 
     match found {
         Found::There(message) => {
             let said = Said::Accepted { code: 200, reply: "found in Twilio's list".into() };
-            record(ctx, sought, Told { said, receipt: message.receipt }, now).await
+            // How far it came is told after it is proven, as any callback tells it.
+            let receipt = Receipt { status: None, ..message.receipt.clone() };
+            record(ctx, sought, Told { said, receipt }, now).await?;
+            tell_status(ctx, sought, &message.receipt, now).await
         }
         Found::Absent if next.is_none() => {
             let reason = Refusal::Withdrawn("Twilio does not have it".into());
@@ -144,6 +149,24 @@ async fn conclude(ctx: &Context, sought: &Sought, found: Found, now: Millis) -> 
             again(ctx, sought, sought.looks, at).await
         }
     }
+}
+
+async fn tell_status(ctx: &Context, sought: &Sought, receipt: &Receipt, now: Millis) -> Result<()> {
+    let (Some(name), Some(status)) = (&receipt.id, &receipt.status) else { return Ok(()) };
+    let callback = NewCallback {
+        attempt_id: Some(sought.attempt_id),
+        provider_id: name.clone(),
+        status: status.clone(),
+        code: receipt.code.map(i64::from),
+        raw: String::new(),
+        proof: vec![sought.profile_id],
+    };
+    let id = ctx.store.ids.one("callbacks").await?;
+    let mut tx = ctx.store.begin().await?;
+    callbacks::keep(&mut tx, id, &[callback], now).await?;
+    tx.commit().await?;
+    ctx.bells.inbound.notify_one();
+    Ok(())
 }
 
 async fn again(ctx: &Context, sought: &Sought, looks: i64, at: Option<Millis>) -> Result<()> {

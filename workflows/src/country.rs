@@ -60,6 +60,16 @@ impl Country {
     }
 }
 
+/// Where text messages may go: a profile's own list stands where it sends by an account of its own; by the process's
+/// account nothing goes where the process does not allow it.
+pub fn allowed(process: &[Country], own: Option<Vec<Country>>, own_account: bool) -> Vec<Country> {
+    let Some(mut own) = own else { return process.to_vec() };
+    if !own_account {
+        own.retain(|country| process.contains(country));
+    }
+    own
+}
+
 impl fmt::Display for Country {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -17,7 +17,7 @@ use serde_json::json;
 
 pub use explain::{EnrolmentExplained, Explanation, LeadExplained, explain, explain_lead};
 pub use sendwright_store::messages::Filter;
-pub use test_send::{TestBody, test_send};
+pub use test_send::{Recipient, TestBody, test_send};
 pub use words::{Told, told};
 
 /// Messages are counted up to this many; a longer list says so by saying this.

@@ -8,7 +8,7 @@ use crate::openapi::bodies::common::{ById, Part, Shown};
 use crate::openapi::bodies::message::{
     Explanation, LeadExplanation, Message, MessageFilter, MessageList, TestSendInput, TestSends,
 };
-use crate::operations::messages::{self, Filter, TestBody};
+use crate::operations::messages::{self, Filter, Recipient, TestBody};
 use crate::refusal::{Refusal, printable};
 use crate::state::ApiState;
 use crate::work::Work;
@@ -16,6 +16,7 @@ use axum::extract::{Path, Query, State};
 use sendwright_workflows::address::Email;
 use sendwright_workflows::ids::{self, Kind, uuid};
 use sendwright_workflows::message::State as MessageState;
+use sendwright_workflows::phone::{EXPECTED, Phone};
 use sendwright_workflows::spec::FieldError;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -155,10 +156,20 @@ pub async fn test(
     let id = campaigns::id(&face)?;
     let test = read_test(&body.value)?;
     let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
-    let sent = messages::test_send(&mut work, id, &test).await?;
+    let sent = messages::test_send(&mut work, id, &test, &state.allowed_countries).await?;
     let sent: Vec<String> = sent.into_iter().map(|id| uuid(Kind::Message, id)).collect();
     let shown = json!({ "message_ids": sent, "status": "scheduled" });
     work.answer(Answer { status: 202, body: shown.to_string() }).await
+}
+
+/// A number begins with a plus sign, which no address of people does.
+fn read_recipient(text: &str) -> Result<Recipient, FieldError> {
+    if text.starts_with('+') && !text.contains('@') {
+        let phone = Phone::parse(text).map_err(|_| format!("must be in {EXPECTED}"));
+        return phone.map(Recipient::Phone).map_err(|why| FieldError::new("to", "invalid_phone", why));
+    }
+    let email = Email::parse(text).map_err(|why| FieldError::new("to", "invalid_email", why.to_string()));
+    email.map(Recipient::Email)
 }
 
 fn read_test(body: &Value) -> Result<TestBody, Refusal> {
@@ -180,11 +191,10 @@ fn read_test(body: &Value) -> Result<TestBody, Refusal> {
     if lead == Some(None) {
         errors.push(FieldError::new("lead_id", "reference_not_found", "is no lead's id"));
     }
-    let to = match given("to").map(|value| value.as_str().map(Email::parse)) {
+    let to = match given("to").map(Value::as_str) {
         None => Err(FieldError::new("to", "required", "is required")),
         Some(None) => Err(FieldError::new("to", "invalid_type", "must be a string")),
-        Some(Some(Err(why))) => Err(FieldError::new("to", "invalid_email", why.to_string())),
-        Some(Some(Ok(email))) => Ok(email),
+        Some(Some(text)) => read_recipient(text),
     };
     match to {
         Ok(to) if errors.is_empty() => Ok(TestBody { to, step: step.flatten(), lead: lead.flatten() }),

@@ -190,7 +190,7 @@ pub struct LeadExplanation {
 #[derive(ToSchema)]
 #[schema(example = json!({"to": "me@example.com", "step": 1}))]
 pub struct TestSendInput {
-    /// Who gets it.
+    /// Who gets it: an address, or a number in E.164 for steps that go to phones.
     pub to: String,
     /// The step; every step where it is left out.
     pub step: Option<i64>,
