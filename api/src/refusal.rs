@@ -53,6 +53,9 @@ pub enum Refusal {
     /// Not an e-mail by its own word.
     #[error("send Content-Type: message/rfc822, without Content-Encoding")]
     NotMail,
+    /// Not a form with a file by its own word.
+    #[error("send multipart/form-data with one file, without Content-Encoding")]
+    NotForm,
     /// Over the limit; seconds after which it may succeed.
     #[error("too many requests; try again in {0} s")]
     TooMany(u64),
@@ -84,7 +87,7 @@ impl Refusal {
             Refusal::Duplicate(_) => "duplicate",
             Refusal::OtherRequest => "idempotency_key_reused",
             Refusal::TooLarge(_) => "too_large",
-            Refusal::MediaType | Refusal::NotMail => "unsupported_media_type",
+            Refusal::MediaType | Refusal::NotMail | Refusal::NotForm => "unsupported_media_type",
             Refusal::TooMany(_) => "rate_limit_exceeded",
             Refusal::Unavailable => "unavailable",
             Refusal::Internal | Refusal::Replayed(_) => "internal_error",

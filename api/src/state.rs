@@ -16,6 +16,8 @@ use crate::operations::events::Intake;
 use crate::{Console, Refusal};
 use tokio::sync::Semaphore;
 
+/// Most bytes of an uploaded file: some millions of rows.
+pub const MOST_UPLOAD: usize = 512 << 20;
 /// Most hits that are written down at once: the database is for others too.
 const MOST_NOTED: usize = 64;
 
@@ -58,6 +60,8 @@ pub struct ApiState {
     pub console: Console,
     /// Takes events of callers' own to the database.
     pub intake: Intake,
+    /// Most bytes of an uploaded file.
+    pub most_upload: usize,
     /// Webhooks may be registered for private addresses, any port, and without TLS: for development.
     pub webhooks_allow_private: bool,
     /// Hits of pixels and links that are being written down.
@@ -79,6 +83,7 @@ impl ApiState {
             prices: Prices::default(),
             console: Console::keyed(false),
             intake: Intake::default(),
+            most_upload: MOST_UPLOAD,
             webhooks_allow_private: false,
             noting: Arc::new(Semaphore::new(MOST_NOTED)),
             meter: Meter::default(),
@@ -99,6 +104,11 @@ impl ApiState {
     /// The same, with the console guarded so; by a key otherwise.
     pub fn with_console(self, console: Console) -> Self {
         Self { console, ..self }
+    }
+
+    /// The same, with uploaded files of at most so many bytes.
+    pub fn with_uploads_up_to(self, most_upload: usize) -> Self {
+        Self { most_upload, ..self }
     }
 
     /// The same, with webhooks that may go to private addresses; not otherwise.

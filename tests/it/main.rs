@@ -4,10 +4,12 @@
 
 mod analytics;
 mod bad_input;
+mod bulk_upload;
 mod channels;
 mod cli;
 mod commands;
 mod config;
+mod consents;
 mod console;
 mod crash;
 mod dkim;
@@ -49,6 +51,7 @@ mod tracking;
 mod unsubscribe;
 mod up;
 mod usage;
+mod users;
 mod webhooks;
 mod webhooks_claims;
 mod webhooks_commands;

@@ -17,4 +17,5 @@ pub mod redis;
 mod server;
 pub mod site;
 pub mod smtp_server;
+pub mod upload;
 pub mod witness;
