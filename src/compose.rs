@@ -1,19 +1,21 @@
 //! From a configuration to a running process: what every role is made of.
 
 mod context;
+pub use context::twilio_of;
+
 pub mod http;
 pub mod metrics;
 
 use crate::config::{Config, Role, secret};
 use crate::failure::Failure;
-use sendwright_api::{ApiState, Console, Core};
+use sendwright_api::{ApiState, Console, Core, Provider, ProviderAccount};
 use sendwright_queue::{Limiter, Queue, Receiver};
 use sendwright_store::clock::DatabaseClock;
 use sendwright_store::secrets::Seals;
 use sendwright_store::{Db, Store, migrate};
 use sendwright_worker::context::Context;
 use sendwright_workflows::enrolment::Means;
-use sendwright_workflows::sequence::ByChannel;
+use sendwright_workflows::sequence::{ByChannel, Channel};
 use sendwright_workflows::signing::Secret;
 use std::error::Error;
 use std::future::Future;
@@ -90,15 +92,26 @@ impl Parts {
             (None, true) => "mailbox",
             (None, false) => "none",
         };
-        let notes = [("model", model), ("transport", transport)];
+        let phones = match (&config.phones.twilio, is_up) {
+            (Some(_), _) => "twilio",
+            (None, true) => "mailbox",
+            (None, false) => "none",
+        };
+        let notes = [("model", model), ("transport", transport), ("phones", phones)];
         let notes = notes.map(|(name, how)| (name.to_owned(), how.to_owned())).to_vec();
         // Of workers that run elsewhere nothing is known here: they are taken to have what they need.
-        let has_model = !is_up || config.model.is_some() || config.smtp.is_none();
+        let has_model = |is_real: bool| !is_up || config.model.is_some() || !is_real;
+        let means = |channel: Channel| {
+            let is_real =
+                if channel.is_phone() { config.phones.twilio.is_some() } else { config.smtp.is_some() };
+            Means { model: has_model(is_real), transport: true }
+        };
         ApiState::new(self.core.clone(), self.limiter.clone(), &self.secrets, notes)
-            .with_means(ByChannel::all(Means { model: has_model, transport: true }))
+            .with_means(ByChannel::new(means))
             .with_prices(config.model.as_ref().map(|model| model.prices).unwrap_or_default())
             .with_console(console(config, bound.filter(|_| is_up)))
             .with_private_webhooks(config.webhooks_allow_private)
+            .with_provider(provider(config))
     }
 
     /// What a worker's handlers and the scheduler hold; `bound` is where `up` listens.
@@ -128,6 +141,16 @@ fn console(config: &Config, up: Option<SocketAddr>) -> Console {
         Some(bound) => Console::loopback(bound.port()),
         None => Console::keyed(public.is_some_and(|url| url.scheme() == "https")),
     }
+}
+
+/// The provider of text messages: how it reaches this installation, and the process's own account there.
+fn provider(config: &Config) -> Provider {
+    let account = config.phones.twilio.as_ref().map(|twilio| ProviderAccount {
+        token: twilio.auth_token.reveal().to_owned(),
+        senders: twilio.from.iter().chain(&twilio.whatsapp_from).cloned().collect(),
+    });
+    let public = config.http.public_url.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned());
+    Provider { public_url: public, account }
 }
 
 /// Opens the store and asks for its time, again and again while the database is merely away.

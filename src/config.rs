@@ -5,6 +5,7 @@
 
 mod read;
 pub mod secret;
+pub mod twilio;
 
 pub use read::Sources;
 
@@ -32,7 +33,7 @@ pub enum Role {
 }
 
 /// What a demo does not hear, by the beginning of the key.
-const DEMO_DEAF: &[&str] = &["smtp.", "model.", "database.url", "redis.url"];
+const DEMO_DEAF: &[&str] = &["smtp.", "twilio.", "model.", "database.url", "redis.url"];
 
 /// Every setting.
 #[derive(Debug)]
@@ -49,6 +50,8 @@ pub struct Config {
     pub http: Http,
     /// The default sending profile's transport.
     pub smtp: Option<Smtp>,
+    /// What goes to phones.
+    pub phones: twilio::Phones,
     /// The server that `doctor` asks for what is published of senders, if not the system's.
     pub dns: Option<SocketAddr>,
     /// The model.
@@ -232,6 +235,7 @@ impl Config {
             http: read_http(r, role, over.bind),
             dns: r.parsed("dns.server", "SENDWRIGHT_DNS"),
             smtp: read_smtp(r),
+            phones: twilio::read(r),
             model: read_model(r),
             worker: read_worker(r, over.lanes, over.concurrency),
             webhooks_allow_private: read_switch(

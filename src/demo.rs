@@ -23,14 +23,19 @@ const KEY_FILE: &str = "demo.key";
 /// A demo never mails anyone, and what it has begun shall not either: its directory takes no real transport.
 ///
 /// # Errors
-/// The data directory holds a demo, and `SMTP_URL` is set.
+/// The data directory holds a demo, and `SMTP_URL` or `TWILIO_ACCOUNT_SID` is set.
 pub fn keep_from_real_mail(config: &Config) -> Result<(), Failure> {
-    if config.smtp.is_none() || !config.data.join(KEY_FILE).exists() {
+    let set = match (&config.smtp, &config.phones.twilio) {
+        (Some(_), _) => "SMTP_URL",
+        (None, Some(_)) => "TWILIO_ACCOUNT_SID",
+        (None, None) => return Ok(()),
+    };
+    if !config.data.join(KEY_FILE).exists() {
         return Ok(());
     }
     let data = config.data.display();
     Err(Failure::config(vec![format!(
-        "{data} holds a demo, and with SMTP_URL its messages would really go out: give --data another directory, \
+        "{data} holds a demo, and with {set} its messages would really go out: give --data another directory, \
          or remove {data}/{KEY_FILE} to keep what is there"
     )]))
 }

@@ -8,6 +8,8 @@ mod mailbox;
 mod page;
 mod session;
 
+pub(crate) use guard::is_at_home;
+
 use crate::state::ApiState;
 use axum::Router;
 use axum::middleware::from_fn_with_state;

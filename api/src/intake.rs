@@ -71,6 +71,35 @@ impl<S: Sync> FromRequest<S> for Mime {
     }
 }
 
+/// Most bytes of a provider's form.
+const MOST_FORM_BYTES: usize = 64 << 10;
+
+/// A form, `application/x-www-form-urlencoded`, as it came and field by field.
+pub struct Form {
+    /// The body.
+    pub raw: Bytes,
+    /// Its fields, in their order.
+    pub fields: Vec<(String, String)>,
+}
+
+impl Form {
+    /// Reads one.
+    pub async fn read(headers: &HeaderMap, body: axum::body::Body) -> Result<Self, Refusal> {
+        if media_type(headers).as_deref() != Some("application/x-www-form-urlencoded") {
+            return Err(Refusal::NotForm);
+        }
+        let raw = read(headers, body, MOST_FORM_BYTES).await?;
+        let fields = url::form_urlencoded::parse(&raw).into_owned().collect();
+        Ok(Self { raw, fields })
+    }
+
+    /// The first field of a name, where it says anything.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let found = self.fields.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+}
+
 /// A JSON body, or none at all: the same as an empty object.
 pub struct MaybeJson(pub Json);
 
@@ -100,19 +129,19 @@ impl<S: Sync> FromRequestParts<S> for NoBody {
 }
 
 /// A form with a file, to be read as it comes, and the `Idempotency-Key` that came with it.
-pub struct Form {
+pub struct FileForm {
     /// Its parts.
     pub parts: Multipart,
     /// The key.
     pub once: Option<String>,
 }
 
-impl<S: Send + Sync> FromRequest<S> for Form {
+impl<S: Send + Sync> FromRequest<S> for FileForm {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
         if media_type(request.headers()).as_deref() != Some("multipart/form-data") {
-            return Err(Refusal::NotForm);
+            return Err(Refusal::NotUpload);
         }
         let (parts, body) = request.into_parts();
         let once = once(&parts, &[])?.map(|once| once.key);

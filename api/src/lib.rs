@@ -8,7 +8,9 @@ pub mod answer;
 mod auth;
 pub mod console;
 mod dialects;
+mod grouped;
 mod health;
+mod inbound;
 mod intake;
 mod json;
 pub mod meter;
@@ -31,11 +33,12 @@ pub use console::Console;
 pub use metrics::{Render, metrics_router};
 pub use refusal::Refusal;
 pub use router::router;
-pub use state::{ApiState, Core};
+pub use state::{ApiState, Core, Provider, ProviderAccount};
 pub use work::{Actor, Once, Work};
 
 /// What the native face shows, for the command line's `--json`.
 pub mod shown {
+    pub use crate::dialects::v1::campaigns::triggered;
     pub use crate::dialects::v1::drafts::draft;
     pub use crate::dialects::v1::runs::run;
     pub use crate::dialects::v1::told::{explanation, lead_explained};

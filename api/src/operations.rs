@@ -1,6 +1,8 @@
 //! What can be done, one file a noun, with no HTTP in it: dialects, pages and the command line all come here.
 
 mod book;
+pub mod broadcasts;
+pub mod callbacks;
 pub mod campaigns;
 pub mod drafts;
 pub mod effect;
@@ -12,11 +14,14 @@ pub mod leads;
 pub mod mailbox;
 pub mod messages;
 pub mod runs;
+pub mod segments;
 pub mod sending_profiles;
 pub mod simulation;
 pub mod spending;
 pub mod statistics;
 pub mod suppressions;
+pub mod templates;
+pub mod texts;
 pub mod tracking;
 pub mod usage;
 pub mod users;

@@ -55,13 +55,24 @@ pub enum Refusal {
     NotMail,
     /// Not a form with a file by its own word.
     #[error("send multipart/form-data with one file, without Content-Encoding")]
+    NotUpload,
+    /// Not a form by its own word.
+    #[error("send Content-Type: application/x-www-form-urlencoded, without Content-Encoding")]
     NotForm,
+    /// A callback that nobody vouches for.
+    #[error(
+        "the signature does not match: it is made with the provider's token over the public URL and the form"
+    )]
+    Signature,
     /// Over the limit; seconds after which it may succeed.
     #[error("too many requests; try again in {0} s")]
     TooMany(u64),
     /// The database, or its clock, is away: nothing was done, try again.
     #[error("the service is not available for the moment; nothing was done, try again")]
     Unavailable,
+    /// It took longer than it may: nothing was done. What to do.
+    #[error("{0}")]
+    TooSlow(String),
     /// A defect; the log knows more.
     #[error("internal server error")]
     Internal,
@@ -87,9 +98,13 @@ impl Refusal {
             Refusal::Duplicate(_) => "duplicate",
             Refusal::OtherRequest => "idempotency_key_reused",
             Refusal::TooLarge(_) => "too_large",
-            Refusal::MediaType | Refusal::NotMail | Refusal::NotForm => "unsupported_media_type",
+            Refusal::MediaType | Refusal::NotMail | Refusal::NotForm | Refusal::NotUpload => {
+                "unsupported_media_type"
+            }
+            Refusal::Signature => "invalid_signature",
             Refusal::TooMany(_) => "rate_limit_exceeded",
             Refusal::Unavailable => "unavailable",
+            Refusal::TooSlow(_) => "timeout",
             Refusal::Internal | Refusal::Replayed(_) => "internal_error",
         }
     }

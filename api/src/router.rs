@@ -5,7 +5,7 @@ use crate::dialects::{Dialect, Door, external, shape, v1};
 use crate::openapi::serve;
 use crate::refusal::Refusal;
 use crate::state::ApiState;
-use crate::{console, health, request, showing, tracking, unsubscribe};
+use crate::{console, health, inbound, request, showing, tracking, unsubscribe};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -23,7 +23,9 @@ pub fn router(state: ApiState) -> Router {
         .route("/readyz", get(health::ready))
         .route("/o/{file}", get(tracking::open))
         .route("/c/{token}", get(tracking::click))
-        .route("/u/{token}", get(unsubscribe::page).post(unsubscribe::act));
+        .route("/u/{token}", get(unsubscribe::page).post(unsubscribe::act))
+        .route("/webhooks/inbound", post(inbound::text))
+        .route("/webhooks/status", post(inbound::status));
     let door = Door { state: state.clone(), dialect: Dialect::V1 };
     Router::new()
         .nest("/api/external", behind(external(), Dialect::External, &state))
@@ -58,7 +60,7 @@ fn external() -> Router<ApiState> {
 fn native() -> Router<ApiState> {
     use v1::{
         analytics, businesses, campaigns, drafts, events, imports, inbound, keys, leads, mailbox, messages,
-        profiles, runs, simulation, spending, suppressions, usage, users, webhooks,
+        profiles, runs, segments, simulation, spending, suppressions, templates, usage, users, webhooks,
     };
     Router::new()
         .route("/health", get(health::native))
@@ -67,6 +69,7 @@ fn native() -> Router<ApiState> {
         .route("/campaigns/{id}/start", post(campaigns::start))
         .route("/campaigns/{id}/resume", post(campaigns::resume))
         .route("/campaigns/{id}/pause", post(campaigns::pause))
+        .route("/campaigns/{id}/trigger", post(campaigns::trigger))
         .route("/campaigns/{id}/leads", post(campaigns::enrol))
         .route("/campaigns/{id}/businesses", post(businesses::add))
         .route("/campaigns/{id}/generate", post(runs::generate))
@@ -112,6 +115,12 @@ fn native() -> Router<ApiState> {
         .route("/sending-profiles", get(profiles::list).post(profiles::create))
         .route("/sending-profiles/{id}", get(profiles::get).patch(profiles::change))
         .route("/suppressions", get(suppressions::list).post(suppressions::create))
+        .route("/templates", get(templates::list).post(templates::create))
+        .route("/templates/{id}", get(templates::get).put(templates::update).delete(templates::delete))
+        .route("/templates/{id}/preview", post(templates::preview))
+        .route("/segments", get(segments::list).post(segments::create))
+        .route("/segments/{id}", get(segments::get).put(segments::update).delete(segments::delete))
+        .route("/segments/{id}/evaluate", post(segments::evaluate))
         .route("/events", get(events::list).post(events::create))
         .route("/webhooks", get(webhooks::list).post(webhooks::create))
         .route(

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::meter::Meter;
-use crate::operations::events::Intake;
+use crate::operations::callbacks::{self, Callbacks};
+use crate::operations::events::{self, Intake};
 use crate::{Console, Refusal};
 use tokio::sync::Semaphore;
 
@@ -20,6 +21,26 @@ use tokio::sync::Semaphore;
 pub const MOST_UPLOAD: usize = 512 << 20;
 /// Most hits that are written down at once: the database is for others too.
 const MOST_NOTED: usize = 64;
+/// Most texts that are taken at once; a provider that posts more is told to come again.
+const MOST_TEXTS: usize = 256;
+
+/// The provider of text messages, as this process knows it.
+#[derive(Clone, Default)]
+pub struct Provider {
+    /// How the provider reaches this installation, without a slash at its end: what it signs begins with it.
+    pub public_url: Option<String>,
+    /// The process's own account there.
+    pub account: Option<ProviderAccount>,
+}
+
+/// An account at Twilio, in a process's own settings.
+#[derive(Clone)]
+pub struct ProviderAccount {
+    /// Its token, which its callbacks are signed with.
+    pub token: String,
+    /// What it sends from: numbers, or messaging services' SIDs.
+    pub senders: Vec<String>,
+}
 
 /// What an operation needs, whoever asks for it: the API, the page, the command line.
 #[derive(Clone)]
@@ -64,6 +85,14 @@ pub struct ApiState {
     pub most_upload: usize,
     /// Webhooks may be registered for private addresses, any port, and without TLS: for development.
     pub webhooks_allow_private: bool,
+    /// The provider of text messages.
+    pub provider: Arc<Provider>,
+    /// Takes callbacks to the database.
+    pub(crate) callbacks: Callbacks,
+    /// Texts that are being taken.
+    pub(crate) texts: Arc<Semaphore>,
+    /// When this process began, by business time.
+    pub(crate) began_at: Option<Millis>,
     /// Hits of pixels and links that are being written down.
     pub(crate) noting: Arc<Semaphore>,
     /// Counts what keys are used for.
@@ -75,18 +104,22 @@ impl ApiState {
     /// The state of a serving process.
     pub fn new(core: Core, limiter: Limiter, secrets: &[Secret], notes: Vec<(String, String)>) -> Self {
         Self {
-            core,
             limiter,
             secrets: secrets.into(),
             notes: notes.into(),
             means: Means::EVERYWHERE,
             prices: Prices::default(),
             console: Console::keyed(false),
-            intake: Intake::default(),
+            intake: events::intake(),
             most_upload: MOST_UPLOAD,
             webhooks_allow_private: false,
+            provider: Arc::default(),
+            callbacks: callbacks::intake(),
+            texts: Arc::new(Semaphore::new(MOST_TEXTS)),
+            began_at: core.clock.now(),
             noting: Arc::new(Semaphore::new(MOST_NOTED)),
             meter: Meter::default(),
+            core,
             closing: Arc::default(),
         }
     }
@@ -114,6 +147,11 @@ impl ApiState {
     /// The same, with webhooks that may go to private addresses; not otherwise.
     pub fn with_private_webhooks(self, allowed: bool) -> Self {
         Self { webhooks_allow_private: allowed, ..self }
+    }
+
+    /// The same, with a provider of text messages; without one otherwise.
+    pub fn with_provider(self, provider: Provider) -> Self {
+        Self { provider: Arc::new(provider), ..self }
     }
 
     /// From now on `/readyz` says 503, so that a balancer sends nobody new; requests are still served.

@@ -49,6 +49,11 @@ pub enum Job {
         /// The stored inbound message.
         inbound: i64,
     },
+    /// Callbacks of a provider were stored, this one among them, and wait to be acted on.
+    Callback {
+        /// The stored callback.
+        callback: i64,
+    },
     /// Enrolments of this campaign are to be mapped to its newest version.
     Remap {
         /// The edited campaign.
@@ -75,7 +80,7 @@ impl Job {
             Job::Deliver { .. } => Lane::Deliver,
             Job::Sequence { .. } => Lane::Sequence,
             Job::Import { .. } => Lane::Import,
-            Job::Inbound { .. } => Lane::Inbound,
+            Job::Inbound { .. } | Job::Callback { .. } => Lane::Inbound,
         }
     }
 }

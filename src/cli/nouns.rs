@@ -121,6 +121,8 @@ pub enum CampaignCommand {
     Generate(CampaignArgs),
     /// Start a campaign and follow its round; prints the run's id
     Send(CampaignArgs),
+    /// Start a campaign at once and enrol who is in its segment; prints the run's id
+    Trigger(CampaignArgs),
     /// Show the texts that were not sent yet
     Drafts {
         /// The campaign
@@ -283,6 +285,24 @@ pub struct ProfileArgs {
     /// Its name, unique in the account
     #[arg(long, value_name = "N")]
     pub name: String,
+    /// email, sms or whatsapp
+    #[arg(long, value_name = "C", default_value = "email")]
+    pub channel: String,
+    /// The number that sends, such as +14155550100, of a profile for sms or whatsapp
+    #[arg(long, value_name = "NUMBER")]
+    pub from_phone: Option<String>,
+    /// The messaging service that sends, MG…, in place of a number
+    #[arg(long, value_name = "SID")]
+    pub messaging_service: Option<String>,
+    /// A Twilio account of its own, AC… [default: the process's TWILIO_ACCOUNT_SID]
+    #[arg(long, value_name = "SID")]
+    pub twilio_account: Option<String>,
+    /// That account's token; better in the environment, where no process list shows it
+    #[arg(long, value_name = "TOKEN", env = "SENDWRIGHT_PROFILE_TWILIO_TOKEN", hide_env_values = true)]
+    pub twilio_token: Option<String>,
+    /// Where messages may go, US,CA,… [default: TWILIO_ALLOWED_COUNTRIES]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub allow_country: Vec<String>,
     /// smtp://user:password@host:port [default: the process's own SMTP_URL]; better in the environment, where
     /// no process list shows it
     #[arg(long, value_name = "URL", env = "SENDWRIGHT_PROFILE_SMTP_URL", hide_env_values = true)]

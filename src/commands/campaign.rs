@@ -5,8 +5,9 @@ use crate::cli::{AccountArgs, CampaignArgs, CampaignCommand, ListArgs};
 use crate::config::{Config, secret};
 use crate::failure::Failure;
 use crate::table;
+use sendwright_api::operations::broadcasts;
 use sendwright_api::operations::campaigns::{self, Begin, Counts, Full};
-use sendwright_api::{Actor, Core, Work};
+use sendwright_api::{Actor, Core, Work, shown};
 use sendwright_store::{Page, campaigns as stored};
 use sendwright_workflows::campaign::{Change, State};
 use sendwright_workflows::clock::{Millis, rfc3339};
@@ -34,6 +35,7 @@ pub fn run(config: &Config, command: CampaignCommand) -> Result<(), Failure> {
             CampaignCommand::Status(args) => status(config, &args).await,
             CampaignCommand::Generate(args) => runs::generate(config, &args).await,
             CampaignCommand::Send(args) => runs::send(config, &args).await,
+            CampaignCommand::Trigger(args) => trigger(config, &args).await,
             CampaignCommand::Drafts { campaign, waiting } => drafts::list(config, &campaign, waiting).await,
             CampaignCommand::Approve { id, drafts: named, account } => {
                 drafts::approve(config, &id, &named, &account).await
@@ -62,6 +64,7 @@ async fn create(config: &Config, file: &Path, account: &AccountArgs) -> Result<(
         secret::load(config)?;
     }
     let (core, account) = open::core_in(config, account).await?;
+    let body = broadcasts::settle(&core, account.id, body).await?;
     let mut work = Work::new(&core, Actor::command(account.id))?;
     let made = campaigns::create(&mut work, &body, Begin::Draft).await?.campaign;
     work.commit().await?;
@@ -77,7 +80,7 @@ async fn list(config: &Config, args: &ListArgs) -> Result<(), Failure> {
     let (all, _) = campaigns::list(&core, account.id, &LISTED, Page::first(100_000)).await?;
     let mut out = io::stdout().lock();
     if args.json {
-        for Full { campaign: c, sequence } in &all {
+        for Full { campaign: c, sequence, .. } in &all {
             let line = json!({"id": c.id, "name": c.name, "state": c.state.as_str(), "version": c.version,
                 "steps": sequence.steps.len(), "started_at": c.started_at.map(rfc3339),
                 "created_at": rfc3339(c.created_at)});
@@ -87,7 +90,7 @@ async fn list(config: &Config, args: &ListArgs) -> Result<(), Failure> {
     }
     let rows: Vec<Vec<String>> = all
         .into_iter()
-        .map(|Full { campaign: c, sequence }| {
+        .map(|Full { campaign: c, sequence, .. }| {
             let state = c.state.as_str().to_owned();
             vec![c.id.to_string(), c.name, state, sequence.steps.len().to_string(), rfc3339(c.created_at)]
         })
@@ -109,6 +112,23 @@ async fn change(config: &Config, args: &CampaignArgs, change: Change) -> Result<
         None => eprintln!("campaign {id} is {}", campaign.state.as_str()),
     }
     Ok(())
+}
+
+async fn trigger(config: &Config, args: &CampaignArgs) -> Result<(), Failure> {
+    let id = id(&args.id)?;
+    let (core, account) = open::core_in(config, &args.list.account).await?;
+    let mut work = Work::new(&core, Actor::command(account.id))?;
+    let done = broadcasts::trigger(&mut work, id).await?;
+    work.commit().await?;
+    if args.list.json {
+        return Ok(writeln!(io::stdout(), "{}", shown::triggered(&done))?);
+    }
+    let recipients = done.recipients;
+    eprintln!("campaign {id} is {}, for an estimated {recipients}", done.campaign.state.as_str());
+    match done.run {
+        Some(run) => Ok(writeln!(io::stdout(), "{}", run.id)?),
+        None => Ok(()),
+    }
 }
 
 /// Where a campaign stands.

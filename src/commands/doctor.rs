@@ -1,6 +1,7 @@
 //! `doctor`: every setting and every dependency, looked at from here, with what to do about each.
 
 mod mail;
+mod phones;
 mod place;
 mod reach;
 mod senders;
@@ -38,6 +39,7 @@ pub fn run(config: &Config, send_to: Option<&str>) -> Result<(), Failure> {
         for (subject, finding) in senders::look(config).await {
             list.add(subject, finding)?;
         }
+        list.add("phones", phones::account(config).await)?;
         list.add("model", reach::model(config).await)?;
         list.add("public url", place::public_url(config))?;
         list.add("hand-overs", place::hand_overs(config))?;

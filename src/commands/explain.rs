@@ -57,15 +57,9 @@ fn write_enrolment(out: &mut impl Write, e: &EnrolmentExplained) -> io::Result<(
     writeln!(out, "\nCampaign {}, {}\n  {}", e.enrolment.campaign_id, e.campaign, e.summary)?;
     write_reasons(out, "because", &e.reasons, "  ")?;
     for message in &e.messages {
-        let at = message.accepted_at.unwrap_or(message.planned_at);
-        writeln!(
-            out,
-            "  step {}   {}   {}   message {}",
-            message.step_number,
-            rfc3339(at),
-            message.state,
-            message.id
-        )?;
+        let at = message.accepted_at.or(message.planned()).map_or("not planned yet".into(), rfc3339);
+        let (step, state, id) = (message.step_number, &message.state, message.id);
+        writeln!(out, "  step {step}   {at}   {state}   message {id}")?;
     }
     if let Some(open) = &e.open {
         writeln!(out)?;

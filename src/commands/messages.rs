@@ -11,7 +11,7 @@ use sendwright_store::Page;
 use sendwright_store::messages::Message;
 use sendwright_workflows::clock::rfc3339;
 use sendwright_workflows::ids::{self, Kind};
-use sendwright_workflows::message::{State, UNPLANNED};
+use sendwright_workflows::message::State;
 use sendwright_workflows::rate_limit::slot_millis;
 use sendwright_workflows::reason::Reason;
 use serde_json::{Value, json};
@@ -75,18 +75,18 @@ async fn print(core: &Core, account: i64, filter: Filter, args: &ListArgs) -> Re
 
 fn line(m: &Message) -> Value {
     json!({"id": m.id, "kind": m.kind, "campaign_id": m.campaign_id, "step": m.step_number, "to": m.address,
-        "state": m.state, "planned_at": (m.planned_at < UNPLANNED).then(|| rfc3339(m.planned_at)),
+        "state": m.state, "planned_at": m.planned().map(rfc3339),
         "slot": m.slot.map(|slot| rfc3339(slot_millis(slot))), "attempts": m.attempts,
         "reasons": m.reasons(), "accepted_at": m.accepted_at.map(rfc3339)})
 }
 
 fn row(m: &Message) -> Vec<String> {
-    let at = m.accepted_at.unwrap_or(m.planned_at);
+    let at = m.accepted_at.or(m.planned()).map_or("-".into(), rfc3339);
     // What moved a message that is out by now is for `explain`.
     let why = m.reasons().last().filter(|_| !m.state().was_accepted()).map(Reason::code);
     let campaign = if m.is_step() { m.campaign_id.to_string() } else { m.kind.clone() };
     let (step, address) = (m.step_number.to_string(), m.address.clone());
-    vec![m.id.to_string(), campaign, step, address, m.state.clone(), rfc3339(at), why.unwrap_or_default()]
+    vec![m.id.to_string(), campaign, step, address, m.state.clone(), at, why.unwrap_or_default()]
 }
 
 async fn decide(config: &Config, args: &MessageArgs, release: bool) -> Result<(), Failure> {

@@ -34,7 +34,8 @@ async fn create(config: &Config, args: &ProfileArgs) -> Result<(), Failure> {
     if let Some(url) = &body.smtp_url {
         url.parse::<Server>().map_err(|error| Failure::input(vec![format!("--smtp-url: {error}")]))?;
     }
-    if body.smtp_url.is_some() || body.dkim_private_key.is_some() || body.imap_url.is_some() {
+    let secrets = [&body.smtp_url, &body.dkim_private_key, &body.imap_url, &body.phone.twilio_auth_token];
+    if secrets.iter().any(|secret| secret.is_some()) {
         secret::load(config)?;
     }
     let (core, account) = open::core_in(config, &args.account).await?;
@@ -51,6 +52,14 @@ fn body(args: &ProfileArgs) -> Result<ProfileBody, Failure> {
         body.extend(value.map(|value| (name.to_owned(), value)));
     };
     let text = |value: &Option<String>| value.clone().map(Value::from);
+    set("channel", Some(Value::from(args.channel.as_str())));
+    set("from_phone", text(&args.from_phone));
+    set("messaging_service_sid", text(&args.messaging_service));
+    set("twilio_account_sid", text(&args.twilio_account));
+    // In the environment it is there for whatever profile is made.
+    set("twilio_auth_token", text(&args.twilio_token).filter(|_| args.twilio_account.is_some()));
+    let countries = (!args.allow_country.is_empty()).then(|| Value::from(args.allow_country.clone()));
+    set("allowed_countries", countries);
     set("smtp_url", text(&args.smtp_url));
     set("from_email", text(&args.from_email));
     set("from_name", text(&args.from_name));
@@ -82,11 +91,17 @@ async fn list(config: &Config, args: &ListArgs) -> Result<(), Failure> {
         return all.iter().try_for_each(|profile| Ok(writeln!(out, "{}", line(profile))?));
     }
     let rows: Vec<Vec<String>> = all.into_iter().map(row).collect();
-    Ok(table::write(&mut out, &["id", "name", "transport", "from", "limits", "state", "why"], &rows)?)
+    Ok(table::write(
+        &mut out,
+        &["id", "name", "channel", "transport", "from", "limits", "state", "why"],
+        &rows,
+    )?)
 }
 
 fn line(p: &Profile) -> Value {
-    json!({"id": p.id, "name": p.name, "transport": p.transport, "from_email": p.from_email,
+    json!({"id": p.id, "name": p.name, "channel": p.channel, "from_phone": p.from_phone,
+        "messaging_service_sid": p.messaging_service_sid, "twilio_account_sid": p.twilio_account_sid,
+        "allowed_countries": p.allowed_countries(), "transport": p.transport, "from_email": p.from_email,
         "from_name": p.from_name, "reply_to": p.reply_to, "rate_limit_per_second": p.per_second,
         "rate_limit_per_minute": p.per_minute, "rate_limit_per_day": p.per_day, "timezone": p.timezone,
         "signs": p.signs, "polls": p.polls, "track_opens": p.track_opens, "track_clicks": p.track_clicks,
@@ -101,6 +116,7 @@ fn row(p: Profile) -> Vec<String> {
         p.per_day.map(|n| format!("{n}/day")),
     ];
     let limits: Vec<String> = limits.into_iter().flatten().collect();
-    let (from, why) = (p.from_email.unwrap_or_default(), p.why.unwrap_or_default());
-    vec![p.id.to_string(), p.name, p.transport, from, limits.join(" "), p.state, why]
+    let from = p.from_email.or(p.from_phone).or(p.messaging_service_sid).unwrap_or_default();
+    let why = p.why.unwrap_or_default();
+    vec![p.id.to_string(), p.name, p.channel, p.transport, from, limits.join(" "), p.state, why]
 }

@@ -41,6 +41,10 @@ pub fn campaign(path: &Path) -> Result<CampaignBody, Failure> {
     }
     let name = path.display().to_string();
     let campaign = CampaignBody::from_json(&body).map_err(|errors| Failure::body(&name, &errors))?;
+    if campaign.template_id.is_some() {
+        let text = "is looked up in the database, which this command does not read; write the text as a step";
+        return Err(Failure::body(&name, &[FieldError::new("template_id", "not_permitted", text)]));
+    }
     for warning in &campaign.warnings {
         eprintln!("warning: {name}: {warning}");
     }

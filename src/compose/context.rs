@@ -1,12 +1,13 @@
 //! What a worker works with, from the configuration: where messages go, who writes, what is kept where.
 
-use crate::config::{Config, Role};
+use crate::config::{self, Config, Role};
 use crate::failure::Failure;
 use sendwright_api::Core;
 use sendwright_worker::ai::{ModelSettings, ModelWriter, OfflineWriter, Permits, Writer};
 use sendwright_worker::channels::mime::Party;
 use sendwright_worker::channels::smtp::Profile as Server;
-use sendwright_worker::context::{Bells, Context, Outlet, Settings};
+use sendwright_worker::channels::twilio;
+use sendwright_worker::context::{Bells, Context, Outlet, PhoneOutlet, Settings};
 use sendwright_worker::life::Life;
 use sendwright_worker::recorder::Recorder;
 use sendwright_worker::scripts::Scripts;
@@ -35,6 +36,9 @@ pub fn build(
         public_url: public_url(config),
         webhooks_allow_private: config.webhooks_allow_private,
         prices: config.model.as_ref().map(|model| model.prices).unwrap_or_default(),
+        phones: phones(config, is_up),
+        twilio_base: config.phones.api_base.clone(),
+        allowed_countries: config.phones.allowed_countries.clone(),
         mailbox_url: bound.filter(|_| is_up).and_then(own_url),
         ..Settings::new(process_name(), outlet(config, is_up)?, secrets.to_vec())
     };
@@ -44,6 +48,7 @@ pub fn build(
         queue: core.queue.clone(),
         settings,
         seals: core.seals.clone(),
+        twilio: twilio::Client::new(twilio::ANSWER).map_err(|error| Failure::new(error.to_string()))?,
         writer: writer(config, is_up)?,
         writing: Permits::new(config.worker.model_concurrency as usize),
         open: Arc::new(Semaphore::new(open_limit)),
@@ -63,6 +68,24 @@ fn outlet(config: &Config, is_up: bool) -> Result<Outlet, Failure> {
     let server = read.map_err(|error| Failure::config(vec![format!("SMTP_URL: {error}")]))?;
     let name = smtp.from.name.clone().unwrap_or_default();
     Ok(Outlet::Smtp { server, from: Party { name, address: smtp.from.email.as_str().to_owned() } })
+}
+
+fn phones(config: &Config, is_up: bool) -> PhoneOutlet {
+    let Some(own) = &config.phones.twilio else {
+        return if is_up { PhoneOutlet::Mailbox } else { PhoneOutlet::None };
+    };
+    PhoneOutlet::Twilio(Box::new(twilio_of(config, own)))
+}
+
+/// The process's own Twilio account, as a worker and `doctor` use it.
+pub fn twilio_of(config: &Config, own: &config::twilio::Twilio) -> twilio::Own {
+    let from = |text: &Option<String>| text.as_deref().map(twilio::From::parse);
+    let access = twilio::Access {
+        base: config.phones.api_base.clone(),
+        sid: own.account_sid.clone(),
+        token: own.auth_token.reveal().to_owned(),
+    };
+    twilio::Own { access, sms: from(&own.from), whatsapp: from(&own.whatsapp_from) }
 }
 
 /// The model; under `up` without one, the offline writer, whose texts only ever go to the mailbox.

@@ -14,6 +14,7 @@ pub struct Answered {
     pub id: i64,
     pub account_id: i64,
     pub kind: String,
+    pub channel: String,
     pub campaign_id: i64,
     pub enrolment_id: i64,
     pub contact_id: i64,
@@ -28,7 +29,7 @@ pub struct Answered {
 
 macro_rules! sql {
     () => {
-        "SELECT m.id, m.account_id, m.kind, m.campaign_id, m.enrolment_id, m.contact_id, m.step_number, m.address,
+        "SELECT m.id, m.account_id, m.kind, m.channel, m.campaign_id, m.enrolment_id, m.contact_id, m.step_number, m.address,
                 m.address_hash, m.state, m.accepted_at, d.subject, c.company
          FROM messages m LEFT JOIN drafts d ON d.message_id = m.id LEFT JOIN contacts c ON c.id = m.contact_id
          WHERE m.account_id = $1 AND m.attempts > 0"
@@ -56,30 +57,55 @@ pub async fn stop_replied(tx: &mut Tx, enrolment: i64, now: Millis) -> Result<bo
         enrolment,
         reason
     )?;
-    cancel_waiting(tx, enrolment, now).await?;
+    set_aside(tx, &[enrolment], "cancelled", &Reason::Replied, now).await?;
     Ok(stopped == 1)
 }
 
-/// Cancels what waits of an enrolment; what is claimed is stopped by its intent.
-async fn cancel_waiting(tx: &mut Tx, enrolment: i64, now: Millis) -> Result<()> {
+/// Keeps whatever is still to be sent to a person for somebody to decide on: they asked in words of their own to be left
+/// alone. The caller holds the account's barrier exclusively (SEND_PROTOCOL 4).
+pub async fn hold_asked(tx: &mut Tx, account: i64, contact: i64, now: Millis) -> Result<()> {
+    let asked = rows!(
+        &mut *tx,
+        (i64,),
+        "UPDATE enrolments SET asked_at = COALESCE(asked_at, $3), updated_at = $3
+         WHERE account_id = $1 AND contact_id = $2 AND state = 'active' RETURNING id",
+        account,
+        contact,
+        now
+    )?;
+    let enrolments: Vec<i64> = asked.into_iter().map(|r| r.0).collect();
+    set_aside(tx, &enrolments, "held", &Reason::AskedToStop, now).await
+}
+
+/// Moves what waits of enrolments out of the way; what is claimed is stopped by its intent.
+async fn set_aside(
+    tx: &mut Tx,
+    enrolments: &[i64],
+    state: &'static str,
+    reason: &Reason,
+    now: Millis,
+) -> Result<()> {
+    let enrolments: Vec<[i64; 1]> = enrolments.iter().map(|id| [*id]).collect();
     let waiting = rows!(
         &mut *tx,
         (i64, String),
         "SELECT id, reasons FROM messages
-         WHERE enrolment_id = $1 AND state IN ('scheduled', 'writing', 'drafted', 'held') ORDER BY id",
-        enrolment
+         WHERE enrolment_id IN (SELECT CAST(e.value ->> 0 AS BIGINT) FROM json_each($1) AS e)
+           AND state IN ('scheduled', 'writing', 'drafted', 'held') ORDER BY id",
+        json!(enrolments).to_string()
     )?;
     let rows: Vec<_> =
-        waiting.iter().map(|(id, so_far)| json!([id, with_reasons(so_far, vec![Reason::Replied])])).collect();
+        waiting.iter().map(|(id, so_far)| json!([id, with_reasons(so_far, vec![reason.clone()])])).collect();
     execute!(
         tx,
-        "UPDATE messages SET state = 'cancelled', reasons = e.value ->> 1, fence = fence + 1, worker_id = NULL,
+        "UPDATE messages SET state = $3, approved = approved AND $3 <> 'held', reasons = e.value ->> 1, fence = fence + 1, worker_id = NULL,
              updated_at = $2
          FROM json_each($1) AS e
          WHERE messages.id = CAST(e.value ->> 0 AS BIGINT)
            AND messages.state IN ('scheduled', 'writing', 'drafted', 'held')",
         Value::from(rows).to_string(),
-        now
+        now,
+        state
     )?;
     Ok(())
 }

@@ -1,14 +1,16 @@
 //! Campaigns.
 
+mod origin;
 mod steps;
 
+pub use origin::{Origin, bring_forward, names};
 pub use steps::{sequence, sequences};
 
 use crate::db::{Tx, execute, row, rows};
 use crate::error::{Error, Result};
 use crate::page::{Page, in_order};
 use crate::replan;
-use sendwright_workflows::campaign::{Change, Policy, State};
+use sendwright_workflows::campaign::{Audience, Change, Policy, State};
 use sendwright_workflows::clock::Millis;
 use sendwright_workflows::message::UNPLANNED;
 use sendwright_workflows::sequence::{Channel, Step};
@@ -39,6 +41,8 @@ pub struct Campaign {
     pub completed_round: i64,
     /// How it sends.
     pub profiles: Profiles,
+    /// What it was made of, and whom it is for.
+    pub origin: Origin,
     /// Its settings.
     pub policy: Policy,
     /// When it starts by itself.
@@ -98,6 +102,9 @@ struct Stored {
     completed_round: i64,
     #[sqlx(flatten)]
     profiles: Profiles,
+    template_id: Option<i64>,
+    segment_id: Option<i64>,
+    audience: Option<String>,
     policy: String,
     schedule_at: Option<Millis>,
     started_at: Option<Millis>,
@@ -124,6 +131,11 @@ impl TryFrom<Stored> for Campaign {
             round: s.round,
             completed_round: s.completed_round,
             profiles: s.profiles,
+            origin: Origin {
+                template: s.template_id,
+                segment: s.segment_id,
+                audience: s.audience.as_deref().and_then(Audience::parse).unwrap_or_default(),
+            },
             policy: serde_json::from_str(&s.policy).map_err(|e| misread("policy", e.to_string()))?,
             schedule_at: s.schedule_at,
             started_at: s.started_at,
@@ -137,7 +149,8 @@ impl TryFrom<Stored> for Campaign {
 macro_rules! columns {
     () => {
         "id, account_id, external_id, name, description, state, version, mapped_version, round, completed_round,
-         profile_id, sms_profile_id, whatsapp_profile_id, policy, schedule_at, started_at, completed_at, created_at, updated_at"
+         profile_id, sms_profile_id, whatsapp_profile_id, template_id, segment_id, audience, policy, schedule_at,
+         started_at, completed_at, created_at, updated_at"
     };
 }
 
@@ -152,6 +165,8 @@ pub struct Settings {
     pub description: Option<String>,
     /// How it sends; profiles of the same account.
     pub profiles: Profiles,
+    /// What it is made of, and whom it is for; of the same account.
+    pub origin: Origin,
     /// Its settings.
     pub policy: Policy,
     /// When it starts by itself.
@@ -170,8 +185,9 @@ pub async fn insert(
     execute!(
         tx,
         "INSERT INTO campaigns (id, account_id, external_id, name, description, state, profile_id, policy,
-                schedule_at, started_at, created_at, updated_at, sms_profile_id, whatsapp_profile_id)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13)",
+                schedule_at, started_at, created_at, updated_at, sms_profile_id, whatsapp_profile_id, template_id,
+                segment_id, audience)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13, $14, $15, $16)",
         id,
         account,
         &settings.external_id,
@@ -184,7 +200,10 @@ pub async fn insert(
         (state == State::Running).then_some(now),
         now,
         settings.profiles.sms,
-        settings.profiles.whatsapp
+        settings.profiles.whatsapp,
+        settings.origin.template,
+        settings.origin.segment,
+        settings.origin.audience_word()
     )?;
     let gate = "INSERT INTO gates (owner, owner_id, account_id) VALUES ('campaign', $1, $2)";
     execute!(tx, gate, id, account)?;
@@ -206,7 +225,7 @@ pub async fn replace(
         tx,
         "UPDATE campaigns SET external_id = $2, name = $3, description = $4, profile_id = $5, policy = $6,
                 schedule_at = $7, version = $8, updated_at = $9, state = $10, sms_profile_id = $11,
-                whatsapp_profile_id = $12 WHERE id = $1",
+                whatsapp_profile_id = $12, template_id = $13, segment_id = $14, audience = $15 WHERE id = $1",
         campaign.id,
         &settings.external_id,
         &settings.name,
@@ -218,7 +237,10 @@ pub async fn replace(
         now,
         rescheduled(campaign.state, settings.schedule_at, now).as_str(),
         settings.profiles.sms,
-        settings.profiles.whatsapp
+        settings.profiles.whatsapp,
+        settings.origin.template,
+        settings.origin.segment,
+        settings.origin.audience_word()
     )?;
     steps::insert(tx, (campaign.account_id, campaign.id), version, steps).await?;
     Ok(version)
@@ -251,6 +273,15 @@ pub async fn lock(tx: &mut Tx, account: i64, id: i64) -> Result<Option<Campaign>
         return get(tx, account, id).await;
     }
     let sql = concat!("SELECT ", columns!(), " FROM campaigns WHERE account_id = $1 AND id = $2 FOR UPDATE");
+    row!(tx, Stored, sql, account, id)?.map(Campaign::try_from).transpose()
+}
+
+/// The same, and no edit, pause or completion of it commits before this transaction ends; several may hold it.
+pub async fn hold(tx: &mut Tx, account: i64, id: i64) -> Result<Option<Campaign>> {
+    if !tx.is_postgres() {
+        return get(tx, account, id).await;
+    }
+    let sql = concat!("SELECT ", columns!(), " FROM campaigns WHERE account_id = $1 AND id = $2 FOR SHARE");
     row!(tx, Stored, sql, account, id)?.map(Campaign::try_from).transpose()
 }
 

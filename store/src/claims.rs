@@ -68,6 +68,7 @@ struct DueMessage {
     approved: bool,
     enrolment_state: Option<String>,
     replied_at: Option<i64>,
+    asked_at: Option<i64>,
     contact_state: Option<String>,
     suppressed: Option<String>,
     consent: Option<String>,
@@ -135,7 +136,7 @@ macro_rules! due_sql {
     ($consent:literal, $join:literal, $lock:literal) => {
         concat!("SELECT m.id, m.account_id, m.kind, m.round, m.enrolment_id, m.contact_id, m.step_number, m.version,
             m.address, m.address_hash, m.zone, m.planned_at, m.reasons, m.fence, m.attempts, m.crashes,
-            d.subject, d.body, m.approved, n.state AS enrolment_state, n.replied_at,
+            d.subject, d.body, m.approved, n.state AS enrolment_state, n.replied_at, n.asked_at,
             k.state AS contact_state,
             s.why AS suppressed, ", $consent, " AS consent
          FROM messages m JOIN drafts d ON d.message_id = m.id
@@ -343,6 +344,7 @@ impl Seen {
             policy: None,
             enrolment_state: row.enrolment_state.clone(),
             replied_at: row.replied_at,
+            asked_at: row.asked_at,
             contact_state: row.contact_state.clone(),
             suppressed: row.suppressed.clone(),
             consent: row.consent.clone(),

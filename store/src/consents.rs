@@ -8,7 +8,7 @@ mod standing;
 pub use chains::Chains;
 pub use ledger::{Consent, chain, count, list, torn, walk};
 pub(crate) use standing::standing;
-pub use standing::{said_at, states};
+pub use standing::{of_number, said_at, states};
 
 use crate::db::{Tx, execute};
 use crate::error::{Error, Result};

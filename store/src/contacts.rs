@@ -10,6 +10,7 @@ use crate::consents::standing;
 use crate::db::{Tx, execute, row, rows};
 use crate::error::Result;
 use crate::page::{Page, in_order};
+use crate::values;
 use sendwright_workflows::clock::Millis;
 use serde_json::json;
 use std::collections::HashSet;
@@ -85,7 +86,7 @@ pub async fn insert(tx: &mut Tx, account: i64, new: &[(i64, &Details)], now: Mil
         return Ok(HashSet::new());
     }
     let inserted = rows!(
-        tx,
+        &mut *tx,
         (i64,),
         concat!(
             "INSERT INTO contacts (",
@@ -103,7 +104,7 @@ pub async fn insert(tx: &mut Tx, account: i64, new: &[(i64, &Details)], now: Mil
         account,
         now
     )?;
-    Ok(inserted.into_iter().map(|r| r.0).collect())
+    indexed(tx, account, inserted).await
 }
 
 /// Brings deleted contacts back with new details, in one statement; the ids that came back. One that is not
@@ -115,6 +116,13 @@ pub async fn revive(
     now: Millis,
 ) -> Result<HashSet<i64>> {
     rewrite(tx, account, back, ("deleted", Some(now)), now).await
+}
+
+/// Has what conditions compare of these contacts written anew.
+async fn indexed(tx: &mut Tx, account: i64, rows: Vec<(i64,)>) -> Result<HashSet<i64>> {
+    let ids: Vec<i64> = rows.into_iter().map(|r| r.0).collect();
+    values::index(tx, account, &ids).await?;
+    Ok(ids.into_iter().collect())
 }
 
 /// Changes what contacts say of themselves, addresses included, in one statement; the ids that were there to be changed.
@@ -139,7 +147,7 @@ async fn rewrite(
         return Ok(HashSet::new());
     }
     let rewritten = rows!(
-        tx,
+        &mut *tx,
         (i64,),
         concat!(
             "UPDATE contacts SET external_id = r.external_id, email = r.email, email_key = r.email_key,
@@ -165,7 +173,7 @@ async fn rewrite(
         made,
         now
     )?;
-    Ok(rewritten.into_iter().map(|r| r.0).collect())
+    indexed(tx, account, rewritten).await
 }
 
 /// One JSON array a contact; the order that [`insert`] and [`rewrite`] read. Sorted by address, so that two
@@ -290,7 +298,9 @@ pub async fn count(tx: &mut Tx, account: i64) -> Result<i64> {
 pub async fn delete(tx: &mut Tx, account: i64, id: i64, now: Millis) -> Result<bool> {
     let sql = "UPDATE contacts SET state = 'deleted', updated_at = $3
                 WHERE account_id = $1 AND id = $2 AND state <> 'deleted'";
-    Ok(execute!(tx, sql, account, id, now)? == 1)
+    let deleted = execute!(&mut *tx, sql, account, id, now)?;
+    values::index(tx, account, &[id]).await?;
+    Ok(deleted == 1)
 }
 
 /// A contact's address and its hash, also of a deleted one.

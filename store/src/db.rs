@@ -3,13 +3,18 @@
 use crate::error::{Error, Result};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use sqlx::{Connection, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 use std::path::Path;
 use std::str::FromStr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// How long a caller waits for a connection before it is told that the database is not available.
 const ACQUIRE: Duration = Duration::from_secs(3);
+
+/// A connection that rested longer is asked whether it lives before it is used: the server may be another by now.
+const RESTED: Duration = Duration::from_secs(1);
 
 /// The database by its URL's scheme.
 #[derive(Debug, Clone)]
@@ -55,7 +60,18 @@ impl Db {
                     ("jit", "off"),
                 ])
                 .statement_cache_capacity(300);
-            let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE);
+            let pool = PgPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(ACQUIRE)
+                .test_before_acquire(false)
+                .before_acquire(|connection, meta| {
+                    Box::pin(async move {
+                        if meta.idle_for > RESTED {
+                            connection.ping().await?;
+                        }
+                        Ok(true)
+                    })
+                });
             return Ok(Db::Postgres(pool.connect_with(options).await?));
         }
         match url.strip_prefix("sqlite://") {
@@ -76,7 +92,12 @@ impl Db {
             .pragma("cache_size", "-65536")
             .pragma("temp_store", "memory")
             .statement_cache_capacity(300);
-        let pool = || SqlitePoolOptions::new().acquire_timeout(Duration::from_secs(10)).idle_timeout(None);
+        let pool = || {
+            SqlitePoolOptions::new()
+                .acquire_timeout(Duration::from_secs(10))
+                .idle_timeout(None)
+                .test_before_acquire(false)
+        };
         let write = pool().max_connections(1).connect_with(options.clone()).await?;
         let read = pool().max_connections(connections.max(2)).connect_with(options).await?;
         Ok(Db::Sqlite { write, read })
@@ -178,6 +199,37 @@ impl Tx {
         let sql = "SELECT pg_advisory_xact_lock(7302, CAST($1 AS INT))";
         sqlx::query(sql).bind(account % i64::from(i32::MAX)).execute(&mut **tx).await?;
         Ok(())
+    }
+}
+
+/// While it lives, statements of its transaction end when their time is over.
+#[must_use]
+pub struct Deadline(Arc<AtomicBool>);
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Tx {
+    /// Ends statements of this transaction, and so itself, that are at work at `until`: [`Error::TooSlow`].
+    pub async fn until(&mut self, until: Instant) -> Result<Deadline> {
+        let counts = Arc::new(AtomicBool::new(true));
+        let deadline = Deadline(counts.clone());
+        match self {
+            Tx::Postgres(tx) => {
+                let left = until.saturating_duration_since(Instant::now()).as_millis().max(1);
+                let sql = "SELECT set_config('statement_timeout', $1, TRUE)";
+                sqlx::query(sql).bind(left.to_string()).execute(&mut **tx).await?;
+            }
+            Tx::Sqlite(tx) => {
+                // The handler stays on the connection, and says yes to everything once the deadline is dropped.
+                let may_go_on = move || !counts.load(Ordering::Relaxed) || Instant::now() < until;
+                tx.lock_handle().await?.set_progress_handler(50_000, may_go_on);
+            }
+        }
+        Ok(deadline)
     }
 }
 

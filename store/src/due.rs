@@ -16,8 +16,9 @@ pub async fn start_scheduled(tx: &mut Tx, now: Millis) -> Result<u64> {
     )
 }
 
-/// Running campaigns that have enrolments in their round and none of them active. What was released by hand,
-/// or proven unsent, keeps a campaign running until it is settled: [`complete`] looks.
+/// Running campaigns that have enrolments in their round, or a segment whose people have been looked for, and nobody
+/// active. What was released by hand, or proven unsent, keeps a campaign running until it is settled: [`complete`]
+/// looks.
 pub async fn campaigns_through(tx: &mut Tx) -> Result<Vec<i64>> {
     let found = rows!(
         tx,
@@ -26,8 +27,13 @@ pub async fn campaigns_through(tx: &mut Tx) -> Result<Vec<i64>> {
         "SELECT c.id FROM campaigns c WHERE c.state = 'running' AND c.mapped_version = c.version
            AND (SELECT e.id FROM enrolments e WHERE e.campaign_id = c.id AND e.round = c.round
                   AND e.state = 'active' LIMIT 1) IS NULL
-           AND (SELECT e.id FROM enrolments e WHERE e.account_id = c.account_id AND e.campaign_id = c.id
-                  AND e.round = c.round LIMIT 1) IS NOT NULL
+           AND CASE WHEN c.segment_id IS NULL THEN
+                 (SELECT e.id FROM enrolments e WHERE e.account_id = c.account_id AND e.campaign_id = c.id
+                    AND e.round = c.round LIMIT 1) IS NOT NULL
+               ELSE EXISTS (SELECT 1 FROM runs r
+                            WHERE r.campaign_id = c.id AND r.round = c.round AND r.kind = 'expand') END
+           AND NOT EXISTS (SELECT 1 FROM runs r
+                           WHERE r.campaign_id = c.id AND r.state = 'running' AND r.kind = 'expand')
          ORDER BY c.id"
     )?;
     Ok(found.into_iter().map(|r| r.0).collect())
@@ -49,7 +55,8 @@ pub async fn complete(tx: &mut Tx, campaign: i64, event: i64, now: Millis) -> Re
     let open = "SELECT id FROM enrolments WHERE campaign_id = $1 AND round = $2 AND state = 'active'
          UNION ALL SELECT m.id FROM messages m JOIN enrolments e ON e.id = m.enrolment_id
          WHERE m.account_id = $3 AND m.campaign_id = $1 AND e.state = 'completed'
-           AND m.state IN ('scheduled', 'writing', 'drafted', 'claimed', 'sending') LIMIT 1";
+           AND m.state IN ('scheduled', 'writing', 'drafted', 'claimed', 'sending')
+         UNION ALL SELECT id FROM runs WHERE campaign_id = $1 AND state = 'running' AND kind = 'expand' LIMIT 1";
     if row!(&mut *tx, (i64,), open, campaign, round, account)?.is_some() {
         return Ok(false);
     }

@@ -12,6 +12,9 @@ pub enum Error {
     /// The database is away, full or overloaded: answered with 503, repeated later.
     #[error("the database is not available")]
     Unavailable(#[source] sqlx::Error),
+    /// A statement took longer than it may, and was ended.
+    #[error("the database took too long")]
+    TooSlow(#[source] sqlx::Error),
     /// A row does not read as it should, or a statement is wrong: a defect.
     #[error("the database answered what it should not")]
     Defect(#[source] sqlx::Error),
@@ -49,6 +52,8 @@ impl From<sqlx::Error> for Error {
             return match code.as_str() {
                 // Serialization failure, deadlock, lock timeout; SQLITE_BUSY and its kin.
                 "40001" | "40P01" | "55P03" | "5" | "6" | "261" | "517" => Error::Again(error),
+                // A statement timeout; SQLITE_INTERRUPT.
+                "57014" | "9" => Error::TooSlow(error),
                 // Connection, resources, operator intervention; SQLITE_FULL, IOERR, CANTOPEN; a read-only server, and
                 // a transaction that stood idle for too long.
                 code if code.starts_with("08") || code.starts_with("53") || code.starts_with("57") => {
@@ -70,6 +75,6 @@ impl From<sqlx::Error> for Error {
 impl Error {
     /// Whether the same call may succeed later without anybody mending anything.
     pub fn passes(&self) -> bool {
-        matches!(self, Error::Again(_) | Error::Unavailable(_))
+        matches!(self, Error::Again(_) | Error::Unavailable(_) | Error::TooSlow(_))
     }
 }

@@ -70,8 +70,9 @@ impl Ids {
 /// Busy tables take large blocks; what people number by hand stays dense.
 fn block_size(table: &str) -> i64 {
     match table {
-        "messages" | "attempts" | "events" | "audits" | "consents" | "mailbox" | "deliveries" => 1_024,
-        "contacts" | "enrolments" => 64,
+        "messages" | "attempts" | "events" | "audits" | "consents" | "mailbox" | "deliveries"
+        | "callbacks" => 1_024,
+        "contacts" | "enrolments" | "inbound" => 64,
         _ => 1,
     }
 }

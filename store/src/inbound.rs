@@ -1,4 +1,4 @@
-//! Mail that came back: kept as it came, claimed by a worker, and what was made of it.
+//! What came back, by mail or by text: kept as it came, claimed by a worker, and what was made of it.
 
 use crate::db::{Tx, execute, row, rows};
 use crate::error::Result;
@@ -39,6 +39,14 @@ pub struct Waiting {
     pub raw: Vec<u8>,
     /// When it came.
     pub received_at: Millis,
+    /// `email`, `sms` or `whatsapp`.
+    pub channel: String,
+    /// Of a text: the sender that it was addressed to, who wrote it, and what it says.
+    pub profile_id: Option<i64>,
+    /// See `profile_id`.
+    pub sender: Option<String>,
+    /// See `profile_id`.
+    pub body: Option<String>,
 }
 
 /// What was made of a message.
@@ -64,6 +72,7 @@ pub struct Understood {
 #[allow(missing_docs, reason = "columns of inbound by their own names")]
 pub struct Inbound {
     pub id: i64,
+    pub channel: String,
     pub source: String,
     pub profile_id: Option<i64>,
     pub state: String,
@@ -73,6 +82,9 @@ pub struct Inbound {
     pub contact_id: Option<i64>,
     pub matched_by: Option<String>,
     pub sender: Option<String>,
+    pub recipient: Option<String>,
+    pub body: Option<String>,
+    pub provider_id: Option<String>,
     pub subject: Option<String>,
     pub classification: Option<String>,
     pub sentiment: Option<String>,
@@ -84,8 +96,8 @@ pub struct Inbound {
 
 macro_rules! columns {
     () => {
-        "id, source, profile_id, state, kind, message_id, campaign_id, contact_id, matched_by, sender, subject,
-         classification, sentiment, snippet, detail, received_at, understood_at"
+        "id, channel, source, profile_id, state, kind, message_id, campaign_id, contact_id, matched_by, sender,
+         recipient, body, provider_id, subject, classification, sentiment, snippet, detail, received_at, understood_at"
     };
 }
 
@@ -129,7 +141,8 @@ pub async fn take(tx: &mut Tx, most: i64, now: Millis) -> Result<Vec<Waiting>> {
                 $skip,
                 ") UPDATE inbound SET tries = tries + 1, look_at = $1 + $3 * (tries + 1)
                    FROM due WHERE inbound.id = due.id
-                   RETURNING inbound.id, inbound.account_id, inbound.raw, inbound.received_at"
+                   RETURNING inbound.id, inbound.account_id, inbound.raw, inbound.received_at,
+                       inbound.channel, inbound.profile_id, inbound.sender, inbound.body"
             )
         };
     }
@@ -144,8 +157,8 @@ pub async fn understand(tx: &mut Tx, id: i64, what: &Understood, now: Millis) ->
     let done = execute!(
         tx,
         "UPDATE inbound SET state = 'understood', kind = $2, message_id = $3, campaign_id = $4, enrolment_id = $5,
-             contact_id = $6, matched_by = $7, sender = $8, subject = $9, classification = $10, sentiment = $11,
-             snippet = $12, detail = $13, understood_at = $14
+             contact_id = COALESCE($6, contact_id), matched_by = $7, sender = $8, subject = $9, classification = $10,
+             sentiment = $11, snippet = $12, detail = $13, understood_at = $14
          WHERE id = $1 AND state = 'stored'",
         id,
         what.kind,

@@ -50,6 +50,8 @@ pub struct Seen {
     pub(crate) policy: Option<String>,
     pub(crate) enrolment_state: Option<String>,
     pub(crate) replied_at: Option<i64>,
+    /// The person asked in words of their own to be left alone.
+    pub(crate) asked_at: Option<i64>,
     pub(crate) contact_state: Option<String>,
     pub(crate) suppressed: Option<String>,
     /// What the address's owner said, where the channel needs it.
@@ -131,7 +133,7 @@ async fn look(tx: &mut Tx, claimed: &[(&Claimed, i64)]) -> Result<Vec<Seen>> {
         tx,
         Seen,
         "SELECT m.id, m.kind, m.state, m.fence, m.worker_id, m.version, m.approved, c.state AS campaign_state,
-                c.version AS campaign_version, c.policy, n.state AS enrolment_state, n.replied_at,
+                c.version AS campaign_version, c.policy, n.state AS enrolment_state, n.replied_at, n.asked_at,
                 k.state AS contact_state,
                 s.why AS suppressed, y.state AS consent
          FROM json_each($1) AS e
@@ -214,6 +216,9 @@ fn judge_step(seen: &Seen, claimed: &Claimed, now: Millis) -> Result<Option<Verd
     }
     let read = seen.policy.as_deref().map(|stored| policy_of(claimed.campaign_id, stored)).transpose()?;
     let policy: &Policy = read.as_ref().unwrap_or(&claimed.policy);
+    if seen.asked_at.is_some() && !seen.approved {
+        return back("held", Reason::AskedToStop);
+    }
     if policy.requires_approval && !seen.approved {
         return back("held", Reason::Approval);
     }

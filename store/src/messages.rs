@@ -5,7 +5,7 @@ use crate::db::{Tx, execute, row, rows};
 use crate::error::Result;
 use crate::page::Page;
 use sendwright_workflows::clock::{Micros, Millis};
-use sendwright_workflows::message::State;
+use sendwright_workflows::message::{State, UNPLANNED};
 use sendwright_workflows::reason::Reason;
 use sendwright_workflows::sequence::Channel;
 use serde_json::json;
@@ -59,6 +59,11 @@ impl Message {
     /// Every reason so far, the oldest first.
     pub fn reasons(&self) -> Vec<Reason> {
         serde_json::from_str(&self.reasons).unwrap_or_default()
+    }
+
+    /// The instant it is planned for; none before its campaign has a start to count from.
+    pub fn planned(&self) -> Option<Millis> {
+        (self.planned_at < UNPLANNED).then_some(self.planned_at)
     }
 
     /// Whether it belongs to a campaign's sequence; a test send does not.
@@ -236,7 +241,7 @@ pub async fn release(tx: &mut Tx, message: &Message, release: Release, now: Mill
     let done = execute!(
         tx,
         "UPDATE messages SET state = $3, approved = TRUE, fence = fence + 1, version = $4, profile_id = $5,
-             slot = NULL, worker_id = NULL, updated_at = $6
+             slot = NULL, worker_id = NULL, look_at = NULL, updated_at = $6
          WHERE id = $1 AND fence = $2 AND state IN ('held', 'uncertain')",
         message.id,
         message.fence,
@@ -248,13 +253,20 @@ pub async fn release(tx: &mut Tx, message: &Message, release: Release, now: Mill
     Ok(done == 1)
 }
 
+/// Lets an enrolment go on whose person asked in words of their own to be left alone: somebody has decided.
+pub async fn let_go_on(tx: &mut Tx, enrolment: i64, now: Millis) -> Result<()> {
+    let sql = "UPDATE enrolments SET asked_at = NULL, updated_at = $2 WHERE id = $1 AND asked_at IS NOT NULL";
+    execute!(tx, sql, enrolment, now)?;
+    Ok(())
+}
+
 /// Cancels a message that is in nobody's hands, under the account's exclusive barrier. A writer that has it
 /// loses it. `false`: it moved since it was read.
 pub async fn cancel(tx: &mut Tx, message: &Message, now: Millis) -> Result<bool> {
     let done = execute!(
         tx,
         "UPDATE messages SET state = 'cancelled', reasons = $3, fence = fence + 1, worker_id = NULL,
-             updated_at = $4
+             look_at = NULL, updated_at = $4
          WHERE id = $1 AND fence = $2 AND state = $5",
         message.id,
         message.fence,

@@ -2,6 +2,7 @@
 
 use crate::db::Db;
 use crate::error::{Error, Result};
+use crate::values;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 
@@ -22,6 +23,10 @@ const SHARED: &[(i64, &str, &str)] = &[
     (50, "add phones", include_str!("../../migrations/0050_add_phones.sql")),
     (60, "chain consents", include_str!("../../migrations/0060_chain_consents.sql")),
     (61, "create imports", include_str!("../../migrations/0061_create_imports.sql")),
+    (70, "create audience", include_str!("../../migrations/0070_create_audience.sql")),
+    (80, "extend inbound", include_str!("../../migrations/0080_extend_inbound.sql")),
+    (81, "create callbacks", include_str!("../../migrations/0081_create_callbacks.sql")),
+    (90, "extend phones", include_str!("../../migrations/0090_extend_phones.sql")),
 ];
 const POSTGRES: &[(i64, &str, &str)] = &[
     (2, "create json_each", include_str!("../../migrations/postgres/0002_create_json_each.sql")),
@@ -36,11 +41,12 @@ fn migrator(postgres: bool) -> Migrator {
         .into_iter()
         .map(|&(version, name, text)| {
             // On SQLite only the exact words INTEGER PRIMARY KEY make the id the row's own address; BIGINT would
-            // cost a second index on every table.
+            // cost a second index on every table; and so would a key of several columns.
             let text = if postgres {
                 text.to_owned()
             } else {
                 text.replace("id BIGINT PRIMARY", "id INTEGER PRIMARY")
+                    .replace("/* in the order of its key */", "WITHOUT ROWID")
             };
             Migration::new(
                 version,
@@ -60,7 +66,8 @@ pub async fn migrate(db: &Db) -> Result<()> {
         Db::Postgres(pool) => migrator(true).run(pool).await,
         Db::Sqlite { write, .. } => migrator(false).run(write).await,
     };
-    done.map_err(|error| Error::Schema(format!("the schema could not be migrated: {error}")))
+    done.map_err(|error| Error::Schema(format!("the schema could not be migrated: {error}")))?;
+    values::index_all(db).await
 }
 
 /// Refuses a schema that is older or newer than this program.

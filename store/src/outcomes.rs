@@ -7,7 +7,10 @@ use crate::events::{self, NewEvent};
 use crate::planning::{Advance, advance};
 use crate::recovery::POISON;
 use sendwright_workflows::clock::{Micros, Millis};
+use sendwright_workflows::event::on_channel;
 use sendwright_workflows::reason::Reason;
+use sendwright_workflows::receipt::Receipt;
+use sendwright_workflows::sequence::Channel;
 use serde_json::{Value, json};
 
 /// What is known of one attempt's end.
@@ -26,11 +29,30 @@ pub enum End {
     Failed {
         /// Why.
         reason: Reason,
-        /// The address itself is bad: the message bounced, and the address is suppressed.
-        bounced: bool,
+        /// What it says against the address, which is suppressed then.
+        against: Option<Against>,
     },
     /// Nobody knows.
     Unknown,
+}
+
+/// Why nothing more goes to an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Against {
+    /// It is bad: there is nobody, or it takes no such messages.
+    Bad,
+    /// Its owner has told the provider to stop.
+    Stopped,
+}
+
+impl Against {
+    /// The word of the suppression.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Against::Bad => "bounced",
+            Against::Stopped => "stop",
+        }
+    }
 }
 
 /// An outcome to record. `event_id` is taken beforehand.
@@ -43,6 +65,7 @@ pub struct Outcome {
     pub campaign_id: i64,
     pub contact_id: i64,
     pub enrolment_id: i64,
+    pub channel: Channel,
     pub step_number: u32,
     pub fence: i64,
     pub slot: Micros,
@@ -53,6 +76,10 @@ pub struct Outcome {
     pub stage: Option<&'static str>,
     pub reply: Option<u16>,
     pub detail: Option<String>,
+    /// What a provider with an API of its own says beside.
+    pub receipt: Receipt,
+    /// When the provider is asked what became of it, where nobody knows.
+    pub look_at: Option<Millis>,
     pub at: Millis,
     /// The worker died with it: an outcome that recovery found.
     pub crashed: bool,
@@ -93,7 +120,7 @@ pub async fn settle(tx: &mut Tx, outcomes: &[Outcome]) -> Result<()> {
     events::insert(tx, &told).await?;
     let advances: Vec<_> = moved.iter().filter(|o| settles(o)).filter_map(|o| o.then.clone()).collect();
     advance(tx, &advances, false, now).await?;
-    suppress_bounced(tx, &moved).await?;
+    suppress(tx, &moved).await?;
     keep_mail(tx, &moved).await
 }
 
@@ -118,13 +145,14 @@ fn settles(outcome: &Outcome) -> bool {
 async fn close_attempts(tx: &mut Tx, outcomes: &[Outcome]) -> Result<()> {
     let rows: Vec<_> = outcomes
         .iter()
-        .map(|o| json!([o.attempt_id, attempt_state(&o.end), o.stage, o.reply, o.detail, o.at]))
+        .map(|o| json!([o.attempt_id, attempt_state(&o.end), o.stage, o.reply, o.detail, o.at, o.receipt.id]))
         .collect();
     // An attempt that is known to be accepted stays so whatever is learnt later.
     execute!(
         tx,
         "UPDATE attempts SET state = e.value ->> 1, stage = e.value ->> 2, reply = CAST(e.value ->> 3 AS BIGINT),
-             detail = e.value ->> 4, ended_at = CAST(e.value ->> 5 AS BIGINT)
+             detail = e.value ->> 4, ended_at = CAST(e.value ->> 5 AS BIGINT),
+             provider_id = COALESCE(attempts.provider_id, e.value ->> 6)
          FROM json_each($1) AS e
          WHERE attempts.id = CAST(e.value ->> 0 AS BIGINT) AND attempts.state IN ('sending', 'uncertain')",
         Value::from(rows).to_string()
@@ -145,13 +173,15 @@ async fn accept(tx: &mut Tx, outcomes: &[&Outcome], now: Millis) -> Result<Vec<i
     if outcomes.is_empty() {
         return Ok(Vec::new());
     }
-    let rows: Vec<_> = outcomes.iter().map(|o| json!([o.message_id, o.at, o.slot])).collect();
+    let rows: Vec<_> =
+        outcomes.iter().map(|o| json!([o.message_id, o.at, o.slot, o.receipt.status])).collect();
     // Proof is proof, whichever attempt it is of and wherever the message has gone since: nothing is sent again.
     let taken = rows!(
         tx,
         (i64,),
         "UPDATE messages SET state = 'accepted', accepted_at = CAST(e.value ->> 1 AS BIGINT),
-             slot = CAST(e.value ->> 2 AS BIGINT), worker_id = NULL, crashes = 0, updated_at = $2
+             slot = CAST(e.value ->> 2 AS BIGINT), worker_id = NULL, crashes = 0, updated_at = $2,
+             provider_status = e.value ->> 3, provider_code = NULL, look_at = NULL, looks = 0
          FROM json_each($1) AS e
          WHERE messages.id = CAST(e.value ->> 0 AS BIGINT)
            AND messages.state NOT IN ('accepted', 'delivered', 'bounced', 'complained')
@@ -185,6 +215,7 @@ async fn follow(tx: &mut Tx, outcome: &Outcome) -> Result<bool> {
         &mut *tx,
         "UPDATE messages SET state = $3, planned_at = COALESCE($4, planned_at), reasons = $5, worker_id = NULL,
              slot = CASE WHEN $3 = 'drafted' THEN NULL ELSE slot END, crashes = $6, updated_at = $7,
+             provider_code = $10, look_at = $11, looks = 0,
              attempts = attempts + CASE WHEN state = 'claimed' AND $9 = 1 THEN 1 ELSE 0 END
          WHERE id = $1 AND fence = $2 AND (state IN ('sending', 'claimed') OR (state = 'uncertain' AND $8 = 1))",
         outcome.message_id,
@@ -195,7 +226,9 @@ async fn follow(tx: &mut Tx, outcome: &Outcome) -> Result<bool> {
         crashes,
         outcome.at,
         from_uncertain,
-        before_intent
+        before_intent,
+        outcome.receipt.code.map(i64::from),
+        outcome.look_at
     )?;
     if done == 1 && stored.state == "uncertain" && state == "drafted" {
         reopen(tx, stored.campaign_id, outcome.at).await?;
@@ -222,8 +255,8 @@ fn next(outcome: &Outcome, stored: &Stored) -> (&'static str, Option<Millis>, Re
         End::Retry { .. } if stored.overtaken => ("cancelled", None, Reason::Overtaken),
         End::Retry { .. } if outcome.crashed && stored.crashes >= POISON => ("held", None, Reason::Poison),
         End::Retry { at, reason } => ("drafted", Some(*at), reason.clone()),
-        End::Failed { reason, bounced: true } => ("bounced", None, reason.clone()),
-        End::Failed { reason, bounced: false } => ("failed", None, reason.clone()),
+        End::Failed { reason, .. } if is_bounce(outcome) => ("bounced", None, reason.clone()),
+        End::Failed { reason, .. } => ("failed", None, reason.clone()),
         End::Unknown | End::Accepted => ("uncertain", None, Reason::Uncertain),
     }
 }
@@ -235,18 +268,35 @@ async fn reopen(tx: &mut Tx, campaign: i64, now: Millis) -> Result<()> {
     Ok(())
 }
 
+/// Whether it came back: only an e-mail does at its hand-over, a phone's number is refused.
+fn is_bounce(outcome: &Outcome) -> bool {
+    matches!(outcome.end, End::Failed { against: Some(Against::Bad), .. }) && !outcome.channel.is_phone()
+}
+
 fn event_of(outcome: &Outcome) -> Option<NewEvent> {
-    let kind = match &outcome.end {
-        End::Accepted => "email.sent",
-        End::Failed { bounced: true, .. } => "email.bounced",
-        End::Failed { .. } => "email.failed",
-        End::Unknown | End::Retry { reason: Reason::Uncertain, .. } => "message.uncertain",
+    let what = match &outcome.end {
+        End::Accepted => "sent",
+        End::Failed { .. } if is_bounce(outcome) => "bounced",
+        End::Failed { .. } => "failed",
+        End::Unknown | End::Retry { reason: Reason::Uncertain, .. } => "uncertain",
         End::Retry { .. } => return None,
     };
-    let data = json!({
-        "email": outcome.address, "subject": outcome.subject, "step": outcome.step_number,
-        "reply": outcome.reply, "detail": outcome.detail,
-    });
+    let kind = match what {
+        "uncertain" => "message.uncertain",
+        what => on_channel(outcome.channel.as_str(), what)?,
+    };
+    let mut data = json!({ "step": outcome.step_number, "reply": outcome.reply, "detail": outcome.detail });
+    match outcome.channel.is_phone() {
+        false => {
+            data["email"] = json!(outcome.address);
+            data["subject"] = json!(outcome.subject);
+        }
+        true => {
+            data["phone"] = json!(outcome.address);
+            data["provider_id"] = json!(outcome.receipt.id);
+            data["code"] = json!(outcome.receipt.code);
+        }
+    }
     Some(NewEvent {
         id: outcome.event_id,
         account_id: outcome.account_id,
@@ -260,12 +310,16 @@ fn event_of(outcome: &Outcome) -> Option<NewEvent> {
     })
 }
 
-/// Suppression from a bounce takes no barrier: no promise rests on it.
-async fn suppress_bounced(tx: &mut Tx, outcomes: &[&Outcome]) -> Result<()> {
+/// Suppression on a provider's word takes no barrier: no promise rests on it.
+async fn suppress(tx: &mut Tx, outcomes: &[&Outcome]) -> Result<()> {
     let rows: Vec<_> = outcomes
         .iter()
         .filter_map(|o| {
-            o.suppression.as_ref().map(|(id, hint)| json!([id, o.account_id, o.address_hash, hint, o.at]))
+            let (id, hint) = o.suppression.as_ref()?;
+            let End::Failed { against: Some(against), .. } = &o.end else { return None };
+            let source = if o.channel.is_phone() { "provider" } else { "smtp" };
+            let (channel, why) = (o.channel.as_str(), against.as_str());
+            Some(json!([id, o.account_id, o.address_hash, hint, o.at, channel, why, source]))
         })
         .collect();
     if rows.is_empty() {
@@ -274,8 +328,8 @@ async fn suppress_bounced(tx: &mut Tx, outcomes: &[&Outcome]) -> Result<()> {
     execute!(
         tx,
         "INSERT INTO suppressions (id, account_id, channel, address_hash, hint, why, source, created_at)
-         SELECT CAST(e.value ->> 0 AS BIGINT), CAST(e.value ->> 1 AS BIGINT), 'email', e.value ->> 2, e.value ->> 3,
-                'bounced', 'smtp', CAST(e.value ->> 4 AS BIGINT)
+         SELECT CAST(e.value ->> 0 AS BIGINT), CAST(e.value ->> 1 AS BIGINT), e.value ->> 5, e.value ->> 2,
+                e.value ->> 3, e.value ->> 6, e.value ->> 7, CAST(e.value ->> 4 AS BIGINT)
          FROM json_each($1) AS e WHERE TRUE ON CONFLICT DO NOTHING",
         Value::from(rows).to_string()
     )?;

@@ -18,22 +18,26 @@ pub struct Run {
     pub campaign_id: i64,
     /// The campaign's round when it was asked for.
     pub round: i64,
-    /// `generate` or `send`.
+    /// `generate`, `send` or `expand`.
     pub kind: String,
     /// `running`, `completed` or `cancelled`.
     pub state: String,
-    /// The people it is about, as far as they have been taken on.
+    /// The people it is about, as far as they have been taken on; of an `expand`, as they were estimated.
     pub total: i64,
     /// Of those, whose next text was there before.
     pub already: i64,
-    /// The last enrolment that was taken on.
+    /// The last enrolment that was taken on; of an `expand`, the last contact that was looked at.
     pub reached: i64,
-    /// The last enrolment there was when it was asked for.
+    /// The last enrolment, or contact, there was when it was asked for.
     pub upto: i64,
     /// The round's messages by state when it was asked for: a JSON object.
     pub before: String,
-    /// What was counted when it ended: a JSON object.
+    /// What was counted when it ended: a JSON object. An `expand` counts as it goes.
     pub counts: Option<String>,
+    /// Of an `expand`, the conditions as they were when it was asked for.
+    pub criteria: Option<String>,
+    /// Of an `expand` of a live audience, when it looks at its segment again; empty while it does.
+    pub next_at: Option<Millis>,
     /// When it was asked for.
     pub created_at: Millis,
     /// When nothing of it was left to do.
@@ -43,7 +47,7 @@ pub struct Run {
 macro_rules! columns {
     () => {
         "id, account_id, campaign_id, round, kind, state, total, already, reached, upto, before, counts,
-         created_at, ended_at"
+         criteria, next_at, created_at, ended_at"
     };
 }
 
@@ -51,8 +55,9 @@ macro_rules! columns {
 pub async fn insert(tx: &mut Tx, run: &Run) -> Result<()> {
     execute!(
         tx,
-        "INSERT INTO runs (id, account_id, campaign_id, round, kind, state, total, reached, upto, before, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        "INSERT INTO runs (id, account_id, campaign_id, round, kind, state, total, reached, upto, before, created_at,
+                counts, criteria)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         run.id,
         run.account_id,
         run.campaign_id,
@@ -63,7 +68,9 @@ pub async fn insert(tx: &mut Tx, run: &Run) -> Result<()> {
         run.reached,
         run.upto,
         &run.before,
-        run.created_at
+        run.created_at,
+        &run.counts,
+        &run.criteria
     )?;
     Ok(())
 }

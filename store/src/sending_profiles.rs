@@ -4,6 +4,7 @@ use crate::db::{Tx, execute, row, rows};
 use crate::error::Result;
 use crate::page::{Page, in_order};
 use sendwright_workflows::clock::Millis;
+use sendwright_workflows::country::Country;
 use sendwright_workflows::sequence::Channel;
 
 /// The table's name, which sealed URLs are bound to.
@@ -13,6 +14,9 @@ pub const TABLE: &str = "sending_profiles";
 pub const DKIM: &str = "sending_profiles.dkim";
 /// What sealed URLs of mailboxes are bound to.
 pub const IMAP: &str = "sending_profiles.imap";
+
+/// What sealed tokens of Twilio accounts are bound to.
+pub const TWILIO: &str = "sending_profiles.twilio";
 
 /// A sending profile to be stored.
 #[derive(Debug, Clone, Default)]
@@ -25,7 +29,7 @@ pub struct NewProfile {
     pub name: String,
     /// The channel it serves.
     pub channel: Channel,
-    /// `smtp` with a URL of its own, or `default`, which follows the process's transport.
+    /// `smtp` with a URL of its own, `twilio` with an account of its own, or `default`, which follows the process's transport.
     pub transport: String,
     /// The URL, sealed for this row.
     pub url_sealed: Option<String>,
@@ -59,6 +63,16 @@ pub struct NewProfile {
     pub track_opens: bool,
     /// Clicks are told.
     pub track_clicks: bool,
+    /// The number that sends, in E.164.
+    pub from_phone: Option<String>,
+    /// The messaging service that sends.
+    pub messaging_service_sid: Option<String>,
+    /// Its own Twilio account.
+    pub twilio_account_sid: Option<String>,
+    /// That account's token, sealed for this row under [`TWILIO`].
+    pub twilio_sealed: Option<String>,
+    /// Where its text messages may go: a JSON list of countries; empty: the process's own list.
+    pub allowed_countries: Option<String>,
     /// Campaigns that name no profile use it.
     pub is_default: bool,
 }
@@ -94,7 +108,7 @@ pub struct Profile {
     pub name: String,
     /// The channel it serves.
     pub channel: String,
-    /// `smtp` or `default`.
+    /// `smtp`, `twilio` or `default`.
     pub transport: String,
     /// The sender's address.
     pub from_email: Option<String>,
@@ -134,6 +148,14 @@ pub struct Profile {
     pub track_opens: bool,
     /// Clicks are told.
     pub track_clicks: bool,
+    /// The number that sends, in E.164.
+    pub from_phone: Option<String>,
+    /// The messaging service that sends.
+    pub messaging_service_sid: Option<String>,
+    /// Its own Twilio account.
+    pub twilio_account_sid: Option<String>,
+    /// Where its text messages may go: a JSON list of countries; empty: the process's own list.
+    pub allowed_countries: Option<String>,
     /// Campaigns that name no profile use it.
     pub is_default: bool,
     /// When it was made.
@@ -145,6 +167,11 @@ impl Profile {
     pub fn channel(&self) -> Channel {
         Channel::parse(&self.channel).unwrap_or_default()
     }
+
+    /// Where its text messages may go, if it says so itself.
+    pub fn allowed_countries(&self) -> Option<Vec<Country>> {
+        self.allowed_countries.as_deref().map(|list| serde_json::from_str(list).unwrap_or_default())
+    }
 }
 
 macro_rules! columns {
@@ -152,8 +179,8 @@ macro_rules! columns {
         "id, account_id, name, channel, transport, from_email, from_name, reply_to, per_second, per_minute, per_day,
          timezone, on_uncertain, state, paused_until, why, reply_domain, dkim_domain, dkim_selector,
          dkim_sealed IS NOT NULL AS signs, imap_sealed IS NOT NULL AS polls,
-         (SELECT c.why FROM imap_cursors c WHERE c.profile_id = sending_profiles.id) AS imap_why, track_opens, track_clicks, is_default,
-         created_at"
+         (SELECT c.why FROM imap_cursors c WHERE c.profile_id = sending_profiles.id) AS imap_why, track_opens, track_clicks,
+         from_phone, messaging_service_sid, twilio_account_sid, allowed_countries, is_default, created_at"
     };
 }
 
@@ -164,9 +191,9 @@ pub async fn insert(tx: &mut Tx, new: &NewProfile, now: Millis) -> Result<()> {
         "INSERT INTO sending_profiles (id, account_id, name, transport, url_sealed, from_email, from_name, reply_to,
                 per_second, per_minute, per_day, timezone, on_uncertain, is_default, created_at, updated_at,
                 reply_domain, dkim_domain, dkim_selector, dkim_sealed, imap_sealed, track_opens, track_clicks,
-                channel)
+                channel, from_phone, messaging_service_sid, twilio_account_sid, twilio_sealed, allowed_countries)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15, $16, $17, $18, $19, $20, $21,
-                $22, $23)",
+                $22, $23, $24, $25, $26, $27, $28)",
         new.id,
         new.account_id,
         &new.name,
@@ -189,7 +216,12 @@ pub async fn insert(tx: &mut Tx, new: &NewProfile, now: Millis) -> Result<()> {
         &new.imap_sealed,
         new.track_opens,
         new.track_clicks,
-        new.channel.as_str()
+        new.channel.as_str(),
+        &new.from_phone,
+        &new.messaging_service_sid,
+        &new.twilio_account_sid,
+        &new.twilio_sealed,
+        &new.allowed_countries
     )?;
     let gate = "INSERT INTO gates (owner, owner_id, account_id) VALUES ('profile', $1, $2)";
     execute!(tx, gate, new.id, new.account_id)?;
@@ -221,11 +253,14 @@ pub struct Sealed {
     pub dkim_sealed: Option<String>,
     /// Its mailbox's URL.
     pub imap_sealed: Option<String>,
+    /// The token of its own Twilio account.
+    pub twilio_sealed: Option<String>,
 }
 
 /// Reads a profile's sealed secrets, for whoever opens them.
 pub async fn sealed(tx: &mut Tx, id: i64) -> Result<Sealed> {
-    let sql = "SELECT url_sealed, dkim_sealed, imap_sealed FROM sending_profiles WHERE id = $1";
+    let sql =
+        "SELECT url_sealed, dkim_sealed, imap_sealed, twilio_sealed FROM sending_profiles WHERE id = $1";
     Ok(row!(tx, Sealed, sql, id)?.unwrap_or_default())
 }
 
@@ -238,6 +273,8 @@ pub async fn change(tx: &mut Tx, new: &NewProfile, state: Option<&str>, now: Mil
                 per_second = $7, per_minute = $8, per_day = $9, timezone = $10, on_uncertain = $11,
                 reply_domain = $12, dkim_domain = $13, dkim_selector = $14, dkim_sealed = $15, imap_sealed = $16,
                 track_opens = $17, track_clicks = $18, updated_at = $19, state = COALESCE($20, state),
+                from_phone = $21, messaging_service_sid = $22, twilio_account_sid = $23, twilio_sealed = $24,
+                allowed_countries = $25,
                 paused_until = CASE WHEN CAST($20 AS TEXT) IS NULL THEN paused_until END,
                 why = CASE WHEN CAST($20 AS TEXT) IS NULL THEN why END
          WHERE id = $1",
@@ -260,7 +297,12 @@ pub async fn change(tx: &mut Tx, new: &NewProfile, state: Option<&str>, now: Mil
         new.track_opens,
         new.track_clicks,
         now,
-        state
+        state,
+        &new.from_phone,
+        &new.messaging_service_sid,
+        &new.twilio_account_sid,
+        &new.twilio_sealed,
+        &new.allowed_countries
     )?;
     Ok(())
 }
@@ -268,6 +310,10 @@ pub async fn change(tx: &mut Tx, new: &NewProfile, state: Option<&str>, now: Mil
 /// What a profile's `why` says where its messages have no way out of the workers.
 pub const NO_TRANSPORT: &str =
     "no transport: set SMTP_URL and SMTP_FROM for the workers, or smtp_url in this profile";
+
+/// The same for messages to phones.
+pub const NO_PHONE_TRANSPORT: &str = "no transport: set TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_FROM \
+     (TWILIO_WHATSAPP_FROM) for the workers, or twilio_account_sid and from_phone in this profile";
 
 /// Moves a profile that stands at `from` to `active`, `paused` or `disabled`, with the reason people read.
 /// `false`: it stands elsewhere, by a person's hand, or is so marked already.
@@ -369,4 +415,45 @@ pub async fn count(tx: &mut Tx, account: i64) -> Result<i64> {
 pub async fn sealed_url(tx: &mut Tx, id: i64) -> Result<Option<String>> {
     let sql = "SELECT url_sealed FROM sending_profiles WHERE id = $1";
     Ok(row!(tx, (Option<String>,), sql, id)?.and_then(|r| r.0))
+}
+
+/// What text messages leave by and answers come back to.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+#[allow(missing_docs, reason = "columns of sending_profiles by their own names")]
+pub struct Line {
+    pub id: i64,
+    pub account_id: i64,
+    pub from_phone: Option<String>,
+    pub messaging_service_sid: Option<String>,
+    /// Its own token, sealed for this row under [`TWILIO`].
+    pub twilio_sealed: Option<String>,
+}
+
+/// The profiles, of every account, that have this Twilio account of their own.
+pub async fn of_twilio(tx: &mut Tx, account_sid: &str) -> Result<Vec<Line>> {
+    rows!(
+        tx,
+        Line,
+        "SELECT p.id, p.account_id, p.from_phone, p.messaging_service_sid, p.twilio_sealed
+         FROM sending_profiles p JOIN accounts a ON a.id = p.account_id
+         WHERE p.twilio_account_sid = $1 AND a.mode = 'live' ORDER BY p.id",
+        account_sid
+    )
+}
+
+/// The profiles, of every account but test twins, that send text messages as this process is set up.
+pub async fn followers(tx: &mut Tx) -> Result<Vec<Line>> {
+    rows!(
+        tx,
+        Line,
+        "SELECT p.id, p.account_id, p.from_phone, p.messaging_service_sid, p.twilio_sealed
+         FROM sending_profiles p JOIN accounts a ON a.id = p.account_id
+         WHERE p.transport = 'default' AND p.channel IN ('sms', 'whatsapp') AND a.mode = 'live' ORDER BY p.id"
+    )
+}
+
+/// Whether any profile has a Twilio account of its own.
+pub async fn any_twilio(tx: &mut Tx) -> Result<bool> {
+    let sql = "SELECT id FROM sending_profiles WHERE twilio_account_sid IS NOT NULL LIMIT 1";
+    Ok(row!(tx, (i64,), sql)?.is_some())
 }

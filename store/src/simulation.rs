@@ -108,6 +108,40 @@ pub async fn standing(tx: &mut Tx, enrolment: i64, version: i64) -> Result<Optio
     row!(tx, Standing, SQL, enrolment, version, UNPLANNED)
 }
 
+/// Contacts as they would stand in a campaign's round if they were enrolled at `now`, by number; who is in it already is
+/// left out. Their enrolments have numbers above every one there is, in the contacts' order.
+pub async fn prospects(
+    tx: &mut Tx,
+    (account, campaign, round): (i64, i64, i64),
+    contacts: &[i64],
+    (after, now): (i64, Millis),
+) -> Result<Vec<Standing>> {
+    const SQL: &str = concat!(
+        "SELECT $4 + ROW_NUMBER() OVER (ORDER BY c.id) AS id, c.id AS contact_id, CAST(0 AS BIGINT) AS settled,
+                CAST($5 AS BIGINT) AS base_at, CAST(NULL AS BIGINT) AS next_run_at, c.state AS contact_state, c.email,
+                c.email_hash, c.timezone, c.phone_key, c.phone_hash, s.why AS suppressed, ",
+        phone_columns!(),
+        ", CAST(NULL AS BIGINT) AS open_step, CAST(NULL AS BIGINT) AS open_at, CAST(NULL AS TEXT) AS open_state,
+                CAST(NULL AS TEXT) AS open_reasons, CAST(NULL AS BIGINT) AS open_slot
+         FROM contacts c
+         LEFT JOIN suppressions s ON s.account_id = c.account_id AND s.channel = 'email'
+              AND s.address_hash = c.email_hash ",
+        phone_joins!(),
+        " WHERE c.account_id = $1 AND c.id IN (SELECT CAST(e.value ->> 0 AS BIGINT) FROM json_each($6) AS e)
+            AND NOT EXISTS (SELECT 1 FROM enrolments n WHERE n.account_id = c.account_id AND n.contact_id = c.id
+                AND n.campaign_id = $2 AND n.round = $3)
+          ORDER BY c.id"
+    );
+    let ids = serde_json::json!(contacts.iter().map(|id| [id]).collect::<Vec<_>>()).to_string();
+    rows!(tx, Standing, SQL, account, campaign, round, after, now, ids)
+}
+
+/// The last enrolment there is, of whatever campaign.
+pub async fn last_enrolment(tx: &mut Tx) -> Result<i64> {
+    let found = row!(tx, (Option<i64>,), "SELECT MAX(id) FROM enrolments")?;
+    Ok(found.and_then(|r| r.0).unwrap_or(0))
+}
+
 /// A message that a person released and that no enrolment waits for: it goes out beside its sequence.
 #[derive(Debug, Clone, sqlx::FromRow)]
 #[allow(missing_docs, reason = "columns of messages by their own names")]

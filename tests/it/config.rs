@@ -13,6 +13,12 @@ fn every_bad_variable_is_named_at_once_and_no_value_is_shown() {
         ("SENDWRIGHT_PUBLIC_URL", "ftp://hunter2"),
         ("SMTP_URL", "hunter2"),
         ("SMTP_FROM", "hunter2"),
+        ("TWILIO_ACCOUNT_SID", "hunter2"),
+        ("TWILIO_AUTH_TOKEN", ""),
+        ("TWILIO_FROM", "hunter2"),
+        ("TWILIO_WHATSAPP_FROM", "hunter2"),
+        ("TWILIO_API_BASE", "hunter2"),
+        ("TWILIO_ALLOWED_COUNTRIES", "US,hunter2"),
         ("OPENAI_BASE_URL", "hunter2"),
         ("SENDWRIGHT_LANES", "hunter2"),
         ("SENDWRIGHT_CONCURRENCY", "0"),
@@ -78,6 +84,20 @@ fn smtp_needs_both_its_halves() {
 }
 
 #[test]
+fn twilio_needs_its_account_its_token_and_a_sender() {
+    let place = Place::new();
+    let sid = ("TWILIO_ACCOUNT_SID", "AC0123456789abcdef0123456789abcdef");
+    let told = |variables: &[(&str, &str)]| {
+        Ran::of(place.command(&["doctor"]).envs(variables.iter().copied()).output().unwrap()).failed(78)
+    };
+    let err = told(&[sid]);
+    for variable in ["TWILIO_AUTH_TOKEN is required", "TWILIO_FROM or TWILIO_WHATSAPP_FROM is required"] {
+        assert!(err.contains(variable), "{err}");
+    }
+    assert!(told(&[("TWILIO_FROM", "+14155550100")]).contains("TWILIO_ACCOUNT_SID is required"));
+}
+
+#[test]
 fn an_empty_variable_is_an_absent_one() {
     let place = Place::new();
     let empty = [("DATABASE_URL", ""), ("SMTP_URL", ""), ("PORT", ""), ("SENDWRIGHT_CONFIG", "")];
@@ -90,7 +110,7 @@ fn the_reference_names_every_variable_of_the_readme() {
     let defaults = std::fs::read_to_string(format!("{root}/src/config/defaults.toml")).unwrap();
     let readme = std::fs::read_to_string(format!("{root}/README.md")).unwrap();
     let variable = |word: &&str| {
-        let known = ["SENDWRIGHT_", "SMTP_", "OPENAI_", "DATABASE_", "REDIS_"]
+        let known = ["SENDWRIGHT_", "SMTP_", "TWILIO_", "OPENAI_", "DATABASE_", "REDIS_"]
             .iter()
             .any(|start| word.starts_with(start));
         known && word.chars().all(|c| c.is_ascii_uppercase() || c == '_') && !word.ends_with('_')

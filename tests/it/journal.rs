@@ -65,6 +65,7 @@ impl Crash {
             permanent: code >= 500,
             stage: if code == 550 { "rcpt" } else { "answer" }.into(),
             enhanced: enhanced.map(Into::into),
+            receipt: Default::default(),
         }
     }
 

@@ -37,6 +37,7 @@ async fn edit(world: &World, campaign: i64, steps: &[Step]) {
         name: before.name.clone(),
         description: None,
         profiles: before.profiles,
+        origin: before.origin,
         policy: before.policy.clone(),
         schedule_at: None,
     };

@@ -167,7 +167,7 @@ fn size() -> (std::ops::Range<u64>, usize) {
     asked.split_once('x').and_then(|(campaigns, people)| read(campaigns, people)).unwrap_or((0..8, 30))
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn what_was_simulated_is_what_then_happens() {
     let (seeds, people) = size();
     let only = std::env::var("SENDWRIGHT_SIMULATION_ON").unwrap_or_default();

@@ -87,6 +87,7 @@ async fn furnish(app: &App) {
     app.call("POST", "/api/v1/suppressions", Some(&suppression)).await.done();
     upload(app, "phone_e164,name\ncanary,canary\n").await.done();
     furnish_webhook(app).await;
+    furnish_audience(app, "canary").await;
     receive(app, "canary").await;
     app.run(
         "INSERT INTO mailbox (id, account_id, message_id, attempt_id, sender, recipient, subject, raw, received_at)
@@ -105,6 +106,14 @@ async fn furnish(app: &App) {
 async fn furnish_webhook(app: &App) {
     let webhook = json!({ "url": "https://canary.example.com/hook", "events": ["*"] });
     app.call("POST", "/api/v1/webhooks", Some(&webhook)).await.done();
+}
+
+/// A template and a segment.
+async fn furnish_audience(app: &App, name: &str) {
+    let template = json!({ "name": name, "content": "Hi {name}" });
+    app.call("POST", "/api/v1/templates", Some(&template)).await.done();
+    let segment = json!({ "name": name, "filter_criteria": { "attribute": "email", "operator": "exists" } });
+    app.call("POST", "/api/v1/segments", Some(&segment)).await.done();
 }
 
 /// An e-mail that came back.
@@ -176,7 +185,9 @@ async fn no_list_shows_a_row_of_another_account() {
 async fn a_list_shows_the_accounts_own_rows() {
     let app = App::sqlite().await;
     furnish(&app).await;
-    for path in ["campaigns", "leads", "messages", "suppressions", "mailbox", "webhooks"] {
+    for path in
+        ["campaigns", "leads", "messages", "suppressions", "mailbox", "webhooks", "templates", "segments"]
+    {
         let shown = app.call("GET", &format!("/api/v1/{path}"), None).await;
         assert!(shown.text.contains("canary"), "{path}: {}", shown.text);
     }
@@ -208,6 +219,7 @@ async fn every_list_is_walked_by_page_offset_and_cursor_in_both_directions() {
             app.call("PUT", "/api/v1/users/1", Some(&json!({ "consent_state": said }))).await.done();
             app.call("POST", "/api/v1/keys", Some(&json!({ "name": format!("k{n}") }))).await.done();
             furnish_webhook(&app).await;
+            furnish_audience(&app, &format!("a{n}")).await;
             receive(&app, &format!("m{n}")).await;
             deliver(&app, n).await;
         }

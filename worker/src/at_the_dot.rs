@@ -7,7 +7,7 @@
 use crate::channels::smtp::{DotGate, hand_over};
 use crate::channels::{Outcome as Said, Refusal, Stage};
 use crate::context::Context;
-use crate::hand_over::{self, Departing, Ending, broke_off, last_question};
+use crate::hand_over::{self, Departing, Ending, Exit, broke_off, last_question};
 use futures::FutureExt;
 use sendwright_store::Result;
 use sendwright_store::claims::Claimed;
@@ -47,8 +47,8 @@ async fn run(ctx: Arc<Context>, departing: Departing, rates: Rates) {
     let (under_way, bell) = (departing.under_way, departing.bell);
     let segment = ctx.life.journal().and_then(|journal| journal.segment().ok());
     let intent = Arc::new(Intent::default());
-    let said = match carrier.line.as_mut() {
-        Some((session, _)) => {
+    let said = match carrier.exit.as_mut() {
+        Some(Exit::Smtp(session, _)) => {
             let asked = Arc::new(AtomicBool::new(false));
             let ask =
                 last_question(&ctx, segment.clone(), attempt, (worker, intent.at.clone()), asked.clone());
@@ -57,7 +57,7 @@ async fn run(ctx: Arc<Context>, departing: Departing, rates: Rates) {
                 hand_over(session, &sender, &message.address, &sealed.bytes, DotGate::after(wait, ask));
             AssertUnwindSafe(whole).catch_unwind().await.unwrap_or_else(|_| broke_off(&asked))
         }
-        None => Said::Failed { stage: Stage::Prepare, detail: "no connection".into() },
+        _ => Said::Failed { stage: Stage::Prepare, detail: "no connection".into() },
     };
     let now = ctx.clock.now().unwrap_or(at);
     let back = intent.back.lock().ok().and_then(|mut back| back.take());
@@ -76,7 +76,7 @@ async fn run(ctx: Arc<Context>, departing: Departing, rates: Rates) {
         0 => give_count_back(&ctx, &message, &rates).await,
         slot => message.slot = slot,
     }
-    let ending = Ending { message, carrier, attempt, sealed, segment, said, now };
+    let ending = Ending { message, carrier, attempt, sealed, segment, told: said.into(), now };
     hand_over::settle(&ctx, ending, &under_way, bell).await;
 }
 

@@ -3,6 +3,7 @@
 use crate::ai::{Permits, Writer};
 use crate::channels::mime::Party;
 use crate::channels::smtp::{Profile as Server, Timeouts};
+use crate::channels::twilio;
 use crate::life::Life;
 use crate::recorder::Recorder;
 use crate::scripts::Scripts;
@@ -10,6 +11,7 @@ use sendwright_queue::Queue;
 use sendwright_store::Store;
 use sendwright_store::secrets::Seals;
 use sendwright_workflows::clock::{Clock, MINUTE, Millis, SECOND};
+use sendwright_workflows::country::Country;
 use sendwright_workflows::signing::Secret;
 use sendwright_workflows::spend::Prices;
 use std::path::PathBuf;
@@ -34,6 +36,17 @@ pub enum Outlet {
     None,
 }
 
+/// Where messages to phones go, of profiles without a Twilio account of their own.
+#[derive(Debug, Clone)]
+pub enum PhoneOutlet {
+    /// The process's TWILIO_ACCOUNT_SID and what goes with it.
+    Twilio(Box<twilio::Own>),
+    /// The captured mailbox of `up`.
+    Mailbox,
+    /// Nowhere: messages are held, `no_transport`.
+    None,
+}
+
 /// A worker process's settings.
 pub struct Settings {
     /// Host and process, for people.
@@ -48,6 +61,12 @@ pub struct Settings {
     pub journal: Option<PathBuf>,
     /// The process's own transport.
     pub outlet: Outlet,
+    /// The process's own way to phones.
+    pub phones: PhoneOutlet,
+    /// Where Twilio's API is, for profiles with an account of their own.
+    pub twilio_base: String,
+    /// Where text messages may go, unless a profile has a list of its own; and where the process's own account sends at all.
+    pub allowed_countries: Vec<Country>,
     /// A demo never mails anyone: every profile's messages go to the mailbox.
     pub only_mailbox: bool,
     /// The address recipients reach this installation at.
@@ -73,7 +92,14 @@ pub struct Settings {
 impl Settings {
     /// The defaults of everything but where messages go.
     pub fn new(name: String, outlet: Outlet, secrets: Vec<Secret>) -> Self {
+        let phones = match outlet {
+            Outlet::Mailbox => PhoneOutlet::Mailbox,
+            _ => PhoneOutlet::None,
+        };
         Self {
+            phones,
+            twilio_base: twilio::BASE.to_owned(),
+            allowed_countries: ["US", "CA", "GB"].into_iter().filter_map(Country::parse).collect(),
             name,
             open_limit: 256,
             connections: 64,
@@ -133,6 +159,8 @@ pub struct Context {
     pub settings: Settings,
     /// Opens stored secrets.
     pub seals: Seals,
+    /// Sends to phones.
+    pub twilio: twilio::Client,
     /// Writes texts, where a model or the offline writer is there.
     pub writer: Option<Writer>,
     /// Model calls per account.

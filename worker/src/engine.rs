@@ -6,7 +6,7 @@ use crate::recorder::Recorder;
 use crate::recovery::{self, Watch};
 use crate::sender::Sender;
 use crate::sweep;
-use crate::{imap, inbound, tracking};
+use crate::{callbacks, imap, inbound, tracking};
 use futures::FutureExt;
 use sendwright_queue::{Job, Lane, Receiver, consume};
 use sendwright_store::{Result, claims, planning};
@@ -108,7 +108,7 @@ async fn listen(
             Job::Write { .. } => ctx.bells.write.notify_one(),
             Job::Deliver { .. } => ctx.bells.deliver.notify_one(),
             Job::Sequence { .. } => ctx.bells.sequence.notify_one(),
-            Job::Inbound { .. } => ctx.bells.inbound.notify_one(),
+            Job::Inbound { .. } | Job::Callback { .. } => ctx.bells.inbound.notify_one(),
             Job::Sms { .. } => ctx.bells.sms.notify_one(),
             _ => ctx.bells.mail.notify_one(),
         }
@@ -196,12 +196,11 @@ async fn write_lane(ctx: Arc<Context>, stop: CancellationToken) {
 async fn inbound_lane(ctx: Arc<Context>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         if let Some(now) = ctx.clock.now() {
-            let both = async {
-                Ok::<_, sendwright_store::Error>(
-                    inbound::pass(&ctx, now).await? + tracking::pass(&ctx, now).await?,
-                )
+            let all = async {
+                let understood = inbound::pass(&ctx, now).await? + callbacks::pass(&ctx, now).await?;
+                Ok::<_, sendwright_store::Error>(understood + tracking::pass(&ctx, now).await?)
             };
-            match both.await {
+            match all.await {
                 Ok(0) => {}
                 Ok(_) => continue,
                 Err(error) => tracing::warn!(%error, lane = "inbound", "a pass failed; tried again"),

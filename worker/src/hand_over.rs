@@ -1,18 +1,18 @@
 //! From the intent to the outcome: a detached task that nothing cancels (SEND_PROTOCOL 5, 6, 11).
 
 use crate::channels::smtp::{DotGate, Pool, Session, hand_over};
-use crate::channels::{Outcome as Said, Refusal, Stage};
+use crate::channels::twilio;
+use crate::channels::{Outcome as Said, Refusal, Stage, Told};
 use crate::context::Context;
 use crate::journal::{Line, Segment};
-use crate::letter::Sealed;
+use crate::letter::{self, Sealed};
 use crate::recorder::Ended;
-use crate::verdict::ended;
+use crate::verdict::{Rest, ended, rest};
 use futures::FutureExt;
 use sendwright_store::claims::Claimed;
 use sendwright_store::clock::{boot_millis, wall_millis};
 use sendwright_store::outcomes::Mail;
 use sendwright_store::sending_profiles;
-use sendwright_workflows::backoff;
 use sendwright_workflows::clock::Millis;
 use sendwright_workflows::quiet_hours::G;
 use std::collections::HashMap;
@@ -21,30 +21,45 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
+mod by_twilio;
+
 /// A server on which an intent grew too old counts as slow for so long, boot-time milliseconds.
 const SLOW_FOR: i64 = 15 * 60_000;
 
 /// What a message leaves on: one of D, and a connection where the channel has one.
 pub struct Carrier {
     permit: OwnedSemaphorePermit,
-    pub(crate) line: Option<(Session, Pool)>,
+    pub(crate) exit: Option<Exit>,
+}
+
+/// The way out of the house; the mailbox has none.
+pub(crate) enum Exit {
+    /// An authenticated connection and its pool.
+    Smtp(Box<Session>, Pool),
+    /// A sender of Twilio's.
+    Twilio(Arc<twilio::Line>),
 }
 
 impl Carrier {
     /// Leaves into the captured mailbox.
     pub fn mailbox(permit: OwnedSemaphorePermit) -> Self {
-        Self { permit, line: None }
+        Self { permit, exit: None }
     }
 
     /// Leaves on an authenticated connection, which goes back to its pool.
     pub fn smtp(permit: OwnedSemaphorePermit, session: Session, pool: Pool) -> Self {
-        Self { permit, line: Some((session, pool)) }
+        Self { permit, exit: Some(Exit::Smtp(Box::new(session), pool)) }
+    }
+
+    /// Leaves by a request to Twilio.
+    pub fn twilio(permit: OwnedSemaphorePermit, line: Arc<twilio::Line>) -> Self {
+        Self { permit, exit: Some(Exit::Twilio(line)) }
     }
 
     /// Frees the permit and gives the connection back to its pool.
     pub fn into_permit(self) -> OwnedSemaphorePermit {
-        if let Some((session, pool)) = self.line {
-            pool.give_back(session);
+        if let Some(Exit::Smtp(session, pool)) = self.exit {
+            pool.give_back(*session);
         }
         self.permit
     }
@@ -81,9 +96,10 @@ pub fn start(ctx: Arc<Context>, departing: Departing) {
     if let Ok(mut open) = departing.under_way.lock() {
         open.insert(departing.attempt, departing.intent_at);
     }
-    match departing.carrier.line.is_some() {
-        true => drop(ctx.clone().under_way.spawn(by_smtp(ctx, departing))),
-        false => into_mailbox(&ctx, departing),
+    match departing.carrier.exit {
+        Some(Exit::Smtp(..)) => drop(ctx.clone().under_way.spawn(by_smtp(ctx, departing))),
+        Some(Exit::Twilio(_)) => drop(ctx.clone().under_way.spawn(by_twilio::run(ctx, departing))),
+        None => into_mailbox(&ctx, departing),
     }
 }
 
@@ -97,7 +113,7 @@ fn into_mailbox(ctx: &Arc<Context>, departing: Departing) {
         let mut ended = ended(&ctx, &message, attempt, &sealed.subject, said, at).await;
         match ctx.store.ids.one("mailbox").await {
             Ok(id) => {
-                let raw = String::from_utf8_lossy(&sealed.bytes).into_owned();
+                let raw = letter::captured(&ctx, &message, &sender, &sealed);
                 ended.outcome.mail = Some(Mail { id, sender, raw });
             }
             Err(error) => {
@@ -114,21 +130,22 @@ async fn by_smtp(ctx: Arc<Context>, departing: Departing) {
     let Departing { message, mut carrier, attempt, sealed, sender, worker, intent_at, at, .. } = departing;
     let (under_way, bell, slow_until) = (departing.under_way, departing.bell, departing.slow_until);
     let segment = ctx.life.journal().and_then(|journal| journal.segment().ok());
-    let said = match carrier.line.as_mut() {
-        Some((session, _)) => {
+    let said = match carrier.exit.as_mut() {
+        Some(Exit::Smtp(session, _)) => {
             let asked = Arc::new(AtomicBool::new(false));
             let intent_at = Arc::new(AtomicI64::new(intent_at));
             let ask = last_question(&ctx, segment.clone(), attempt, (worker, intent_at), asked.clone());
             let whole = hand_over(session, &sender, &message.address, &sealed.bytes, DotGate::now(ask));
             AssertUnwindSafe(whole).catch_unwind().await.unwrap_or_else(|_| broke_off(&asked))
         }
-        None => Said::Failed { stage: Stage::Prepare, detail: "no connection".into() },
+        _ => Said::Failed { stage: Stage::Prepare, detail: "no connection".into() },
     };
     if matches!(said, Said::NotStarted { reason: Refusal::TooLate { .. } }) {
         slow_until.store(boot_millis() + SLOW_FOR, Ordering::Relaxed);
     }
     let now = ctx.clock.now().unwrap_or(at + (boot_millis() - intent_at));
-    settle(&ctx, Ending { message, carrier, attempt, sealed, segment, said, now }, &under_way, bell).await;
+    let told = said.into();
+    settle(&ctx, Ending { message, carrier, attempt, sealed, segment, told, now }, &under_way, bell).await;
 }
 
 /// A hand-over that is over: what was said, and what is to be freed once that is recorded.
@@ -138,7 +155,7 @@ pub(crate) struct Ending {
     pub attempt: i64,
     pub sealed: Sealed,
     pub segment: Option<Arc<Segment>>,
-    pub said: Said,
+    pub told: Told,
     pub now: Millis,
 }
 
@@ -149,14 +166,12 @@ pub(crate) async fn settle(
     under_way: &Mutex<HashMap<i64, i64>>,
     bell: Arc<Notify>,
 ) {
-    let Ending { message, carrier, attempt, sealed, segment, said, now } = ending;
-    note(segment.as_deref(), attempt, &said);
-    if let Said::Refused { code, reply, permanent: false, enhanced, .. } = &said
-        && is_provider_limit(*code, enhanced.as_deref())
-    {
-        pause(ctx, message.profile_id, reply, now).await;
+    let Ending { message, carrier, attempt, sealed, segment, told, now } = ending;
+    note(segment.as_deref(), attempt, &told);
+    if let Some(rests) = rest(&message, &told, now) {
+        rest_profile(ctx, message.profile_id, rests, now).await;
     }
-    let mut ended = ended(ctx, &message, attempt, &sealed.subject, said, now).await;
+    let mut ended = ended(ctx, &message, attempt, &sealed.subject, told, now).await;
     ended.permit = Some(carrier.into_permit());
     ended.segment = segment;
     finish(ctx, ended, under_way, bell);
@@ -215,8 +230,9 @@ pub(crate) fn last_question(
 }
 
 /// Notes the provider's answer. If that fails a crash before the commit leaves the message uncertain, no worse.
-fn note(segment: Option<&Segment>, attempt: i64, said: &Said) {
-    let line = match said {
+fn note(segment: Option<&Segment>, attempt: i64, told: &Told) {
+    let receipt = told.receipt.clone();
+    let line = match &told.said {
         Said::Accepted { code, reply } => Line::Reply {
             attempt,
             code: *code,
@@ -224,6 +240,7 @@ fn note(segment: Option<&Segment>, attempt: i64, said: &Said) {
             permanent: false,
             stage: "answer".into(),
             enhanced: None,
+            receipt,
         },
         Said::Refused { stage, code, reply, permanent, enhanced } => Line::Reply {
             attempt,
@@ -232,6 +249,7 @@ fn note(segment: Option<&Segment>, attempt: i64, said: &Said) {
             permanent: *permanent,
             stage: stage.to_string(),
             enhanced: enhanced.clone(),
+            receipt,
         },
         _ => return,
     };
@@ -262,22 +280,16 @@ pub fn not_started(
     });
 }
 
-/// Whether a refusal for now speaks of how much we have sent, and so of every further message: 452 but for a
-/// full mailbox (RFC 3463 4.2.x), or 4.7.28, a rate limit.
-fn is_provider_limit(code: u16, enhanced: Option<&str>) -> bool {
-    enhanced == Some("4.7.28") || (code == 452 && !enhanced.is_some_and(|e| e.starts_with("4.2.")))
-}
-
-/// The provider takes no more for now: the profile rests, and its queue is kept.
-async fn pause(ctx: &Context, profile: i64, why: &str, now: Millis) {
-    let until = now + backoff::PROVIDER;
-    tracing::warn!(profile, "the provider's limit is reached: the profile is paused");
-    let paused = async {
+/// The provider takes no more for now, or at all: the profile rests, and its queue is kept.
+async fn rest_profile(ctx: &Context, profile: i64, Rest { until, why }: Rest, now: Millis) {
+    let to = if until.is_some() { "paused" } else { "disabled" };
+    tracing::warn!(profile, why, "the provider takes no more: the profile is {to}");
+    let marked = async {
         let mut tx = ctx.store.begin().await?;
-        sending_profiles::mark(&mut tx, profile, ("active", "paused"), Some(until), Some(why), now).await?;
+        sending_profiles::mark(&mut tx, profile, ("active", to), until, Some(&why), now).await?;
         tx.commit().await
     };
-    if let Err(error) = paused.await {
-        tracing::warn!(%error, profile, "the pause is not recorded; the next refusal tries again");
+    if let Err(error) = marked.await {
+        tracing::warn!(%error, profile, "the profile's rest is not recorded; the next refusal tries again");
     }
 }

@@ -64,18 +64,8 @@ impl Http {
     /// # Errors
     /// TLS cannot be set up.
     pub fn new(allow_private: bool) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls =
-            rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls.with_root_certificates(roots).with_no_client_auth())
+        let client = builder()?
             .dns_resolver(Arc::new(Guarded { allow_private }))
-            .user_agent(concat!("sendwright/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
             .connect_timeout(CONNECT)
             .read_timeout(SILENCE)
             .timeout(WHOLE)
@@ -110,6 +100,23 @@ impl Http {
         let text = String::from_utf8_lossy(&read).replace('\0', "\u{fffd}");
         Ok(Answer { status, retry_after, text })
     }
+}
+
+/// A client that trusts what the system trusts, follows no redirect, heeds no proxy and repeats nothing by itself.
+///
+/// # Errors
+/// TLS cannot be set up.
+pub(crate) fn builder() -> Result<reqwest::ClientBuilder, Box<dyn Error + Send + Sync>> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(reqwest::Client::builder()
+        .tls_backend_preconfigured(tls.with_root_certificates(roots).with_no_client_auth())
+        .user_agent(concat!("sendwright/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy())
 }
 
 /// The headers of a webhook, signed for an instant; `None` where the id is no header's text.

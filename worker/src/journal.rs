@@ -5,6 +5,7 @@
 //! they outlive the process, not the machine. A segment goes when every attempt in it is recorded.
 
 use sendwright_store::clock::boot_millis;
+use sendwright_workflows::receipt::Receipt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, OpenOptions};
@@ -37,6 +38,8 @@ pub enum Line {
         stage: String,
         #[serde(default)]
         enhanced: Option<String>,
+        #[serde(default)]
+        receipt: Receipt,
     },
 }
 

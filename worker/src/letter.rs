@@ -66,6 +66,17 @@ pub fn seal(
     Ok(Sealed { subject, bytes, thread })
 }
 
+/// A message as the captured mailbox keeps it: an e-mail byte by byte, a text message as people read it.
+pub fn captured(ctx: &Context, message: &Claimed, sender: &str, sealed: &Sealed) -> String {
+    let text = String::from_utf8_lossy(&sealed.bytes);
+    if !message.channel.is_phone() {
+        return text.into_owned();
+    }
+    let (channel, to) = (message.channel.as_str(), &message.address);
+    let id = message_id(message.id, ctx.store.epoch(), channel);
+    format!("Message-ID: <{id}>\nChannel: {channel}\nFrom: {sender}\nTo: {to}\n\n{text}\n")
+}
+
 /// Where answers go: with a token, where the profile has a domain that takes them.
 fn answers(ctx: &Context, route: &Route, message: i64) -> Option<Party> {
     let (domain, secret) = (route.profile.reply_domain.as_ref(), ctx.settings.secrets.first());

@@ -2,6 +2,7 @@
 
 pub mod ai;
 pub mod at_the_dot;
+pub mod callbacks;
 pub mod channels;
 pub mod context;
 pub mod courier;

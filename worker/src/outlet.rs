@@ -3,7 +3,8 @@
 use crate::ai::Writer;
 use crate::channels::mime::Party;
 use crate::channels::smtp::Profile as Server;
-use crate::context::{Context, Outlet, Settings};
+use crate::channels::twilio;
+use crate::context::{Context, Outlet, PhoneOutlet, Settings};
 use sendwright_store::claims::Way;
 use sendwright_store::{Result, Tx, accounts, sending_profiles};
 use sendwright_workflows::campaign::{OnUncertain, Policy};
@@ -34,6 +35,8 @@ pub struct Route {
 pub enum To {
     /// An SMTP server.
     Smtp(Box<Server>),
+    /// A sender of Twilio's.
+    Twilio(Box<twilio::Sender>),
     /// The captured mailbox.
     Mailbox,
     /// None is configured, or its stored URL does not read.
@@ -49,8 +52,7 @@ pub async fn route(ctx: &Context, tx: &mut Tx, profile: i64) -> Result<Route> {
     let test = accounts::get(tx, profile.account_id).await?.is_some_and(|a| a.mode == "test");
     let to = match (&ctx.settings.outlet, profile.transport.as_str()) {
         _ if test || ctx.settings.only_mailbox => To::Mailbox,
-        (Outlet::Mailbox, "default") => To::Mailbox,
-        _ if profile.channel().is_phone() => To::Nowhere,
+        _ if profile.channel().is_phone() => phone(ctx, tx, &profile).await?,
         (_, "smtp") => own_server(ctx, tx, profile.id).await?,
         (Outlet::Smtp { server, .. }, _) => To::Smtp(Box::new(server.clone())),
         (Outlet::Mailbox, _) => To::Mailbox,
@@ -62,13 +64,54 @@ pub async fn route(ctx: &Context, tx: &mut Tx, profile: i64) -> Result<Route> {
         per_day: profile.per_day.map(|n| n as u32),
         zone: profile.timezone.parse().unwrap_or_default(),
     };
-    let from = sender(ctx, &profile);
+    let from = match &to {
+        To::Twilio(sender) => called(&profile, sender.from.as_str()),
+        _ if profile.channel().is_phone() => {
+            called(&profile, own_from(&profile).as_ref().map_or(&profile.name, twilio::From::as_str))
+        }
+        _ => sender(ctx, &profile),
+    };
     let dkim = match profile.signs {
         true => signer(ctx, tx, &profile, &from).await?.map(Arc::new),
         false => None,
     };
     let reply_to = profile.reply_to.clone().map(|address| Party { name: String::new(), address });
     Ok(Route { rates, to, from, reply_to, dkim, profile })
+}
+
+/// Where a phone channel's profile sends: by its own account, or as the process does.
+async fn phone(ctx: &Context, tx: &mut Tx, profile: &sending_profiles::Profile) -> Result<To> {
+    let (channel, from) = (profile.channel(), own_from(profile));
+    let sender = match (profile.transport.as_str(), &ctx.settings.phones) {
+        ("twilio", _) => own_account(ctx, tx, profile).await?.and_then(|own| own.sender(channel, from)),
+        (_, PhoneOutlet::Mailbox) => return Ok(To::Mailbox),
+        (_, PhoneOutlet::Twilio(own)) => own.sender(channel, from),
+        (_, PhoneOutlet::None) => None,
+    };
+    Ok(sender.map_or(To::Nowhere, |sender| To::Twilio(Box::new(sender))))
+}
+
+fn own_from(profile: &sending_profiles::Profile) -> Option<twilio::From> {
+    let service = profile.messaging_service_sid.clone().map(twilio::From::Service);
+    service.or_else(|| profile.from_phone.clone().map(twilio::From::Number))
+}
+
+async fn own_account(
+    ctx: &Context,
+    tx: &mut Tx,
+    profile: &sending_profiles::Profile,
+) -> Result<Option<twilio::Own>> {
+    let sealed = sending_profiles::sealed(tx, profile.id).await?.twilio_sealed;
+    let (Some(sid), Some(sealed)) = (profile.twilio_account_sid.clone(), sealed) else { return Ok(None) };
+    let token = ctx.seals.open(sending_profiles::TWILIO, profile.id, &sealed)?;
+    let access = twilio::Access { base: ctx.settings.twilio_base.clone(), sid, token };
+    Ok(Some(twilio::Own { access, sms: None, whatsapp: None }))
+}
+
+/// A phone's sender as a party: the number, or the service it is chosen by.
+fn called(profile: &sending_profiles::Profile, address: &str) -> Party {
+    let name = profile.from_name.clone().unwrap_or_else(|| "Sendwright".into());
+    Party { name, address: address.to_owned() }
 }
 
 async fn own_server(ctx: &Context, tx: &mut Tx, id: i64) -> Result<To> {

@@ -17,17 +17,29 @@ pub async fn prove(ctx: &Context, message: &Answered, by: &str, now: Millis) -> 
         return Ok(());
     }
     let mut tx = ctx.store.read().await?;
-    let Some(id) = answers::unproven_attempt(&mut tx, message.id).await? else { return Ok(()) };
-    let found = recovery::attempts(&mut tx, &[id]).await?;
+    let found = answers::unproven_attempt(&mut tx, message.id).await?;
     tx.commit().await?;
+    prove_attempts(ctx, found.as_slice(), by, now).await
+}
+
+/// The same for attempts that are themselves named: whatever was thought of them, they were accepted.
+pub async fn prove_attempts(ctx: &Context, attempts: &[i64], by: &str, now: Millis) -> Result<()> {
+    if attempts.is_empty() {
+        return Ok(());
+    }
+    let mut tx = ctx.store.read().await?;
+    let found = recovery::attempts(&mut tx, attempts).await?;
+    tx.commit().await?;
+    let mut outcomes = Vec::with_capacity(found.len());
     for attempt in found {
-        let subject = attempt.subject.clone().unwrap_or_default();
+        let (id, subject) = (attempt.attempt_id, attempt.subject.clone().unwrap_or_default());
         let row = claimed(ctx, attempt).await?;
+        tracing::info!(message = row.id, attempt = id, by, "a hand-over is proven");
         let said = Said::Accepted { code: 250, reply: by.to_owned() };
         let mut outcome = ended(ctx, &row, id, &subject, said, now).await.outcome;
         outcome.reply = None; // Nobody has said a code.
-        tracing::info!(message = message.id, attempt = id, by, "a hand-over is proven");
-        settle(ctx, std::slice::from_mut(&mut outcome)).await;
+        outcomes.push(outcome);
     }
+    settle(ctx, &mut outcomes).await;
     Ok(())
 }

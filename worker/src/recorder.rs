@@ -5,6 +5,7 @@ use crate::journal::Segment;
 use sendwright_store::outcomes::{self, End, Outcome};
 use sendwright_store::{Error, Result};
 use sendwright_workflows::address::Email;
+use sendwright_workflows::phone::Phone;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
@@ -151,13 +152,12 @@ fn bare(outcome: &mut Outcome, error: &Error) {
 
 async fn commit(ctx: &Context, outcomes: &mut [Outcome]) -> Result<()> {
     let told = ctx.store.ids.take("events", outcomes.len()).await?;
-    let bounced = outcomes.iter().filter(|o| is_bounce(o)).count();
-    let mut suppressed = ctx.store.ids.take("suppressions", bounced).await?;
+    let forbidden = outcomes.iter().filter(|o| forbids(o)).count();
+    let mut suppressed = ctx.store.ids.take("suppressions", forbidden).await?;
     for (outcome, event) in outcomes.iter_mut().zip(told) {
         outcome.event_id = event;
-        if is_bounce(outcome) {
-            let hint = Email::parse(&outcome.address).map(|e| e.masked()).unwrap_or_default();
-            outcome.suppression = suppressed.next().map(|id| (id, hint));
+        if forbids(outcome) {
+            outcome.suppression = suppressed.next().map(|id| (id, masked(outcome)));
         }
     }
     let mut tx = ctx.store.begin().await?;
@@ -167,8 +167,16 @@ async fn commit(ctx: &Context, outcomes: &mut [Outcome]) -> Result<()> {
     Ok(())
 }
 
-fn is_bounce(outcome: &Outcome) -> bool {
-    matches!(outcome.end, End::Failed { bounced: true, .. })
+/// Whether nothing more goes to its address.
+fn forbids(outcome: &Outcome) -> bool {
+    matches!(outcome.end, End::Failed { against: Some(_), .. })
+}
+
+fn masked(outcome: &Outcome) -> String {
+    match outcome.channel.is_phone() {
+        true => Phone::parse(&outcome.address).map(|phone| phone.masked()).unwrap_or_default(),
+        false => Email::parse(&outcome.address).map(|email| email.masked()).unwrap_or_default(),
+    }
 }
 
 fn count(outcomes: &[Outcome]) {

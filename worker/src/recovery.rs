@@ -1,6 +1,6 @@
 //! What dead workers left behind: their journals first, then their rows.
 
-use crate::channels::{Outcome as Said, Refusal, Stage};
+use crate::channels::{Outcome as Said, Refusal, Stage, Told};
 use crate::context::Context;
 use crate::journal::{self, Found, Line};
 use crate::outlet;
@@ -58,20 +58,23 @@ async fn replay_one(ctx: &Context, found: &Found) -> Result<()> {
     tracing::info!(worker = found.worker, attempts = attempts.len(), "a journal is replayed");
     record(ctx, attempts, |attempt| match known.get(&attempt.attempt_id) {
         Some(Some(reply)) => answer(reply),
-        Some(None) => unknown(),
+        Some(None) => unknown().into(),
         // No dot was written, and the journal would know: certainly not sent.
         None if found.whole => {
-            Said::NotStarted { reason: Refusal::Withdrawn("the worker died before the dot".into()) }
+            let reason = Refusal::Withdrawn("the worker died before the dot".into());
+            Said::NotStarted { reason }.into()
         }
-        None => unknown(),
+        None => unknown().into(),
     })
     .await?;
     release(ctx, found.worker).await
 }
 
-fn answer(line: &Line) -> Said {
-    let Line::Reply { code, text, permanent, stage, enhanced, .. } = line else { return unknown() };
-    match *code {
+fn answer(line: &Line) -> Told {
+    let Line::Reply { code, text, permanent, stage, enhanced, receipt, .. } = line else {
+        return unknown().into();
+    };
+    let said = match *code {
         200..300 => Said::Accepted { code: *code, reply: text.clone() },
         code => Said::Refused {
             stage: if stage == "rcpt" { Stage::Rcpt } else { Stage::Answer },
@@ -80,7 +83,8 @@ fn answer(line: &Line) -> Said {
             permanent: *permanent,
             enhanced: enhanced.clone(),
         },
-    }
+    };
+    Told { said, receipt: receipt.clone() }
 }
 
 fn unknown() -> Said {
@@ -107,7 +111,7 @@ pub async fn settle_dead(ctx: &Context, worker: i64) -> Result<()> {
     let open = recovery::open_attempts(&mut tx, worker).await?;
     tx.commit().await?;
     tracing::warn!(worker, open = open.len(), "a worker is given up; its open hand-overs are uncertain");
-    record(ctx, open, |_| unknown()).await?;
+    record(ctx, open, |_| unknown().into()).await?;
     release(ctx, worker).await
 }
 
@@ -127,15 +131,15 @@ async fn release(ctx: &Context, worker: i64) -> Result<()> {
 async fn record(
     ctx: &Context,
     attempts: Vec<OpenAttempt>,
-    said: impl Fn(&OpenAttempt) -> Said,
+    told: impl Fn(&OpenAttempt) -> Told,
 ) -> Result<()> {
     let now = ctx.clock.now().unwrap_or_default();
     let mut outcomes = Vec::with_capacity(attempts.len());
     for attempt in attempts {
-        let said = said(&attempt);
+        let told = told(&attempt);
         let (id, subject) = (attempt.attempt_id, attempt.subject.clone().unwrap_or_default());
         let message = claimed(ctx, attempt).await?;
-        let mut outcome = ended(ctx, &message, id, &subject, said, now).await.outcome;
+        let mut outcome = ended(ctx, &message, id, &subject, told, now).await.outcome;
         outcome.crashed = true;
         outcomes.push(outcome);
     }
@@ -191,7 +195,7 @@ async fn own(ctx: &Context) -> Result<()> {
     tx.commit().await?;
     if !forgotten.is_empty() {
         tracing::error!(forgotten = forgotten.len(), "hand-overs ended without a word; they are uncertain");
-        record(ctx, forgotten, |_| unknown()).await?;
+        record(ctx, forgotten, |_| unknown().into()).await?;
     }
     let mut tx = ctx.store.begin().await?;
     let released = recovery::release(&mut tx, worker, now - CLAIM, now - WRITING, now).await?;

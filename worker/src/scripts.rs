@@ -38,7 +38,9 @@ impl Script {
 }
 
 fn compile(step: &Step) -> Texts {
-    let one = |kind, source: &Option<String>| source.as_ref().and_then(|s| Template::compile(kind, s).ok());
+    let one = |kind, source: &Option<String>| {
+        source.as_ref().and_then(|s| Template::compile_in(step.syntax, kind, s).ok())
+    };
     let kind = match step.channel.is_phone() {
         true => Kind::Text,
         false => step.template.as_deref().map_or(Kind::Text, body_kind),

@@ -1,6 +1,7 @@
 //! The mail lane of one sending profile: claim, intent, hand-over (SEND_PROTOCOL, the protocol).
 
 use crate::channels::smtp::{Dialer, Pool, PoolLimits, Profile as Server, Trouble};
+use crate::channels::twilio::{self, Unready};
 use crate::context::{Context, random_unit};
 use crate::hand_over::Carrier;
 use crate::outlet::{self, Route, To};
@@ -23,6 +24,8 @@ mod departure;
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 /// The same, while there is something to hand over.
 const CONNECT_BESIDE: Duration = Duration::from_millis(20);
+/// How long a claim from a backlog waits for half of the connections: a commit costs the same for one message as for many.
+const MOMENT: Duration = Duration::from_millis(5);
 /// A profile with a hand-over older than this has a slow server: it gets one permit.
 const SLOW: i64 = 30_000;
 
@@ -48,9 +51,10 @@ pub struct Sender {
     route: Option<Route>,
     read_at: i64,
     pool: Option<(To, Pool)>,
+    line: Option<Arc<twilio::Line>>,
     seated: Vec<Seated>,
-    /// What the last claim took, where it left more behind: there is as much again, or so it seems.
-    full: usize,
+    /// The last claim left more behind: the next one need not ask whether there is anything.
+    backlog: bool,
     /// Letters whose slot was void before they were ready: the next slot finds them written.
     written: HashMap<i64, departure::Written>,
     /// Hand-overs under way: attempt id and the boot instant of its intent.
@@ -74,8 +78,9 @@ impl Sender {
             route: None,
             read_at: 0,
             pool: None,
+            line: None,
             seated: Vec::new(),
-            full: 0,
+            backlog: false,
             written: HashMap::new(),
             under_way,
             bell,
@@ -115,12 +120,12 @@ impl Sender {
         if room == 0 {
             return Ok(());
         }
-        let before = std::mem::take(&mut self.full);
-        let due = match before {
-            0 => self.ahead(now, room, turn).await?,
-            last => {
+        let backlog = std::mem::take(&mut self.backlog);
+        let due = match backlog {
+            false => self.ahead(now, room, turn).await?,
+            true => {
                 turn.did = true; // Whatever comes of it, the next turn asks.
-                room.min(last)
+                room
             }
         };
         if due == 0 {
@@ -136,10 +141,14 @@ impl Sender {
             if let Some((_, pool)) = self.pool.take() {
                 pool.close().await;
             }
+            self.line = None;
         }
         if route.profile.state != "active" || !self.ctx.life.is_ready(&self.ctx) {
             turn.next = Some(now + SECOND);
             return Ok(());
+        }
+        if backlog && let Some((_, pool)) = &self.pool {
+            pool.gather(pool.open() / 2, MOMENT).await;
         }
         let carriers = self.carriers(&route, due.min(room), now, turn).await?;
         if carriers.is_empty() {
@@ -150,8 +159,7 @@ impl Sender {
             false => {
                 let most = carriers.len();
                 let given = self.claim_and_begin(&route, carriers, turn).await?;
-                let is_more = given == most && (before > 0 || due > most);
-                self.full = if is_more { given } else { 0 };
+                self.backlog = given == most && (backlog || due > most);
                 Ok(())
             }
         }
@@ -205,12 +213,31 @@ impl Sender {
         match &route.to {
             To::Nowhere => {
                 turn.next = Some(now + MINUTE);
-                self.mark(("active", "active"), Some(sending_profiles::NO_TRANSPORT), now).await?;
+                let why = match route.profile.channel().is_phone() {
+                    true => sending_profiles::NO_PHONE_TRANSPORT,
+                    false => sending_profiles::NO_TRANSPORT,
+                };
+                self.mark(("active", "active"), Some(why), now).await?;
                 Ok(Vec::new())
             }
             To::Mailbox => {
                 self.is_well(route, now).await?;
                 Ok(permits.into_iter().map(Carrier::mailbox).collect())
+            }
+            To::Twilio(sender) => {
+                let line = self.line(sender);
+                let ready = line.ready(&self.ctx.twilio);
+                match self.stop.run_until_cancelled(ready).await {
+                    Some(Ok(())) => {
+                        self.is_well(route, now).await?;
+                        Ok(permits.into_iter().map(|permit| Carrier::twilio(permit, line.clone())).collect())
+                    }
+                    Some(Err(unready)) => {
+                        self.is_unready(unready, now, turn).await?;
+                        Ok(Vec::new())
+                    }
+                    None => Ok(Vec::new()),
+                }
             }
             To::Smtp(server) => {
                 let pool = self.pool(&route.to, server).await;
@@ -233,6 +260,30 @@ impl Sender {
                 Ok(carriers)
             }
         }
+    }
+
+    /// The line of a sender; another sender, another line.
+    fn line(&mut self, sender: &twilio::Sender) -> Arc<twilio::Line> {
+        match &self.line {
+            Some(line) if line.sender == *sender => line.clone(),
+            _ => {
+                let line = Arc::new(twilio::Line::new(sender.clone()));
+                self.line = Some(line.clone());
+                line
+            }
+        }
+    }
+
+    /// Nothing can leave by Twilio: the profile says why, and is switched off where only a person can help.
+    async fn is_unready(&mut self, unready: Unready, now: Millis, turn: &mut Turn) -> Result<()> {
+        let Unready { why, wait, is_final } = unready;
+        turn.next = Some(now + (wait.as_millis() as Millis).max(100));
+        tracing::warn!(profile = self.profile, why, "nothing can leave by Twilio");
+        if is_final {
+            self.line = None; // Whoever switches it on again means a new try.
+        }
+        let to = if is_final { "disabled" } else { "active" };
+        self.mark(("active", to), Some(&why), now).await
     }
 
     async fn pool(&mut self, to: &To, server: &Server) -> Pool {

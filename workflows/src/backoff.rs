@@ -12,6 +12,14 @@ pub const GIVE_UP: Millis = 48 * HOUR;
 /// A sending profile whose provider takes no more for now rests this long.
 pub const PROVIDER: Millis = 15 * MINUTE;
 
+/// The waits before each look for an uncertain message at its provider.
+const LOOKS: [Millis; 4] = [MINUTE, 3 * MINUTE, 10 * MINUTE, 30 * MINUTE];
+
+/// The wait before the next look at a provider, after so many; `None` after the last.
+pub fn look(looks: u32) -> Option<Millis> {
+    LOOKS.get(looks as usize).copied()
+}
+
 /// The wait after attempt `attempts` (from 1) that a server refused for now. Jitter only lengthens it, by up
 /// to a fifth; `random` lies in 0..1.
 ///

@@ -88,6 +88,35 @@ impl State {
     }
 }
 
+/// Who of a segment is in a campaign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Audience {
+    /// Those who are in the segment when the campaign is triggered.
+    #[default]
+    Snapshot,
+    /// Also those who come to be in it while the campaign runs, which it does until it is paused or put away.
+    Live,
+}
+
+impl Audience {
+    /// Both.
+    pub const ALL: [Audience; 2] = [Audience::Snapshot, Audience::Live];
+
+    /// The word in tables and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Audience::Snapshot => "snapshot",
+            Audience::Live => "live",
+        }
+    }
+
+    /// Reads [`as_str`](Self::as_str).
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|audience| audience.as_str() == word)
+    }
+}
+
 /// What to do with a step that wants a model where none is configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

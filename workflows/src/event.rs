@@ -14,9 +14,20 @@ pub const NAMES: &[(&str, &[&str])] = &[
     ("email.bounced", &["email_bounced"]),
     ("email.failed", &["email_failed"]),
     ("email.complained", &["email_complained"]),
+    ("sms.sent", &["sms_sent"]),
+    ("sms.delivered", &["sms_delivered"]),
+    ("sms.bounced", &["sms_bounced"]),
+    ("sms.failed", &["sms_failed"]),
+    ("whatsapp.sent", &["whatsapp_sent"]),
+    ("whatsapp.delivered", &["whatsapp_delivered"]),
+    ("whatsapp.opened", &["whatsapp_opened"]),
+    ("whatsapp.bounced", &["whatsapp_bounced"]),
+    ("whatsapp.failed", &["whatsapp_failed"]),
     ("reply.received", &["reply_received", "lead_replied", "lead.replied"]),
     ("message.uncertain", &["message_uncertain"]),
     ("contact.opted_out", &["contact_opted_out", "lead.unsubscribed", "lead_unsubscribed"]),
+    ("contact.opted_in", &["contact_opted_in"]),
+    ("contact.asked_to_stop", &["contact_asked_to_stop"]),
     ("call.started", &["call_started"]),
     ("call.ended", &["call_ended"]),
     ("chat.message_received", &["chat_message_received"]),
@@ -30,6 +41,12 @@ pub const TEST: &str = "webhook.test";
 
 /// What the caller's own events begin with.
 pub const CUSTOM: &str = "custom.";
+
+/// The name of what happened on a channel: `sms` and `delivered` are `sms.delivered`. A pair that nothing can be is none.
+pub fn on_channel(channel: &str, what: &str) -> Option<&'static str> {
+    let mut names = NAMES.iter().map(|(dotted, _)| *dotted);
+    names.find(|dotted| dotted.split_once('.') == Some((channel, what)))
+}
 
 /// The dotted name of an event, whichever of its names is given; a name that is in no table is its own.
 pub fn canonical(name: &str) -> &str {

@@ -72,6 +72,8 @@ pub enum Reason {
     NoAddress,
     /// The contact answered.
     Replied,
+    /// The contact asked in words of their own to be left alone: a person decides what that means.
+    AskedToStop,
     /// The person already got this text or this step.
     AlreadySent { message: i64 },
     /// The step is switched off.
@@ -123,6 +125,10 @@ impl Reason {
         ("contact_deleted", "the contact was deleted"),
         ("no_address", "the contact has no address on this channel"),
         ("replied", "the contact answered; the sequence stopped"),
+        (
+            "asked_to_stop",
+            "the contact asked in their own words to be left alone; held for a person to decide",
+        ),
         ("already_sent", "the person already got this step or this text"),
         ("step_inactive", "the step is switched off"),
         ("edited", "the campaign was edited; the text is written again"),

@@ -1,6 +1,6 @@
-//! Subjects and bodies from handlebars templates, strictly: what is unknown is refused when the
-//! template is saved, what is missing is an error when it is rendered, and a value is never read as
-//! a template.
+//! Subjects and bodies from templates, strictly: what is unknown is refused when the template is saved, what is
+//! missing is an error when it is rendered, and a value is never read as a template. A template is handlebars, or
+//! text with single braces ([`Syntax`]).
 //!
 //! A template is hostile text. Three fences stand one behind the other: a scan bounds in one
 //! linear pass what the parser will have to do (nesting, tags, size), the walk over the parsed
@@ -11,6 +11,7 @@
 //! `default`, `upper`, `lower`, `capitalize`, `trim`. Partials, decorators, raw blocks, `lookup` and
 //! unescaped output are not.
 
+mod brace;
 mod error;
 mod helpers;
 mod output;
@@ -22,7 +23,9 @@ use std::sync::Arc;
 
 use handlebars::{RenderContext, Renderable};
 
+use crate::sequence::Syntax;
 use crate::variables::Variables;
+use brace::BraceText;
 pub use error::{Finding, RenderError};
 pub(crate) use output::{cut, lines, one_line};
 
@@ -63,12 +66,18 @@ pub struct Checked {
 #[derive(Debug, Clone)]
 pub struct Template {
     kind: Kind,
-    parsed: Arc<handlebars::Template>,
+    parsed: Parsed,
     checked: Arc<Checked>,
 }
 
+#[derive(Debug, Clone)]
+enum Parsed {
+    Handlebars(Arc<handlebars::Template>),
+    Brace(Arc<BraceText>),
+}
+
 impl Template {
-    /// Checks and parses `source`.
+    /// Checks and parses `source`, which is handlebars.
     ///
     /// # Errors
     /// Everything found wrong with it, in order of position; never empty, at most
@@ -80,8 +89,22 @@ impl Template {
             return Err(faults);
         }
         let parsed = handlebars::Template::compile(source).map_err(|e| vec![Finding::syntax(&e)])?;
-        let checked = walk::walk(&parsed)?;
-        Ok(Template { kind, parsed: Arc::new(parsed), checked: Arc::new(checked) })
+        let checked = Arc::new(walk::walk(&parsed)?);
+        Ok(Template { kind, parsed: Parsed::Handlebars(Arc::new(parsed)), checked })
+    }
+
+    /// The same in a syntax of the caller's.
+    ///
+    /// # Errors
+    /// As [`compile`](Self::compile).
+    pub fn compile_in(syntax: Syntax, kind: Kind, source: &str) -> Result<Template, Vec<Finding>> {
+        if syntax == Syntax::Handlebars {
+            return Self::compile(kind, source);
+        }
+        let text = BraceText::read(kind, source)?;
+        let variables = text.variables().map(str::to_owned).collect();
+        let checked = Arc::new(Checked { variables, warnings: Vec::new() });
+        Ok(Template { kind, parsed: Parsed::Brace(Arc::new(text)), checked })
     }
 
     /// What it is for.
@@ -94,16 +117,37 @@ impl Template {
         &self.checked
     }
 
+    /// Its variables, each once: of single braces in the order of the text, of handlebars by name.
+    pub fn variables(&self) -> Vec<String> {
+        match &self.parsed {
+            Parsed::Handlebars(_) => self.checked.variables.iter().cloned().collect(),
+            Parsed::Brace(text) => {
+                let mut names: Vec<String> = Vec::new();
+                for name in text.variables() {
+                    if !names.iter().any(|known| known == name) {
+                        names.push(name.to_owned());
+                    }
+                }
+                names
+            }
+        }
+    }
+
     /// The text for one message.
     ///
     /// # Errors
     /// [`RenderError`]; a variable without a value is one, and names it.
     pub fn render(&self, variables: &Variables) -> Result<String, RenderError> {
         let mut output = output::Capped::new(MAX_OUTPUT);
-        let mut context = RenderContext::new(None);
-        self.parsed
-            .render(helpers::registry(self.kind), variables.context(), &mut context, &mut output)
-            .map_err(|e| RenderError::of(&e))?;
+        match &self.parsed {
+            Parsed::Handlebars(parsed) => {
+                let mut context = RenderContext::new(None);
+                parsed
+                    .render(helpers::registry(self.kind), variables.context(), &mut context, &mut output)
+                    .map_err(|e| RenderError::of(&e))?;
+            }
+            Parsed::Brace(text) => text.render(self.kind, variables, &mut output)?,
+        }
         Ok(output::tidy(self.kind, output.into_text()))
     }
 }
@@ -113,7 +157,15 @@ impl Template {
 /// # Errors
 /// As [`Template::compile`].
 pub fn check(kind: Kind, source: &str) -> Result<Checked, Vec<Finding>> {
-    Template::compile(kind, source).map(|template| Checked::clone(&template.checked))
+    check_in(Syntax::Handlebars, kind, source)
+}
+
+/// The same in a syntax of the caller's.
+///
+/// # Errors
+/// As [`Template::compile`].
+pub fn check_in(syntax: Syntax, kind: Kind, source: &str) -> Result<Checked, Vec<Finding>> {
+    Template::compile_in(syntax, kind, source).map(|template| Checked::clone(&template.checked))
 }
 
 /// Checks and renders in one go; whoever renders more than once keeps a [`Template`].

@@ -12,6 +12,8 @@ pub enum Kind {
     Generate,
     /// The campaign is started, and its round goes out.
     Send,
+    /// Who is in the campaign's segment is enrolled.
+    Expand,
 }
 
 impl Kind {
@@ -20,12 +22,13 @@ impl Kind {
         match self {
             Kind::Generate => "generate",
             Kind::Send => "send",
+            Kind::Expand => "expand",
         }
     }
 
     /// Reads [`as_str`](Self::as_str).
     pub fn parse(word: &str) -> Option<Self> {
-        [Kind::Generate, Kind::Send].into_iter().find(|kind| kind.as_str() == word)
+        [Kind::Generate, Kind::Send, Kind::Expand].into_iter().find(|kind| kind.as_str() == word)
     }
 }
 
@@ -144,6 +147,22 @@ impl Sent {
     pub fn is_through(&self) -> bool {
         self.active == 0 && self.pending == 0
     }
+}
+
+/// How far the people of a segment are enrolled. `matched` is the sum of the rest; of a live audience, in the present
+/// look at its segment, but for `enrolled`, which counts them all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expanded {
+    /// People found in the segment so far.
+    pub matched: i64,
+    /// Who was enrolled.
+    pub enrolled: i64,
+    /// Who was in the round already.
+    pub already: i64,
+    /// Whom no channel of the campaign may reach: no opt-in, or an opt-out.
+    pub without_consent: i64,
+    /// Of whom no channel of the campaign has an address.
+    pub without_address: i64,
 }
 
 #[cfg(test)]

@@ -91,18 +91,21 @@ impl<T> ByChannel<T> {
     }
 }
 
-/// How a template is written.
+/// How a template is written (C-12).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Syntax {
-    /// `{{name}}`.
+    /// `{{name}}`, blocks and helpers.
     #[default]
     Handlebars,
-    /// `{name}` (S2-22): every other character stands for itself.
+    /// `{name}` alone (S2-22): `${x}` is a dollar sign and a variable, `#{x}` a number sign and a variable.
     Brace,
 }
 
 impl Syntax {
+    /// Both.
+    pub const ALL: [Syntax; 2] = [Syntax::Handlebars, Syntax::Brace];
+
     /// The word in tables and JSON.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -113,7 +116,12 @@ impl Syntax {
 
     /// Reads [`as_str`](Self::as_str).
     pub fn parse(word: &str) -> Option<Self> {
-        [Syntax::Handlebars, Syntax::Brace].into_iter().find(|s| s.as_str() == word)
+        Self::ALL.into_iter().find(|s| s.as_str() == word)
+    }
+
+    /// What a text is written in whose author did not say: handlebars where it has any `{{`.
+    pub fn of(text: &str) -> Self {
+        if text.contains("{{") { Syntax::Handlebars } else { Syntax::Brace }
     }
 }
 
@@ -157,11 +165,11 @@ pub struct Step {
     /// How it is sent.
     #[serde(default)]
     pub channel: Channel,
-    /// Of an e-mail, in handlebars; absent: the model writes it, or the campaign's name stands in.
+    /// Of an e-mail; absent: the model writes it, or the campaign's name stands in.
     pub subject: Option<String>,
     /// The text itself, or the fallback of `ai_prompt`.
     pub template: Option<String>,
-    /// How `template` is written.
+    /// How `subject` and `template` are written; `ai_prompt` is handlebars.
     #[serde(default)]
     pub syntax: Syntax,
     /// What the model shall write; wins over `template`.

@@ -5,6 +5,7 @@
 //! nothing is converted. Messages never repeat a value that may be a secret.
 
 mod attributes;
+mod broadcast;
 mod business;
 mod campaign;
 mod columns;
@@ -13,11 +14,15 @@ mod endpoint;
 mod fields;
 mod key;
 mod lead;
+mod phone_sender;
 mod profile;
+mod segment;
 mod step;
+mod template;
 mod user;
 mod zone;
 
+pub use broadcast::TemplateText;
 pub use business::business;
 pub use campaign::{CampaignBody, Demands};
 pub use columns::Columns;
@@ -25,7 +30,10 @@ pub use draft::DraftBody;
 pub use endpoint::EndpointBody;
 pub use key::{KeySpec, overlap};
 pub use lead::{LEAD_FIELDS, LeadBody};
-pub use profile::ProfileBody;
+pub use phone_sender::PhoneSender;
+pub use profile::{Kept, ProfileBody};
+pub use segment::{SegmentBody, filter};
+pub use template::TemplateBody;
 pub use user::{Evidence, USER_FIELDS, UserBody, column};
 pub use zone::zone;
 
@@ -40,8 +48,9 @@ pub struct FieldError {
     /// The rule, a closed code: `required`, `invalid_type`, `too_long`, `out_of_range`, `control_character`,
     /// `invalid_choice`, `invalid_format`, `invalid_timezone`, `invalid_email`, `invalid_template`,
     /// `reference_not_found`, `conflict`, `too_many`, `steps_min_1`, `steps_not_sequential`, `reserved_name`,
-    /// `columns`, `unknown_field`, `not_permitted`, `invalid_phone`, `invalid_consent_state`, `invalid_encoding`, and of a URL `insecure_url`, `blocked_port`, `blocked_address`; as a
-    /// warning `unknown_field`, `unknown_variable`.
+    /// `columns`, `unknown_field`, `not_permitted`, `invalid_operator`, `too_deep`, `undeclared_variable`,
+    /// `invalid_phone`, `invalid_consent_state`, `invalid_encoding`, and of a URL `insecure_url`, `blocked_port`,
+    /// `blocked_address`; as a warning `unknown_field`, `unknown_variable`, `unused_variable`.
     pub code: &'static str,
     /// For people: the rule, and what to write instead.
     pub message: String,

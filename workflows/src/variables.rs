@@ -83,7 +83,7 @@ pub struct Variables {
 }
 
 impl Variables {
-    /// Gathers and cleans the values. The names that describe a person (first and last name, company,
+    /// Gathers and cleans the values. The names that describe a person (first and last name, name, company,
     /// title, phone, website, industry) are taken from an attribute of that name if the field is absent.
     pub fn new(fields: &Fields<'_>) -> Variables {
         let attributes = fields.attributes.map(clean_attributes).unwrap_or_default();
@@ -142,7 +142,9 @@ fn describe_person(values: &mut Map<String, Value>, fields: &Fields<'_>, attribu
     describe(fields.phone, &["phone"]);
     describe(fields.industry, &["industry"]);
     let full: Vec<String> = first.into_iter().chain(last).collect();
-    set(values, &["name", "full_name"], line(&full.join(" ")));
+    // A contact that is known by its number most often has its name in one piece.
+    let own = ["name", "full_name"].into_iter().find_map(|name| attributes.get(name)?.as_str());
+    set(values, &["name", "full_name"], line(&full.join(" ")).or_else(|| own.and_then(line)));
     let website = fields.website.or_else(|| attributes.get("website").and_then(Value::as_str));
     set(values, &["website"], website.and_then(url).filter(|url| is_web(url)));
 }

@@ -38,19 +38,7 @@ impl<S: Sync> FromRequestParts<S> for Visitor {
 /// Refuses requests that some other web site sent through the visitor's browser: by a name of its own for this
 /// machine, or from a page of its own.
 pub async fn locate(State(state): State<ApiState>, request: Request, next: Next) -> Response {
-    let headers = request.headers();
-    let host = one(headers, header::HOST.as_str());
-    let is_here = match state.console.mode {
-        Mode::Loopback { port } => host.is_some_and(|host| is_loopback(host, port)),
-        Mode::Keyed => true,
-    };
-    let origin = headers.get_all(header::ORIGIN).iter().count();
-    let is_own = match (origin, one(headers, header::ORIGIN.as_str())) {
-        (0, _) => true,
-        (1, Some(origin)) => origin.split_once("://").map(|(_, rest)| rest) == host,
-        _ => false,
-    };
-    match (is_here, is_own) {
+    match located(state.console.mode, request.headers()) {
         (true, true) => next.run(request).await,
         (false, _) => page::notice(
             StatusCode::FORBIDDEN,
@@ -61,6 +49,28 @@ pub async fn locate(State(state): State<ApiState>, request: Request, next: Next)
             page::notice(StatusCode::FORBIDDEN, "Not from there", "Another web site sent this request.")
         }
     }
+}
+
+/// Whether a request came by a name that is this machine's own where that is asked for, and from no other web site.
+pub(crate) fn located(mode: Mode, headers: &HeaderMap) -> (bool, bool) {
+    let host = one(headers, header::HOST.as_str());
+    let is_here = match mode {
+        Mode::Loopback { port } => host.is_some_and(|host| is_loopback(host, port)),
+        Mode::Keyed => true,
+    };
+    let origin = headers.get_all(header::ORIGIN).iter().count();
+    let is_own = match (origin, one(headers, header::ORIGIN.as_str())) {
+        (0, _) => true,
+        (1, Some(origin)) => origin.split_once("://").map(|(_, rest)| rest) == host,
+        _ => false,
+    };
+    (is_here, is_own)
+}
+
+/// Whether a request is that of the person in front of this machine, who needs no key (C-10).
+pub(crate) fn is_at_home(state: &ApiState, headers: &HeaderMap) -> bool {
+    let is_loopback = matches!(state.console.mode, Mode::Loopback { .. });
+    is_loopback && located(state.console.mode, headers) == (true, true)
 }
 
 fn one<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {

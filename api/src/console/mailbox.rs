@@ -122,7 +122,7 @@ pub async fn show(State(state): State<ApiState>, visitor: Visitor, Path(id): Pat
         "has_html": mail.html.is_some(),
         "headers": headers.collect::<Value>(),
         "summary": explained.as_ref().map_or("", |e| e.summary.as_str()),
-        "planned": explained.as_ref().map_or(String::new(), |e| page::at(e.message.planned_at)),
+        "planned": explained.as_ref().map_or(String::new(), |e| e.message.planned().map(page::at).unwrap_or_default()),
         "reasons": explained.iter().flat_map(|e| e.history.iter().map(told)).collect::<Value>(),
     });
     page::render(StatusCode::OK, "mail", &data)

@@ -14,9 +14,11 @@ pub mod messages;
 mod paging;
 pub mod profiles;
 pub mod runs;
+pub mod segments;
 pub mod simulation;
 pub mod spending;
 pub mod suppressions;
+pub mod templates;
 pub mod told;
 pub mod usage;
 pub mod users;
@@ -36,9 +38,15 @@ const MOST_FAULTS: usize = 20;
 
 /// Whether faults are of form (400) rather than of rules (422).
 pub fn is_shape(errors: &[FieldError]) -> bool {
-    errors.iter().any(|error| {
-        matches!(error.code, "invalid_type" | "required" | "invalid_phone" | "invalid_consent_state")
-    })
+    const SHAPES: [&str; 6] = [
+        "invalid_type",
+        "required",
+        "invalid_operator",
+        "too_deep",
+        "invalid_phone",
+        "invalid_consent_state",
+    ];
+    errors.iter().any(|error| SHAPES.contains(&error.code))
 }
 
 /// An instant as S0 and S2 print it: whole seconds.

@@ -19,6 +19,8 @@ pub mod lead;
 pub mod message;
 pub mod profile;
 pub mod run;
+pub mod segment;
 pub mod spending;
+pub mod template;
 pub mod user;
 pub mod webhook;

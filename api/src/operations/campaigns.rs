@@ -4,14 +4,19 @@ use crate::refusal::Refusal;
 use crate::state::Core;
 use crate::work::{Barrier, Work};
 use sendwright_queue::Job;
-use sendwright_store::campaigns::{self, Campaign, Profiles, Settings};
-use sendwright_store::{Page, Tx, enrolments, sending_profiles as stored};
+use sendwright_store::campaigns::{self, Campaign, Origin, Profiles, Settings};
+use sendwright_store::{Error, Page, Tx, enrolments, sending_profiles as stored};
 use sendwright_workflows::campaign::{Change, Policy, State};
 use sendwright_workflows::sequence::{Channel, Sequence};
 use sendwright_workflows::spec::{CampaignBody, ProfileBody};
 use serde_json::json;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
-use super::sending_profiles;
+use super::{broadcasts, sending_profiles};
+
+/// How long counting the messages of a list of campaigns may take.
+const COUNTING: Duration = Duration::from_secs(2);
 
 /// A campaign with its present steps.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +25,34 @@ pub struct Full {
     pub campaign: Campaign,
     /// Its steps.
     pub sequence: Sequence,
+    /// The name of the template it was made of.
+    pub template_name: Option<String>,
+    /// The name of the segment it is for.
+    pub segment_name: Option<String>,
+    /// How many of its messages were handed over, and how many failed for good; none where counting takes too long.
+    pub totals: Option<Totals>,
+}
+
+/// What became of a campaign's messages, in two numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Handed over, whatever came of it.
+    pub sent: i64,
+    /// Failed for good, or came back.
+    pub failed: i64,
+}
+
+impl Totals {
+    /// Counts messages by state.
+    pub fn of(counts: &[(String, i64)]) -> Self {
+        let sum = |words: &[&str]| -> i64 {
+            counts.iter().filter(|(state, _)| words.contains(&state.as_str())).map(|(_, n)| n).sum()
+        };
+        Self {
+            sent: sum(&["accepted", "delivered", "bounced", "complained"]),
+            failed: sum(&["failed", "bounced"]),
+        }
+    }
 }
 
 /// What a new campaign is.
@@ -54,9 +87,11 @@ pub async fn create(work: &mut Work<'_>, body: &CampaignBody, begin: Begin) -> R
         name: body.name.clone(),
         description: body.description.clone(),
         profiles: wanted.settle(work).await?,
+        origin: origin(body),
         policy: body.policy.clone(),
         schedule_at: body.schedule_time,
     };
+    broadcasts::hold(work, body.segment_id).await?;
     let state = match (body.schedule_time, begin) {
         (Some(at), _) if at > now => State::Scheduled,
         (None, Begin::Draft) => State::Draft,
@@ -96,14 +131,17 @@ pub async fn replace(
         name: body.name.clone(),
         description: body.description.clone(),
         profiles,
+        origin: origin(body),
         // The first steps of a campaign that has begun are not counted anew.
         policy: Policy { starts_at: body.schedule_time.or(begun), ..body.policy.clone() },
         schedule_at: body.schedule_time,
     };
     if scope == Scope::Text {
         settings.external_id = settings.external_id.or_else(|| before.external_id.clone());
+        settings.origin = Origin { template: None, ..before.origin };
         (settings.policy, settings.schedule_at) = (before.policy.clone(), before.schedule_at);
     }
+    broadcasts::hold(work, settings.origin.segment).await?;
     let steps = (&body.steps[..], step_ids);
     let version = campaigns::replace(work.tx()?, &before, &settings, steps, now).await?;
     let full = full(work.tx()?, account, id).await?.ok_or(Refusal::Internal)?;
@@ -175,13 +213,36 @@ pub async fn list(
     let found = campaigns::list(&mut tx, account, states, page).await?;
     let versions: Vec<(i64, i64)> = found.iter().map(|c| (c.id, c.version)).collect();
     let mut sequences = campaigns::sequences(&mut tx, account, &versions).await?;
+    let ids: Vec<i64> = found.iter().map(|c| c.id).collect();
+    let mut names = campaigns::names(&mut tx, account, &ids).await?;
     let total = campaigns::count(&mut tx, account, states).await?;
     tx.rollback().await?;
+    let totals = all_totals(core, account, &ids).await?;
     let full = found.into_iter().filter_map(|campaign| {
         let sequence = sequences.remove(&campaign.id)?;
-        Some(Full { campaign, sequence })
+        let (template_name, segment_name) = names.remove(&campaign.id).unwrap_or_default();
+        let totals = totals.get(&campaign.id).copied();
+        Some(Full { campaign, sequence, template_name, segment_name, totals })
     });
     Ok((full.collect(), total))
+}
+
+/// Counts the messages of each of these campaigns, as far as there is time for it.
+async fn all_totals(core: &Core, account: i64, ids: &[i64]) -> Result<HashMap<i64, Totals>, Refusal> {
+    let (mut totals, until) = (HashMap::new(), Instant::now() + COUNTING);
+    for &id in ids {
+        let mut tx = core.store.read().await?;
+        let counted = async {
+            let _deadline = tx.until(until).await?;
+            campaigns::counts(&mut tx, account, id).await
+        };
+        match counted.await {
+            Ok(counts) => totals.insert(id, Totals::of(&counts)),
+            Err(Error::TooSlow(_)) => break,
+            Err(other) => return Err(other.into()),
+        };
+    }
+    Ok(totals)
 }
 
 /// How many enrolments and how many messages of a campaign are in each state.
@@ -205,12 +266,18 @@ pub async fn counts(core: &Core, account: i64, id: i64) -> Result<Counts, Refusa
 async fn full(tx: &mut Tx, account: i64, id: i64) -> Result<Option<Full>, Refusal> {
     let Some(campaign) = campaigns::get(tx, account, id).await? else { return Ok(None) };
     let sequence = campaigns::sequence(tx, account, id, campaign.version).await?;
-    Ok(Some(Full { campaign, sequence }))
+    let (template_name, segment_name) =
+        campaigns::names(tx, account, &[id]).await?.remove(&id).unwrap_or_default();
+    Ok(Some(Full { campaign, sequence, template_name, segment_name, totals: None }))
 }
 
 async fn locked(tx: &mut Tx, account: i64, id: i64) -> Result<Campaign, Refusal> {
     let found = campaigns::lock(tx, account, id).await?.filter(|c| c.state != State::Archived);
     found.ok_or_else(|| Refusal::no_campaign(id))
+}
+
+fn origin(body: &CampaignBody) -> Origin {
+    Origin { template: body.template_id, segment: body.segment_id, audience: body.audience }
 }
 
 fn check_schedule(body: &CampaignBody, now: i64) -> Result<(), Refusal> {

@@ -2,7 +2,7 @@
 
 mod intake;
 
-pub use intake::Intake;
+pub use intake::{Intake, Own, intake};
 
 use crate::refusal::Refusal;
 use crate::state::Core;

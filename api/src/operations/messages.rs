@@ -11,7 +11,7 @@ use sendwright_queue::Job;
 use sendwright_store::messages::{self, Attempt, Message, Release, Text};
 use sendwright_store::{Page, Tx, campaigns, enrolments, suppressions};
 use sendwright_workflows::campaign::{Change, State as CampaignState};
-use sendwright_workflows::message::{State, UNPLANNED};
+use sendwright_workflows::message::State;
 use sendwright_workflows::rate_limit::slot_millis;
 use serde_json::json;
 
@@ -103,6 +103,7 @@ pub async fn release(work: &mut Work<'_>, id: i64) -> Result<Message, Refusal> {
     if !messages::release(tx, &message, Release { to, version, profile_id }, now).await? {
         return Err(moved());
     }
+    messages::let_go_on(tx, message.enrolment_id, now).await?;
     let released = messages::get(tx, account, id).await?.ok_or(Refusal::Internal)?;
     work.audit(
         "release",
@@ -158,8 +159,9 @@ pub async fn cancel(work: &mut Work<'_>, id: i64) -> Result<Message, Refusal> {
         _ => message.planned_at,
     };
     // Before the campaign has a start there is no instant to count from: the start passes over the step.
-    let has_instant = message.planned_at < UNPLANNED;
-    let went_on = message.is_step() && has_instant && messages::pass_over(tx, &message, base, now).await?;
+    let went_on = message.is_step()
+        && message.planned().is_some()
+        && messages::pass_over(tx, &message, base, now).await?;
     let cancelled = messages::get(tx, account, id).await?.ok_or(Refusal::Internal)?;
     work.audit("cancel", "message", Some(id), &json!({ "from": message.state, "went_on": went_on }));
     if went_on {

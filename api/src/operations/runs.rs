@@ -1,5 +1,6 @@
 //! Runs: a campaign's next texts written, or its round sent; both at once answered, and followed from then on.
 
+use super::broadcasts::{self, Triggered};
 use super::campaigns;
 use crate::refusal::Refusal;
 use crate::state::Core;
@@ -10,7 +11,7 @@ use sendwright_store::runs::{self, Run};
 use sendwright_store::{Page, Tx, campaigns as stored};
 use sendwright_workflows::campaign::{Change, State};
 use sendwright_workflows::clock::{MINUTE, Millis};
-use sendwright_workflows::run::{Generated, Kind, Sent};
+use sendwright_workflows::run::{Expanded, Generated, Kind, Sent};
 use serde_json::{Map, Value, json};
 
 /// A run and how far it is.
@@ -45,8 +46,14 @@ pub async fn generate(work: &mut Work<'_>, campaign: i64) -> Result<Progress, Re
 }
 
 /// Starts a campaign, or goes on after a pause, and follows its round: what is drafted goes out at its instant,
-/// what is missing is written. Delay, quiet hours, limits and approval hold as ever.
+/// what is missing is written. Delay, quiet hours, limits and approval hold as ever. One that has a segment is
+/// triggered, and the run that enrols its people is answered (C-2).
 pub async fn send(work: &mut Work<'_>, campaign: i64) -> Result<(Campaign, Progress), Refusal> {
+    if campaigns::get(work.core(), work.account(), campaign).await?.campaign.origin.segment.is_some() {
+        let Triggered { campaign, run, .. } = broadcasts::trigger(work, campaign).await?;
+        let now = work.now();
+        return Ok((campaign, progress(work.tx()?, run.ok_or(Refusal::Internal)?, now).await?));
+    }
     let id = work.ids("runs", 1).await?.start;
     let started = campaigns::change(work, campaign, Change::Start).await?;
     let now = work.now();
@@ -84,6 +91,8 @@ async fn begin(
         upto,
         before: "{}".to_owned(),
         counts: None,
+        criteria: None,
+        next_at: None,
         created_at: now,
         ended_at: None,
     };
@@ -132,6 +141,10 @@ pub fn missing(face: impl std::fmt::Display) -> Refusal {
 async fn progress(tx: &mut Tx, run: Run, now: Millis) -> Result<Progress, Refusal> {
     let kept = run.counts.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
     match Kind::parse(&run.kind) {
+        Some(Kind::Expand) => {
+            let counts = kept.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default();
+            Ok(of_people(run, &counts, now))
+        }
         Some(Kind::Generate) => {
             let counts = match kept.and_then(|value| serde_json::from_value(value).ok()) {
                 Some(counts) => counts,
@@ -163,6 +176,15 @@ fn of_texts(run: Run, counts: &Generated, now: Millis) -> Progress {
     let ends_at = run.ended_at.or(ahead.map(|ahead| now.saturating_add(ahead)));
     let done = (counts.total - counts.pending, counts.total);
     Progress { counts: json!(counts), done, per_minute, ends_at, run }
+}
+
+/// People a minute, and the end, as far as the estimate holds.
+fn of_people(run: Run, counts: &Expanded, now: Millis) -> Progress {
+    let minutes = (run.ended_at.unwrap_or(now) - run.created_at).max(1) as f64 / MINUTE as f64;
+    let per_minute = counts.matched as f64 / minutes;
+    let all = if run.ended_at.is_some() { counts.matched } else { run.total.max(counts.matched) };
+    let done = (counts.matched, all);
+    Progress { counts: json!(counts), done, per_minute, ends_at: run.ended_at, run }
 }
 
 /// The end of a round is told by what is planned of it: later steps may follow.

@@ -4,12 +4,12 @@ use crate::refusal::{Refusal, printable};
 use crate::state::Core;
 use crate::work::{Barrier, Work};
 use sendwright_queue::Job;
-use sendwright_store::sending_profiles::{self, DKIM, IMAP, NewProfile, Profile, TABLE};
+use sendwright_store::sending_profiles::{self, DKIM, IMAP, NewProfile, Profile, TABLE, TWILIO};
 use sendwright_store::{Error, Page, imap};
 use sendwright_workflows::campaign::OnUncertain;
 use sendwright_workflows::rate_limit::Rates;
 use sendwright_workflows::sequence::Channel;
-use sendwright_workflows::spec::{FieldError, ProfileBody};
+use sendwright_workflows::spec::{FieldError, Kept, ProfileBody};
 use serde_json::{Map, Value, json};
 
 /// What of a profile may be changed, beside its state.
@@ -30,6 +30,11 @@ const CHANGEABLE: &[&str] = &[
     "imap_url",
     "track_opens",
     "track_clicks",
+    "from_phone",
+    "messaging_service_sid",
+    "twilio_account_sid",
+    "twilio_auth_token",
+    "allowed_countries",
 ];
 
 /// Makes a profile.
@@ -75,14 +80,23 @@ pub async fn change(work: &mut Work<'_>, id: i64, patch: &Value) -> Result<Profi
     let clears = |name: &str| patch.get(name).is_some_and(Value::is_null);
     let mut whole = face(&old);
     whole.extend(patch.clone());
-    let signs = kept.dkim_sealed.is_some() && !clears("dkim_private_key");
-    let body = ProfileBody::from_json_over(&Value::Object(whole), signs).map_err(Refusal::faults)?;
+    // Another account has another token.
+    let same_account = match patch.get("twilio_account_sid") {
+        Some(sid) => sid.as_str() == old.twilio_account_sid.as_deref(),
+        None => true,
+    };
+    let secrets = Kept {
+        key: kept.dkim_sealed.is_some() && !clears("dkim_private_key"),
+        token: kept.twilio_sealed.is_some() && same_account && !clears("twilio_auth_token"),
+    };
+    let body = ProfileBody::from_json_over(&Value::Object(whole), secrets).map_err(Refusal::faults)?;
     let mut new = sealed(work, id, &body)?;
     let keep = |new: Option<String>, old: Option<String>, name| new.or(old.filter(|_| !clears(name)));
     new.url_sealed = keep(new.url_sealed, kept.url_sealed, "smtp_url");
     new.dkim_sealed = keep(new.dkim_sealed, kept.dkim_sealed, "dkim_private_key");
     new.imap_sealed = keep(new.imap_sealed, kept.imap_sealed, "imap_url");
-    new.transport = if new.url_sealed.is_some() { "smtp" } else { "default" }.into();
+    new.twilio_sealed = new.twilio_sealed.or(kept.twilio_sealed.filter(|_| secrets.token));
+    new.transport = transport(&new).into();
     sending_profiles::change(work.tx()?, &new, state, now).await?;
     if body.imap_url.is_some() || clears("imap_url") {
         imap::forget(work.tx()?, id).await?;
@@ -112,9 +126,20 @@ fn read(patch: &Value) -> Result<(Map<String, Value>, Option<&'static str>), Ref
     if errors.is_empty() { Ok((fields, state)) } else { Err(Refusal::Invalid(errors)) }
 }
 
+/// Whose account or server a profile sends by.
+fn transport(new: &NewProfile) -> &'static str {
+    match (&new.url_sealed, &new.twilio_account_sid) {
+        (Some(_), _) => "smtp",
+        (None, Some(_)) => "twilio",
+        (None, None) => "default",
+    }
+}
+
 /// A stored profile as the body that would make it, without its secrets.
 fn face(p: &Profile) -> Map<String, Value> {
     let body = json!({
+        "channel": p.channel, "from_phone": p.from_phone, "messaging_service_sid": p.messaging_service_sid,
+        "twilio_account_sid": p.twilio_account_sid, "allowed_countries": p.allowed_countries(),
         "name": p.name, "from_email": p.from_email, "from_name": p.from_name, "reply_to": p.reply_to,
         "rate_limit_per_second": p.per_second, "rate_limit_per_minute": p.per_minute,
         "rate_limit_per_day": p.per_day, "timezone": p.timezone, "on_uncertain": p.on_uncertain,
@@ -137,12 +162,14 @@ fn sealed(work: &Work<'_>, id: i64, body: &ProfileBody) -> Result<NewProfile, Re
         OnUncertain::Park => "park",
         OnUncertain::Resend => "resend",
     };
-    Ok(NewProfile {
+    let phone = &body.phone;
+    let countries = phone.allowed_countries.as_ref().map(|list| json!(list).to_string());
+    let mut new = NewProfile {
         id,
         account_id: work.account(),
         name: body.name.clone(),
-        channel: Channel::Email,
-        transport: if url_sealed.is_some() { "smtp" } else { "default" }.into(),
+        channel: body.channel,
+        transport: String::new(),
         url_sealed,
         from_email: body.from_email.as_ref().map(|email| email.as_str().to_owned()),
         from_name: body.from_name.clone(),
@@ -159,8 +186,15 @@ fn sealed(work: &Work<'_>, id: i64, body: &ProfileBody) -> Result<NewProfile, Re
         imap_sealed: seal(IMAP, &body.imap_url)?,
         track_opens: body.track_opens,
         track_clicks: body.track_clicks,
+        from_phone: phone.from_phone.as_ref().map(|number| number.as_str().to_owned()),
+        messaging_service_sid: phone.messaging_service_sid.clone(),
+        twilio_account_sid: phone.twilio_account_sid.clone(),
+        twilio_sealed: seal(TWILIO, &phone.twilio_auth_token)?,
+        allowed_countries: countries,
         is_default: false,
-    })
+    };
+    new.transport = transport(&new).into();
+    Ok(new)
 }
 
 /// The number of a profile, if it is the account's and serves the channel that `field` is for.

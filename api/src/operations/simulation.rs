@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use sendwright_store::campaigns::{self, Campaign};
 use sendwright_store::heads::Head;
 use sendwright_store::simulation::{self, Released, Standing as Row};
-use sendwright_store::{Tx, accounts, heads, planning, sending_profiles};
+use sendwright_store::{Tx, accounts, expansions, heads, planning, segments, sending_profiles};
 use sendwright_workflows::campaign::{Policy, State};
 use sendwright_workflows::clock::{DAY, Millis};
 use sendwright_workflows::contact::own_zone;
@@ -201,6 +201,7 @@ impl Run {
                 break;
             }
         }
+        truncated |= self.whom.len() < most && self.take_in_segment(tx, most).await?;
         self.alone_from = self.whom.len();
         for message in
             simulation::released(tx, self.campaign.account_id, self.campaign.id, MOST as i64).await?
@@ -208,6 +209,36 @@ impl Run {
             self.follow_alone(&message);
         }
         Ok(truncated)
+    }
+
+    /// Reads who would be enrolled if the campaign were triggered now, where that has not happened in its round; whether
+    /// there are more than one run follows.
+    async fn take_in_segment(&mut self, tx: &mut Tx, most: usize) -> Result<bool, Refusal> {
+        let Some(segment) = self.campaign.origin.segment else { return Ok(false) };
+        if expansions::has_begun(tx, &self.campaign).await? {
+            return Ok(false);
+        }
+        let Some(segment) = segments::get(tx, self.campaign.account_id, segment).await? else {
+            return Ok(false);
+        };
+        let of = (self.campaign.account_id, self.campaign.id, self.campaign.round);
+        let (mut run, mut after) =
+            (expansions::of(&self.campaign, &segment, self.from), simulation::last_enrolment(tx).await?);
+        loop {
+            let look = expansions::look(tx, &self.campaign, &run, self.from).await?;
+            let Some(end) = look.end else { return Ok(false) };
+            let people: Vec<i64> = look.people.iter().filter(|p| p.may).map(|p| p.contact).collect();
+            let rows = simulation::prospects(tx, of, &people, (after, self.from)).await?;
+            self.learn(tx, &rows).await?;
+            for row in &rows {
+                if self.whom.len() >= most {
+                    return Ok(true);
+                }
+                self.follow(row);
+            }
+            after = rows.last().map_or(after, |row| row.id);
+            run.reached = end;
+        }
     }
 
     /// What these people got under older versions.

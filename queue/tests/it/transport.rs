@@ -33,7 +33,7 @@ async fn both() -> [Transport; 2] {
     ]
 }
 
-fn one_of_each() -> [Job; 9] {
+fn one_of_each() -> [Job; 10] {
     [
         Job::Plan { account: 1 },
         Job::Write { account: 2 },
@@ -43,6 +43,7 @@ fn one_of_each() -> [Job; 9] {
         Job::Sequence { account: 6 },
         Job::Import { import: 7 },
         Job::Inbound { inbound: 8 },
+        Job::Callback { callback: 9 },
         Job::Remap { campaign: i64::MAX },
     ]
 }

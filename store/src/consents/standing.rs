@@ -1,7 +1,7 @@
 //! What the ledger comes to, by address: the last state, and where the chain ends.
 
 use super::Said;
-use crate::db::{Tx, execute, rows};
+use crate::db::{Tx, execute, row, rows};
 use crate::error::Result;
 use sendwright_workflows::clock::Millis;
 use sendwright_workflows::consent::State;
@@ -119,6 +119,13 @@ pub async fn states(
     )?;
     let state = |(hash, state, at): (String, String, i64)| Some((hash, (State::parse(&state)?, at)));
     Ok(found.into_iter().filter_map(state).collect())
+}
+
+/// What a number's owner said, the strictest word of its channels.
+pub async fn of_number(tx: &mut Tx, account: i64, hash: &str) -> Result<Option<State>> {
+    let sql = concat!("SELECT ", standing!("$2", "$1"));
+    let found = row!(tx, (Option<String>,), sql, account, hash)?;
+    Ok(found.and_then(|(word,)| State::parse(&word?)))
 }
 
 /// When something was last said about numbers, on any of their channels.

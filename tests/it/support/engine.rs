@@ -2,12 +2,13 @@
 //! runnable, on a database of its own, into the captured mailbox.
 
 use sendwright_queue::Queue;
-use sendwright_store::campaigns::{self, Profiles, Settings as Campaign};
+use sendwright_store::campaigns::{self, Origin, Profiles, Settings as Campaign};
 use sendwright_store::contacts::{self, Details};
 use sendwright_store::secrets::Seals;
 use sendwright_store::sending_profiles::{self, NewProfile};
-use sendwright_store::{Db, Store, accounts, claims, enrolments, migrate, planning};
+use sendwright_store::{Db, Store, accounts, claims, enrolments, migrate};
 use sendwright_worker::ai::{OfflineWriter, Permits, Writer};
+use sendwright_worker::channels::twilio;
 use sendwright_worker::context::{Bells, Context, Outlet, Settings};
 use sendwright_worker::handlers::{plan, write};
 use sendwright_worker::life::Life;
@@ -17,11 +18,14 @@ use sendwright_worker::sweep;
 use sendwright_workflows::address::Email;
 use sendwright_workflows::campaign::{Policy, State};
 use sendwright_workflows::clock::{Clock, Millis};
+use sendwright_workflows::phone::Phone;
 use sendwright_workflows::rate_limit::Rates;
 use sendwright_workflows::sequence::{Channel, Step};
 use sendwright_workflows::signing::Secret;
 use sendwright_workflows::spend::Prices;
+use serde_json::json;
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -37,6 +41,9 @@ pub enum On {
     Sqlite,
     Postgres,
 }
+
+/// How long a request to Twilio may take.
+const TWILIO_ANSWER: Duration = Duration::from_secs(2);
 
 /// Both databases: what holds on one holds on the other.
 pub const BOTH: [On; 2] = [On::Sqlite, On::Postgres];
@@ -68,7 +75,7 @@ impl Clock for HandClock {
 pub async fn fresh_db(on: On) -> (Db, Option<TempDir>) {
     match on {
         On::Sqlite => {
-            let directory = tempfile::tempdir().unwrap();
+            let directory = memory_directory();
             let url = format!("sqlite://{}", directory.path().join("sendwright.db").display());
             let db = Db::connect(&url, 4).await.unwrap();
             migrate::migrate(&db).await.unwrap();
@@ -84,6 +91,13 @@ pub async fn fresh_db(on: On) -> (Db, Option<TempDir>) {
             (Db::connect(&url, 8).await.unwrap(), None)
         }
     }
+}
+
+/// In memory where the system has it: what these databases prove is not what a disk keeps.
+fn memory_directory() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+    tempfile::tempdir_in(parent).unwrap()
 }
 
 /// One worker process's context.
@@ -109,6 +123,7 @@ pub async fn context_of(
         clock,
         queue: Queue::embedded().0,
         seals: Seals::new(&[secret]),
+        twilio: twilio::Client::new(TWILIO_ANSWER).unwrap(),
         writer: Some(writer),
         writing: Permits::new(4),
         open: Arc::new(Semaphore::new(settings.open_limit)),
@@ -131,6 +146,24 @@ pub struct World {
     pub account: i64,
     senders: HashMap<i64, Sender>,
     _directory: Option<TempDir>,
+}
+
+/// What a look at this instant found to do.
+enum Look {
+    /// Something: there may be more.
+    Did,
+    /// Nothing before this instant, or ever.
+    Idle(Option<Millis>),
+}
+
+/// What may be runnable, and when more may be.
+#[derive(sqlx::FromRow)]
+struct Ahead {
+    plan: Option<Millis>,
+    runs: bool,
+    texts: bool,
+    due: bool,
+    drafted: Option<Millis>,
 }
 
 /// A person to enrol.
@@ -197,6 +230,7 @@ impl World {
             name: name.into(),
             description: None,
             profiles,
+            origin: Origin::default(),
             policy: policy.clone(),
             schedule_at: None,
         };
@@ -211,10 +245,15 @@ impl World {
 
     /// Enrols people in order; their enrolments' ids come back in that order.
     pub async fn enrol(&self, campaign: i64, leads: &[Lead]) -> Vec<i64> {
+        let contacts = self.contacts(leads).await;
+        self.enrol_contacts(campaign, &contacts).await
+    }
+
+    /// Makes contacts, in order.
+    async fn contacts(&self, leads: &[Lead]) -> Vec<i64> {
         let store = &self.ctx.store;
         let now = self.clock.read();
         let ids = store.ids.take("contacts", leads.len()).await.unwrap();
-        let enrolment_ids = store.ids.take("enrolments", leads.len()).await.unwrap();
         let details: Vec<Details> = leads
             .iter()
             .map(|lead| {
@@ -234,9 +273,16 @@ impl World {
         let new: Vec<_> = ids.clone().zip(&details).collect();
         let mut tx = store.begin().await.unwrap();
         assert_eq!(contacts::insert(&mut tx, self.account, &new, now).await.unwrap().len(), leads.len());
+        tx.commit().await.unwrap();
+        ids.collect()
+    }
+
+    async fn enrol_contacts(&self, campaign: i64, contacts: &[i64]) -> Vec<i64> {
+        let (store, now) = (&self.ctx.store, self.clock.read());
+        let enrolment_ids = store.ids.take("enrolments", contacts.len()).await.unwrap();
+        let mut tx = store.begin().await.unwrap();
         let campaign = campaigns::lock(&mut tx, self.account, campaign).await.unwrap().unwrap();
-        let contacts: Vec<i64> = ids.collect();
-        let made = enrolments::enrol(&mut tx, &campaign, &contacts, enrolment_ids, now).await.unwrap();
+        let made = enrolments::enrol(&mut tx, &campaign, contacts, enrolment_ids, now).await.unwrap();
         tx.commit().await.unwrap();
         made.into_iter().map(|(enrolment, _)| enrolment).collect()
     }
@@ -244,39 +290,55 @@ impl World {
     /// Runs everything that happens up to `until`; the clock moves only when nothing is runnable.
     pub async fn run_until(&mut self, until: Millis) {
         loop {
-            while self.step().await {}
-            match self.next_instant().await {
-                Some(next) if next <= until => self.clock.set(next.max(self.clock.read() + 1)),
-                _ => break,
+            match self.step().await {
+                Look::Did => {}
+                Look::Idle(Some(next)) if next <= until => self.clock.set(next),
+                Look::Idle(_) => break,
             }
         }
         sweep::pass(&self.ctx, self.clock.read()).await.unwrap();
     }
 
-    /// What is runnable at this very instant: hand-overs first, then plans and texts, then claims.
-    async fn step(&mut self) -> bool {
+    /// What is runnable at this very instant: hand-overs first, then plans and texts, then claims. A pass is asked
+    /// where there may be anything for it at all: `ahead` counts more rows than the passes themselves do.
+    async fn step(&mut self) -> Look {
         let now = self.clock.read();
-        let mut did = false;
+        let (mut did, mut next) = (false, Vec::new());
         for sender in self.senders.values_mut() {
-            did |= sender.turn(now, false).await.unwrap().did;
+            let turn = sender.turn(now, false).await.unwrap();
+            did |= turn.did;
+            next.push(turn.next);
         }
-        self.recorded().await;
-        while plan::pass(&self.ctx, now).await.unwrap() > 0 {
-            did = true;
+        if did {
+            self.recorded().await;
+            return Look::Did;
         }
-        while write::pass(&self.ctx, now).await.unwrap() > 0 {
-            did = true;
+        let ahead = self.ahead(now).await;
+        let plans = ahead.runs || ahead.plan.is_some_and(|at| at <= now);
+        if plans && plan::pass(&self.ctx, now).await.unwrap() > 0 {
+            return Look::Did;
         }
-        for profile in self.due_profiles(now).await {
-            let ctx = self.ctx.clone();
-            let sender = self
-                .senders
-                .entry(profile)
-                .or_insert_with(|| Sender::new(ctx, profile, Arc::default(), Default::default()));
-            did |= sender.turn(now, true).await.unwrap().did;
+        if ahead.texts && write::pass(&self.ctx, now).await.unwrap() > 0 {
+            return Look::Did;
         }
-        self.recorded().await;
-        did
+        if ahead.due {
+            for profile in self.due_profiles(now).await {
+                let ctx = self.ctx.clone();
+                let sender = self
+                    .senders
+                    .entry(profile)
+                    .or_insert_with(|| Sender::new(ctx, profile, Arc::default(), Default::default()));
+                let turn = sender.turn(now, true).await.unwrap();
+                did |= turn.did;
+                next.push(turn.next);
+            }
+        }
+        if did {
+            self.recorded().await;
+            return Look::Did;
+        }
+        next.extend([ahead.plan, ahead.drafted]);
+        Look::Idle(next.into_iter().flatten().filter(|at| *at > now).min())
     }
 
     /// Returns when every hand-over that has begun is recorded.
@@ -292,27 +354,18 @@ impl World {
         claims::profiles_with_due(&mut tx, now).await.unwrap().into_iter().map(|due| due.profile).collect()
     }
 
-    async fn next_instant(&mut self) -> Option<Millis> {
-        let now = self.clock.read();
-        let mut tx = self.ctx.store.read().await.unwrap();
-        let mut next: Vec<Millis> = planning::next_look(&mut tx).await.unwrap().into_iter().collect();
-        let sql = "SELECT MIN(planned_at) FROM messages WHERE state = 'drafted' AND planned_at > $1";
-        next.extend(self.one(sql, now).await);
-        drop(tx);
-        for sender in self.senders.values_mut() {
-            next.extend(sender.turn(now, true).await.unwrap().next);
-        }
-        next.into_iter().filter(|at| *at > now).min()
-    }
-
-    async fn one(&self, sql: &'static str, now: Millis) -> Option<Millis> {
+    /// In one look, since there are several for every message.
+    async fn ahead(&self, now: Millis) -> Ahead {
+        const SQL: &str = "SELECT
+             (SELECT MIN(c.at) FROM (SELECT (SELECT MIN(e.next_run_at) FROM enrolments e
+                 WHERE e.campaign_id = c.id AND e.next_run_at IS NOT NULL) AS at FROM campaigns c) AS c) AS plan,
+             EXISTS (SELECT 1 FROM runs WHERE state = 'running') AS runs,
+             EXISTS (SELECT 1 FROM messages WHERE state = 'scheduled') AS texts,
+             EXISTS (SELECT 1 FROM messages WHERE state = 'drafted' AND planned_at <= $1) AS due,
+             (SELECT MIN(planned_at) FROM messages WHERE state = 'drafted' AND planned_at > $1) AS drafted";
         match &self.ctx.store.db {
-            Db::Postgres(pool) => {
-                sqlx::query_as::<_, (Option<i64>,)>(sql).bind(now).fetch_one(pool).await.unwrap().0
-            }
-            Db::Sqlite { read, .. } => {
-                sqlx::query_as::<_, (Option<i64>,)>(sql).bind(now).fetch_one(read).await.unwrap().0
-            }
+            Db::Postgres(pool) => sqlx::query_as(SQL).bind(now).fetch_one(pool).await.unwrap(),
+            Db::Sqlite { read, .. } => sqlx::query_as(SQL).bind(now).fetch_one(read).await.unwrap(),
         }
     }
 
@@ -324,6 +377,42 @@ impl World {
         let found = sending_profiles::default_or_new(&mut tx, account, channel, spare, now).await.unwrap();
         tx.commit().await.unwrap();
         found
+    }
+
+    /// Enrols people with these numbers, who have opted in to every phone channel.
+    pub async fn people_with_phones(&self, campaign: i64, numbers: &[String]) {
+        let digits = |number: &str| number.trim_start_matches('+').to_owned();
+        let leads: Vec<Lead> = numbers
+            .iter()
+            .map(|number| Lead { email: format!("n{}@example.com", digits(number)), zone: None })
+            .collect();
+        let store = &self.ctx.store;
+        let hashes: Vec<_> = numbers
+            .iter()
+            .zip(&leads)
+            .map(|(number, lead)| {
+                json!([lead.email, number, Phone::parse(number).unwrap().hash(store.salt())])
+            })
+            .collect();
+        let contacts = self.contacts(&leads).await;
+        let rows = serde_json::Value::from(hashes).to_string();
+        for sql in [
+            "UPDATE contacts SET phone_key = e.value ->> 1, phone_hash = e.value ->> 2 FROM json_each($1) AS e
+             WHERE contacts.email_key = e.value ->> 0 AND contacts.account_id = $2",
+            "INSERT INTO consent_states (account_id, channel, address_hash, state, at)
+             SELECT $2, c.channel, e.value ->> 2, 'opt_in', 1
+             FROM json_each($1) AS e, (SELECT 'sms' AS channel UNION ALL SELECT 'whatsapp') AS c",
+        ] {
+            match &store.db {
+                Db::Postgres(pool) => {
+                    drop(sqlx::query(sql).bind(&rows).bind(self.account).execute(pool).await.unwrap())
+                }
+                Db::Sqlite { write, .. } => {
+                    drop(sqlx::query(sql).bind(&rows).bind(self.account).execute(write).await.unwrap())
+                }
+            }
+        }
+        self.enrol_contacts(campaign, &contacts).await;
     }
 
     /// Runs a statement, whatever the database.

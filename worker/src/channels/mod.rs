@@ -6,10 +6,12 @@
 
 pub mod mime;
 pub mod smtp;
+pub mod twilio;
 
 use std::fmt;
 
 use lettre::Address;
+use sendwright_workflows::receipt::Receipt;
 
 /// What became of one hand-over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +60,21 @@ impl Outcome {
     /// cannot double it.
     pub fn is_definite_no(&self) -> bool {
         matches!(self, Self::Refused { .. } | Self::NotStarted { .. } | Self::Failed { .. })
+    }
+}
+
+/// An outcome with what the provider said beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The outcome.
+    pub said: Outcome,
+    /// What else: its own name for the message, its code.
+    pub receipt: Receipt,
+}
+
+impl From<Outcome> for Told {
+    fn from(said: Outcome) -> Self {
+        Self { said, receipt: Receipt::default() }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The plan lane: due enrolments become messages, or pass over a step, or end.
 
-use super::run;
+use super::{expand, run};
 use crate::context::Context;
 use crate::outlet::{self, Route};
 use crate::scripts::Script;
@@ -26,7 +26,7 @@ const BATCH: i64 = 500;
 
 /// Plans every enrolment that is due now. Answers how many were looked at.
 pub async fn pass(ctx: &Context, now: Millis) -> Result<usize> {
-    let taken_on = run::take_on(ctx, now).await?;
+    let taken_on = run::take_on(ctx, now).await? + expand::pass(ctx, now).await?;
     let mut tx = ctx.store.read().await?;
     let campaigns = planning::campaigns_with_due(&mut tx, now).await?;
     tx.commit().await?;

@@ -26,7 +26,11 @@ pub async fn take_on(ctx: &Context, now: Millis) -> Result<usize> {
 }
 
 fn is_of_texts(run: &Run) -> bool {
-    Kind::parse(&run.kind) == Some(Kind::Generate)
+    kind(run) == Kind::Generate
+}
+
+fn kind(run: &Run) -> Kind {
+    Kind::parse(&run.kind).unwrap_or(Kind::Send)
 }
 
 /// Ends the runs that have nothing left to do, and those of campaigns that were put away.
@@ -35,10 +39,12 @@ pub async fn close(ctx: &Context, now: Millis) -> Result<()> {
     let mut ending = Vec::new();
     for run in runs::open(&mut tx).await? {
         let campaign = campaigns::get(&mut tx, run.account_id, run.campaign_id).await?;
-        let is_away = campaign.is_none_or(|campaign| campaign.state == State::Archived);
-        let goes_on = match is_of_texts(&run) {
-            true => runs::has_texts_to_write(&mut tx, &run).await?,
-            false => runs::has_more_to_send(&mut tx, &run).await?,
+        let is_over = |round| kind(&run) == Kind::Expand && round != run.round;
+        let is_away = campaign.is_none_or(|c| c.state == State::Archived || is_over(c.round));
+        let goes_on = match kind(&run) {
+            Kind::Generate => runs::has_texts_to_write(&mut tx, &run).await?,
+            Kind::Send => runs::has_more_to_send(&mut tx, &run).await?,
+            Kind::Expand => true, // It ends itself, with its last window.
         };
         if is_away || !goes_on {
             let counts = counts(&mut tx, &run, now).await?;
@@ -58,13 +64,14 @@ pub async fn close(ctx: &Context, now: Millis) -> Result<()> {
 
 /// What a run that ends keeps of its counts.
 async fn counts(tx: &mut Tx, run: &Run, now: Millis) -> Result<String> {
-    let counts = match is_of_texts(run) {
-        true => {
+    let counts = match kind(run) {
+        Kind::Expand => return Ok(run.counts.clone().unwrap_or_default()),
+        Kind::Generate => {
             let unplanned = runs::unplanned(tx, run).await?;
             let written = runs::written(tx, run.id).await?;
             json!(Generated::count((run.total, run.already), unplanned, &written))
         }
-        false => {
+        Kind::Send => {
             let active = runs::pace(tx, run, now).await?.active;
             json!(Sent::count((run.total, active), &run.before, &runs::states(tx, run).await?))
         }

@@ -4,6 +4,7 @@ mod bounce;
 mod opt_out;
 pub mod parse;
 mod reply;
+mod text;
 
 use crate::context::Context;
 use parse::Mail;
@@ -37,6 +38,9 @@ pub async fn pass(ctx: &Context, now: Millis) -> Result<usize> {
 }
 
 async fn understand(ctx: &Context, waiting: Waiting, now: Millis) -> Result<()> {
+    if waiting.channel != "email" {
+        return reply::settle(ctx, &waiting, &text::letter(&waiting), now).await;
+    }
     let raw = waiting.raw.clone();
     let read = tokio::task::spawn_blocking(move || parse::read(&raw)).await;
     let mail = match read {
@@ -87,13 +91,18 @@ fn matched(mail: &Mail, message: &Answered, by: &'static str) -> Understood {
     }
 }
 
-/// The message of the account that was answered: by a token of ours among the recipients, else by the Message-IDs.
+/// The message of the account that was answered: by a token of ours among the recipients, else by the Message-IDs. What
+/// a text answers is the last that its sender was sent from where it went to.
 async fn find(
     ctx: &Context,
     tx: &mut Tx,
-    account: i64,
+    waiting: &Waiting,
     mail: &Mail,
 ) -> Result<Option<(Answered, &'static str)>> {
+    let account = waiting.account_id;
+    if waiting.channel != "email" {
+        return text::answered(ctx, tx, waiting).await;
+    }
     let epoch = ctx.store.epoch();
     for token in mail.recipients.iter().filter_map(|address| token(address)) {
         let ids = verify_hex(&ctx.settings.secrets, REPLY, epoch, &token);

@@ -2,12 +2,12 @@
 
 use super::opt_out::{Rows, Subject, opt_out};
 use super::parse::Mail;
-use super::{aside, described, event, find, matched};
+use super::{aside, described, event, find, matched, text};
 use crate::context::Context;
 use crate::proof::prove;
 use sendwright_queue::Job;
 use sendwright_store::answers::{self, Answered};
-use sendwright_store::events;
+use sendwright_store::events::{self, NewEvent};
 use sendwright_store::inbound::{self, Understood, Waiting};
 use sendwright_store::{Result, contacts};
 use sendwright_workflows::address::Email;
@@ -23,7 +23,7 @@ pub(super) async fn settle(ctx: &Context, waiting: &Waiting, mail: &Mail, now: M
         return aside(ctx, waiting, Some(mail), "it is a message of ours".into(), now).await;
     }
     let mut tx = ctx.store.read().await?;
-    let found = find(ctx, &mut tx, waiting.account_id, mail).await?;
+    let found = find(ctx, &mut tx, waiting, mail).await?;
     tx.commit().await?;
     let Some((message, by)) = found else { return unmatched(ctx, waiting, mail, now).await };
     let class = class(ctx, waiting, mail).await;
@@ -44,8 +44,16 @@ pub(super) async fn settle(ctx: &Context, waiting: &Waiting, mail: &Mail, now: M
     }
     let is_step = message.kind == "step";
     let mut told = Vec::new();
+    // By e-mail it is an opt-out at once; the rules for texts were made for one word, so that more of them is judged by
+    // a person, and nothing is sent until then.
+    let asks = class == Class::OptOut && message.channel != "email";
+    if asks && message.contact_id > 0 {
+        let asked = text::hold(&mut tx, waiting, message.contact_id, ids.opt_out, now).await?;
+        let NewEvent { campaign_id, enrolment_id, message_id, .. } = event(0, "", &message, &json!({}), now);
+        told.push(NewEvent { campaign_id, enrolment_id, message_id, ..asked });
+    }
     if is_step {
-        if class.is_person() {
+        if class.is_person() && !asks {
             answers::stop_replied(&mut tx, message.enrolment_id, now).await?;
         }
         told.push(event(
@@ -57,7 +65,7 @@ pub(super) async fn settle(ctx: &Context, waiting: &Waiting, mail: &Mail, now: M
         ));
     }
     // A Message-ID can be guessed by whoever got one, a token cannot: an opt-out by the former must come from there.
-    if class == Class::OptOut && (by == "token" || is_from(mail, &message.address)) {
+    if class == Class::OptOut && !asks && (by == "token" || is_from(mail, &message.address)) {
         let subject = Subject {
             account: waiting.account_id,
             contact: (is_step && message.contact_id > 0).then_some(message.contact_id),
@@ -94,8 +102,10 @@ fn data(
     class: Class,
     by: &'static str,
 ) -> serde_json::Value {
+    let address = if message.channel == "email" { "email" } else { "phone" };
     json!({
-        "business_name": message.company, "company": message.company, "email": message.address,
+        "business_name": message.company, "company": message.company, address: message.address,
+        "channel": message.channel,
         "reply_date": rfc3339(waiting.received_at), "sentiment": class.sentiment(),
         "classification": class.as_str(), "snippet": snippet(&mail.text), "subject": mail.subject,
         "step": message.step_number, "inbound_id": waiting.id, "matched_by": by,
@@ -115,6 +125,9 @@ fn is_from(mail: &Mail, address: &str) -> bool {
 /// What answers nothing of ours is kept and left alone, but for the mail that a `List-Unsubscribe` with a mailto asks
 /// for: its subject says it all, and it names no message.
 async fn unmatched(ctx: &Context, waiting: &Waiting, mail: &Mail, now: Millis) -> Result<()> {
+    if waiting.channel != "email" {
+        return text::unmatched(ctx, waiting, mail, now).await;
+    }
     let sender = mail.sender.as_deref().and_then(|from| Email::parse(from).ok());
     let asks = is_unsubscribe(&mail.subject).then_some(sender).flatten();
     let ids = Ids::take(ctx).await?;
@@ -148,7 +161,7 @@ async fn unmatched(ctx: &Context, waiting: &Waiting, mail: &Mail, now: Millis) -
             inbound: waiting.id,
         };
         if opt_out(&mut tx, &ids.rows, &subject, now).await? {
-            let told = events::NewEvent {
+            let told = NewEvent {
                 id: ids.opt_out,
                 account_id: account,
                 kind: "contact.opted_out",

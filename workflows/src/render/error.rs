@@ -42,7 +42,7 @@ pub enum RenderError {
     /// The template asks for a value that is absent or empty.
     #[error(
         "line {line}, column {column}: {variable} has no value; \
-         give the contact one, or write {{{{default {variable} \"…\"}}}}"
+         give the contact one, or in handlebars write {{{{default {variable} \"…\"}}}}"
     )]
     Missing {
         /// The variable as the template writes it.

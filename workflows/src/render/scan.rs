@@ -18,21 +18,45 @@ const NO_PARTIALS: &str = "partials are not allowed; write the text here";
 
 /// All faults of form, in order of position; none means the parser is safe with it.
 pub(super) fn scan(kind: Kind, source: &str) -> Vec<Finding> {
-    if source.len() > MAX_SOURCE {
-        let message = format!("the template has {} bytes; at most {MAX_SOURCE} are allowed", source.len());
-        return vec![Finding { line: 1, column: 1, code: "too_large", message }];
+    if let Some(finding) = too_large(source) {
+        return vec![finding];
     }
-    let mut scan = Scan { source, tags: 0, open: Vec::new(), nesting: 0, faults: Vec::new() };
-    scan.characters(kind);
+    let faults = characters(kind, source);
+    let mut scan = Scan { source, tags: 0, open: Vec::new(), nesting: 0, faults };
     scan.tags();
     scan.faults.sort_by_key(|fault| fault.offset);
     locate(source, scan.faults)
 }
 
-struct Fault {
-    offset: usize,
-    code: &'static str,
-    message: String,
+/// The fault of a source that is too large to be looked at.
+pub(super) fn too_large(source: &str) -> Option<Finding> {
+    let message = format!("the template has {} bytes; at most {MAX_SOURCE} are allowed", source.len());
+    (source.len() > MAX_SOURCE).then_some(Finding { line: 1, column: 1, code: "too_large", message })
+}
+
+/// The characters that a template of this kind must not have, the first of each sort.
+pub(super) fn characters(kind: Kind, source: &str) -> Vec<Fault> {
+    let is_newline = |c: char| matches!(c, '\r' | '\n');
+    let mut faults = Vec::new();
+    let mut fault =
+        |offset, code, message: &str| faults.push(Fault { offset, code, message: message.into() });
+    if kind == Kind::Subject
+        && let Some(offset) = source.find(is_newline)
+    {
+        fault(offset, "newline_in_subject", "a subject is one line; remove the line break");
+    }
+    let is_stray = |c: char| c.is_control() && !is_newline(c) && c != '\t';
+    if let Some(offset) = source.find(is_stray) {
+        fault(offset, "control_character", "control characters are not allowed; remove it");
+    }
+    faults
+}
+
+/// What is wrong at one place of a source.
+pub(super) struct Fault {
+    pub(super) offset: usize,
+    pub(super) code: &'static str,
+    pub(super) message: String,
 }
 
 /// A block that is not closed yet.
@@ -60,19 +84,6 @@ impl<'a> Scan<'a> {
 
     fn is_full(&self) -> bool {
         self.faults.len() >= Finding::MOST
-    }
-
-    fn characters(&mut self, kind: Kind) {
-        let is_newline = |c: char| matches!(c, '\r' | '\n');
-        if kind == Kind::Subject
-            && let Some(offset) = self.source.find(is_newline)
-        {
-            self.fault(offset, "newline_in_subject", "a subject is one line; remove the line break");
-        }
-        let is_stray = |c: char| c.is_control() && !is_newline(c) && c != '\t';
-        if let Some(offset) = self.source.find(is_stray) {
-            self.fault(offset, "control_character", "control characters are not allowed; remove it");
-        }
     }
 
     fn tags(&mut self) {
@@ -272,7 +283,7 @@ impl<'a> Scan<'a> {
 }
 
 /// Turns offsets, in ascending order, into lines and columns in one pass.
-fn locate(source: &str, faults: Vec<Fault>) -> Vec<Finding> {
+pub(super) fn locate(source: &str, faults: Vec<Fault>) -> Vec<Finding> {
     let (mut line, mut line_start, mut seen) = (1, 0, 0);
     let mut findings = Vec::with_capacity(faults.len());
     for Fault { offset, code, message } in faults {

@@ -1,15 +1,16 @@
 //! A submitted campaign: `/api/v1/campaigns`, `/api/external/campaigns`, `simulate` and `campaign create`.
 
 use super::FieldError;
+use super::broadcast;
 use super::fields::{Fields, Lines};
 use super::profile::{self, MOST_PER_SECOND, ProfileBody};
 use super::step::{self, MOST_STEPS};
-use crate::campaign::{AfterUncertain, OnUncertain, Policy, WithoutModel};
+use crate::campaign::{AfterUncertain, Audience, OnUncertain, Policy, WithoutModel};
 use crate::clock::{DAY, Millis, SECOND, parse_rfc3339, rfc3339};
 use crate::ids::Kind;
 use crate::quiet_hours::QuietHours;
 use crate::render;
-use crate::sequence::{Sequence, Step};
+use crate::sequence::{Channel, Sequence, Step};
 use crate::strategy;
 use serde_json::Value;
 
@@ -42,6 +43,10 @@ const KNOWN: &[&str] = &[
     "strategy",
     "track_opens",
     "track_clicks",
+    "template_id",
+    "segment_id",
+    "channel",
+    "audience",
     "steps",
 ];
 
@@ -50,7 +55,8 @@ const KNOWN: &[&str] = &[
 pub struct Demands {
     /// Every step has a name (S1-34); elsewhere a step without one is called `Step 2`.
     pub require_step_names: bool,
-    /// The steps are given; elsewhere a `business_type` or a `strategy` makes one of its own (S0-37).
+    /// The steps are given; elsewhere a `business_type`, a `strategy` (S0-37) or a template (S2-14) makes one of its
+    /// own, and a segment says who gets them.
     pub require_steps: bool,
 }
 
@@ -75,7 +81,15 @@ pub struct CampaignBody {
     pub schedule_time: Option<Millis>,
     /// Its settings.
     pub policy: Policy,
-    /// Its steps, ascending from 1.
+    /// The stored template that makes its one step; whether it exists is for the caller to look up.
+    pub template_id: Option<i64>,
+    /// How the template's step is sent; absent: as the template says.
+    pub channel: Option<Channel>,
+    /// The stored segment that it is for; whether it exists is for the caller to look up.
+    pub segment_id: Option<i64>,
+    /// Who of the segment is in it.
+    pub audience: Audience,
+    /// Its steps, ascending from 1; none where a template makes them.
     pub steps: Vec<Step>,
     /// What was odd and did no harm.
     pub warnings: Vec<FieldError>,
@@ -130,6 +144,10 @@ fn read(body: &Value, demands: Demands, errors: &mut Vec<FieldError>) -> Option<
         schedule_time: read_schedule(&mut fields),
         policy: read_policy(&mut fields),
         name,
+        template_id: None,
+        channel: None,
+        segment_id: None,
+        audience: Audience::default(),
         steps: Vec::new(),
         warnings: Vec::new(),
     };
@@ -143,9 +161,13 @@ fn read(body: &Value, demands: Demands, errors: &mut Vec<FieldError>) -> Option<
         warnings.extend(campaign.sending_profile.iter().flat_map(|profile| profile.warnings.clone()));
     }
     let given = fields.value("steps").and_then(Value::as_array).is_some_and(|steps| !steps.is_empty());
+    if !demands.require_steps {
+        broadcast::read(&mut fields, &mut campaign, given);
+    }
     let policy = &campaign.policy;
     let (kind, strategy) = (policy.business_type.as_deref(), policy.strategy.as_deref());
     campaign.steps = match (kind.or(strategy), given || demands.require_steps) {
+        (_, false) if fields.value("template_id").is_some() => Vec::new(),
         (Some(_), false) => vec![strategy::step(kind, strategy)],
         _ => read_steps(&mut fields, demands, &mut warnings),
     };

@@ -2,9 +2,11 @@
 
 use super::FieldError;
 use super::fields::{Fields, Lines};
+use super::phone_sender::{self, PhoneSender};
 use crate::address::{Email, display_name};
 use crate::campaign::OnUncertain;
 use crate::rate_limit::Rates;
+use crate::sequence::Channel;
 use serde_json::Value;
 
 /// The fastest limit that can be asked for, per second; without a limit nothing is spaced.
@@ -29,13 +31,32 @@ const KNOWN: &[&str] = &[
     "imap_url",
     "track_opens",
     "track_clicks",
+    "channel",
+    "from_phone",
+    "messaging_service_sid",
+    "twilio_account_sid",
+    "twilio_auth_token",
+    "allowed_countries",
 ];
 
-/// What a sending profile is made of. `Debug` leaves the URL out: it holds a password.
+/// The secrets that a stored profile has, where it is changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// A key to sign with.
+    pub key: bool,
+    /// The token of its Twilio account.
+    pub token: bool,
+}
+
+/// What a sending profile is made of. `Debug` leaves its secrets out.
 #[derive(Clone, PartialEq)]
 pub struct ProfileBody {
     /// Unique in its account; an inline profile without a name has its campaign's.
     pub name: String,
+    /// The channel that it serves.
+    pub channel: Channel,
+    /// Who sends, where that is a phone.
+    pub phone: PhoneSender,
     /// `smtp://` or `smtps://`, user and password included; absent: the process's own transport.
     pub smtp_url: Option<String>,
     /// The sender's address.
@@ -81,18 +102,18 @@ impl ProfileBody {
     /// # Errors
     /// Every fault at once.
     pub fn from_json(body: &Value) -> Result<Self, Vec<FieldError>> {
-        Self::from_json_over(body, false)
+        Self::from_json_over(body, Kept::default())
     }
 
-    /// The same for one that has a key to sign with already, if `signs`.
+    /// The same for one that has secrets already.
     ///
     /// # Errors
     /// Every fault at once.
-    pub fn from_json_over(body: &Value, signs: bool) -> Result<Self, Vec<FieldError>> {
+    pub fn from_json_over(body: &Value, kept: Kept) -> Result<Self, Vec<FieldError>> {
         let mut errors = Vec::new();
-        let read = read("", body, None, &mut errors);
+        let read = read_over("", body, None, kept, &mut errors);
         if let Some(read) = &read {
-            errors.extend(read.unsigned("", signs));
+            errors.extend(read.unsigned("", kept.key));
         }
         read.filter(|_| errors.is_empty()).ok_or(errors)
     }
@@ -124,6 +145,16 @@ pub(super) fn read(
     name: Option<&str>,
     errors: &mut Vec<FieldError>,
 ) -> Option<ProfileBody> {
+    read_over(path, value, name, Kept::default(), errors)
+}
+
+fn read_over(
+    path: &str,
+    value: &Value,
+    name: Option<&str>,
+    kept: Kept,
+    errors: &mut Vec<FieldError>,
+) -> Option<ProfileBody> {
     let mut fields = Fields::open(path, value, errors)?;
     let mut warnings = Vec::new();
     super::campaign::warn_of_unknown(&fields, KNOWN, &mut warnings);
@@ -131,8 +162,15 @@ pub(super) fn read(
         Some(name) => Some(name.to_owned()),
         None => fields.required("name", 200),
     };
+    let channel = fields.choice("channel", &Channel::ALL.map(|c| (c.as_str(), c))).unwrap_or_default();
+    if !path.is_empty() && channel.is_phone() {
+        let text = "a profile within a campaign sends its e-mail: make this one first, then name it";
+        fields.fault("channel", "conflict", text);
+    }
     let body = ProfileBody {
         name: name.unwrap_or_default(),
+        channel,
+        phone: phone_sender::read(&mut fields, channel, kept.token),
         smtp_url: read_url(&mut fields, "smtp_url", ["smtp://", "smtps://"]),
         from_email: fields.email("from_email"),
         from_name: read_sender(&mut fields),

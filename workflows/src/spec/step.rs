@@ -2,6 +2,7 @@
 
 use super::FieldError;
 use super::fields::Fields;
+use super::template::check_length;
 use crate::render::{self, Kind};
 use crate::sequence::{Channel, Delay, Step, Syntax};
 use serde_json::Value;
@@ -18,6 +19,7 @@ const KNOWN: &[&str] = &[
     "channel",
     "subject",
     "template",
+    "syntax",
     "ai_prompt",
     "delay_days",
     "delay_hours",
@@ -43,21 +45,25 @@ pub(super) fn read(
         (false, true) => Some(format!("Step {}", index + 1)),
         _ => fields.required("name", 200),
     };
+    let syntax = fields.choice("syntax", &Syntax::ALL.map(|s| (s.as_str(), s))).unwrap_or_default();
     let step = Step {
         id: 0,
         number: number.unwrap_or_default(),
         name: name.unwrap_or_default(),
         channel: fields.choice("channel", &Channel::ALL.map(|c| (c.as_str(), c))).unwrap_or_default(),
-        subject: read_template(&mut fields, "subject", Kind::Subject, warnings),
-        template: read_template(&mut fields, "template", Kind::Text, warnings),
-        syntax: Syntax::default(),
-        ai_prompt: read_template(&mut fields, "ai_prompt", Kind::Text, warnings),
+        subject: read_template(&mut fields, "subject", (syntax, Kind::Subject), warnings),
+        template: read_template(&mut fields, "template", (syntax, Kind::Text), warnings),
+        syntax,
+        ai_prompt: read_template(&mut fields, "ai_prompt", (Syntax::Handlebars, Kind::Text), warnings),
         delay: read_delay(&mut fields),
         include_previous_emails: fields.flag("include_previous_emails").unwrap_or(false),
         active: fields.flag("is_active").unwrap_or(true),
     };
     if step.channel.is_phone() {
         refuse_what_only_email_has(&mut fields);
+    }
+    if let Some(text) = &step.template {
+        check_length(&mut fields, "template", step.channel, text);
     }
     if blank(&fields, "template") && blank(&fields, "ai_prompt") {
         fields.fault("ai_prompt", "required", "a step needs ai_prompt or template");
@@ -112,7 +118,7 @@ fn blank(fields: &Fields, name: &str) -> bool {
 fn read_template(
     fields: &mut Fields,
     name: &str,
-    kind: Kind,
+    (syntax, kind): (Syntax, Kind),
     warnings: &mut Vec<FieldError>,
 ) -> Option<String> {
     if blank(fields, name) {
@@ -123,7 +129,7 @@ fn read_template(
         fields.fault(name, "too_long", format!("must have at most {MOST_SUBJECT} characters"));
         return None;
     }
-    match render::check(kind, source) {
+    match render::check_in(syntax, kind, source) {
         Ok(checked) => {
             let odd = |finding: render::Finding| {
                 FieldError::new(fields.path(name), finding.code, finding.to_string())

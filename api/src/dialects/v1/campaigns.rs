@@ -5,11 +5,12 @@ use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::intake::{Json, MOST_BULK_BYTES, NoBody};
 use crate::openapi::bodies::campaign::{
-    ArchiveParams, Campaign, CampaignFilter, CampaignInput, CampaignList,
+    ArchiveParams, Campaign, CampaignFilter, CampaignInput, CampaignList, Triggered as TriggeredShown,
 };
 use crate::openapi::bodies::common::{ByTime, Part, Shown};
 use crate::openapi::bodies::edit::{ReplaceParams, Replaced};
 use crate::openapi::bodies::lead::{EnrolInput, Enrolled};
+use crate::operations::broadcasts::{self, Triggered};
 use crate::operations::campaigns::{self, Begin, Scope};
 use crate::operations::effect;
 use crate::operations::leads::{self, Known};
@@ -42,6 +43,7 @@ pub(super) fn id(face: &str) -> Result<i64, Refusal> {
 )]
 pub async fn create(State(state): State<ApiState>, caller: Caller, body: Json) -> Answered {
     let campaign = CampaignBody::from_json(&body.value).map_err(Refusal::faults)?;
+    let campaign = broadcasts::settle(&state.core, caller.actor.account, campaign).await?;
     let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
     let full = campaigns::create(&mut work, &campaign, Begin::Draft).await?;
     work.answer(Answer::created(&with_warnings(view::full(&full), &campaign))).await
@@ -109,6 +111,7 @@ pub async fn replace(
 ) -> Answered {
     let id = id(&face)?;
     let campaign = CampaignBody::from_json(&body.value).map_err(Refusal::faults)?;
+    let campaign = broadcasts::settle(&state.core, caller.actor.account, campaign).await?;
     let effect = effect::of_edit(&state.core, caller.actor.account, id, &campaign).await?;
     if query.get("dry_run").is_some_and(|word| matches!(word.as_str(), "1" | "true")) {
         let shown =
@@ -169,6 +172,44 @@ pub async fn start(
     let mut shown = view::campaign(&campaign);
     shown["cost"] = super::spending::cost(&cost);
     work.answer(Answer::ok(&shown)).await
+}
+
+/// Triggers a campaign (S2-18).
+///
+/// It starts at once, whatever its `schedule_time`, and whoever is in its segment is enrolled, as far as a channel of its
+/// steps may reach them: a first part with the answer, the rest by the workers, which the run tells. Triggered again, it
+/// adds who has come since; while the run goes on, the same one is answered. Without a segment it is a start.
+#[utoipa::path(
+    post, path = "/campaigns/{id}/trigger", operation_id = "trigger_campaign", tag = "Campaigns",
+    responses((status = 200, body = TriggeredShown)),
+    security(("key" = ["campaigns:write"])),
+)]
+pub async fn trigger(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(face): Path<String>,
+    NoBody(once): NoBody,
+) -> Answered {
+    let id = id(&face)?;
+    let mut work = Work::new(&state.core, caller.actor)?.once(once);
+    let triggered = broadcasts::trigger(&mut work, id).await?;
+    work.answer(Answer::ok(&self::triggered(&triggered))).await
+}
+
+/// A campaign that was triggered (S2-18).
+pub fn triggered(triggered: &Triggered) -> Value {
+    let counts = triggered.run.as_ref().and_then(|run| run.counts.as_deref());
+    let nobody = "nobody can be reached: the run's counts say why";
+    json!({
+        "message": "Campaign triggered successfully",
+        "campaign_id": uuid(Kind::Campaign, triggered.campaign.id),
+        "estimated_recipients": triggered.recipients,
+        "execution_started": true,
+        "status": triggered.campaign.state.as_str().to_uppercase(),
+        "run_id": triggered.run.as_ref().map(|run| uuid(Kind::Run, run.id)),
+        "counts": counts.and_then(|text| serde_json::from_str::<Value>(text).ok()),
+        "warning": (triggered.recipients == 0).then_some(nobody),
+    })
 }
 
 /// Goes on with a paused campaign: the same change as a start.

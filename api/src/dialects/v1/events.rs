@@ -4,7 +4,7 @@ use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::intake::Json;
 use crate::openapi::bodies::delivery::{EventInput, EventList, EventParams, TakenEvent};
-use crate::operations::events;
+use crate::operations::events::{self, Own};
 use crate::refusal::Refusal;
 use crate::state::ApiState;
 use crate::work::Work;
@@ -86,7 +86,8 @@ pub async fn create(State(state): State<ApiState>, caller: Caller, body: Json) -
     let (kind, data) = read(&body.value)?;
     let shown = |id| json!({ "id": uuid(Kind::Event, id), "type": kind }).to_string();
     if body.once.is_none() {
-        let id = state.intake.add(&state.core, caller.actor.account, kind.to_owned(), data).await?;
+        let own = Own { account: caller.actor.account, kind: kind.to_owned(), data };
+        let id = state.intake.add(&state.core, own).await?;
         return Ok(Answer { status: 202, body: shown(id) });
     }
     let mut work = Work::new(&state.core, caller.actor)?.once(body.once);

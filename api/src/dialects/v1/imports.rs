@@ -3,7 +3,7 @@
 use super::{Asked, seconds};
 use crate::answer::Answer;
 use crate::auth::Caller;
-use crate::intake::{self, Form, PATIENCE};
+use crate::intake::{self, FileForm, PATIENCE};
 use crate::openapi::bodies::common::{ByTime, Part, Shown};
 use crate::openapi::bodies::import::{
     Import as ImportShown, ImportList, RefusedRows, UploadInput, UploadOf, Uploaded,
@@ -44,7 +44,7 @@ pub async fn upload(
     caller: Caller,
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
-    form: Form,
+    form: FileForm,
 ) -> Result<Response, Refusal> {
     let most = state.most_upload;
     if intake::announced(&headers).is_some_and(|length| length > most) {

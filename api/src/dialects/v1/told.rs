@@ -6,7 +6,6 @@ use crate::operations::messages::{EnrolmentExplained, Explanation, Full, LeadExp
 use sendwright_store::messages::{Attempt, Message, PlanningEvent};
 use sendwright_workflows::clock::{Millis, rfc3339};
 use sendwright_workflows::ids::{Kind, uuid};
-use sendwright_workflows::message::UNPLANNED;
 use sendwright_workflows::rate_limit::slot_millis;
 use serde_json::{Value, json};
 
@@ -26,7 +25,7 @@ pub fn message(m: &Message) -> Value {
         "channel": m.channel,
         "to": m.address,
         "timezone": m.zone,
-        "planned_at": (m.planned_at < UNPLANNED).then(|| rfc3339(m.planned_at)),
+        "planned_at": m.planned().map(rfc3339),
         "slot": m.slot.map(|slot| rfc3339(slot_millis(slot))),
         "attempt_count": m.attempts,
         "released": m.approved,
@@ -70,7 +69,7 @@ pub fn explanation(e: &Explanation) -> Value {
         "message_id": uuid(Kind::Message, e.message.id),
         "state": e.message.state,
         "summary": e.summary,
-        "planned_at": (e.message.planned_at < UNPLANNED).then(|| rfc3339(e.message.planned_at)),
+        "planned_at": e.message.planned().map(rfc3339),
         "reasons": reasons(&e.reasons),
         "history": reasons(&e.history),
         "decision": e.decision,

@@ -1,7 +1,7 @@
 //! What the native dialect shows.
 
 use super::seconds;
-use crate::operations::campaigns::{Counts, Full};
+use crate::operations::campaigns::{Counts, Full, Totals};
 use crate::operations::effect::Effect;
 use crate::operations::leads::{Import, Refused};
 use crate::refusal::Refusal;
@@ -20,6 +20,8 @@ pub fn campaign(c: &Campaign) -> Value {
     json!({
         "id": uuid(Kind::Campaign, c.id),
         "external_id": c.external_id,
+        "kind": c.origin.kind(),
+        "audience": c.origin.segment.map(|_| c.origin.audience),
         "name": c.name,
         "description": c.description,
         "status": c.state.as_str().to_uppercase(),
@@ -52,19 +54,28 @@ pub fn campaign(c: &Campaign) -> Value {
 
 /// A campaign with its steps.
 pub fn full(full: &Full) -> Value {
-    let mut shown = campaign(&full.campaign);
+    let (mut shown, origin) = (campaign(&full.campaign), &full.campaign.origin);
     shown["steps"] = full.sequence.steps.iter().map(step).collect();
+    // The text is the one that goes out: the template's own may have changed since.
+    let content = full.sequence.steps.first().and_then(|step| step.template.as_deref());
+    shown["template"] = json!(origin.template.map(|id| {
+        json!({ "id": uuid(Kind::Template, id), "name": full.template_name, "content": content })
+    }));
+    shown["segment"] =
+        json!(origin.segment.map(|id| json!({ "id": uuid(Kind::Segment, id), "name": full.segment_name })));
+    if let Some(totals) = &full.totals {
+        shown["messages_sent"] = totals.sent.into();
+        shown["messages_failed"] = totals.failed.into();
+    }
     shown
 }
 
 /// A campaign with its steps and what it has done.
 pub fn counted(with_steps: &Full, counts: &Counts) -> Value {
     let mut shown = full(with_steps);
-    let sum = |words: &[&str]| -> i64 {
-        counts.messages.iter().filter(|(state, _)| words.contains(&state.as_str())).map(|(_, n)| n).sum()
-    };
-    shown["messages_sent"] = sum(&["accepted", "delivered", "bounced", "complained"]).into();
-    shown["messages_failed"] = sum(&["failed", "bounced"]).into();
+    let totals = Totals::of(&counts.messages);
+    shown["messages_sent"] = totals.sent.into();
+    shown["messages_failed"] = totals.failed.into();
     shown["messages"] = by_state(&counts.messages);
     shown["enrolments"] = by_state(&counts.enrolments);
     shown
@@ -99,6 +110,7 @@ fn step(s: &Step) -> Value {
         "channel": s.channel,
         "subject": s.subject,
         "template": s.template,
+        "syntax": s.syntax,
         "ai_prompt": s.ai_prompt,
         "delay_days": s.delay.days,
         "delay_hours": s.delay.hours,
@@ -163,6 +175,7 @@ pub fn profile(p: &Profile) -> Value {
     json!({
         "id": uuid(Kind::Profile, p.id),
         "name": p.name,
+        "channel": p.channel,
         "transport": p.transport,
         "from_email": p.from_email,
         "from_name": p.from_name,
@@ -180,6 +193,10 @@ pub fn profile(p: &Profile) -> Value {
         "imap_why": p.imap_why,
         "track_opens": p.track_opens,
         "track_clicks": p.track_clicks,
+        "from_phone": p.from_phone,
+        "messaging_service_sid": p.messaging_service_sid,
+        "twilio_account_sid": p.twilio_account_sid,
+        "allowed_countries": p.allowed_countries(),
         "status": p.state,
         "paused_until": p.paused_until.map(seconds),
         "why": p.why,

@@ -3,6 +3,7 @@
 use super::common::{Listing, Warning};
 use super::edit::Effect;
 use super::profile::ProfileInput;
+use super::run::ExpandedCounts;
 use serde_json::Value;
 use std::collections::HashMap;
 use utoipa::{IntoParams, ToSchema};
@@ -57,7 +58,17 @@ pub struct CampaignInput {
     pub track_opens: Option<bool>,
     /// Whether clicks are counted; as the sending profile has it where it is left out.
     pub track_clicks: Option<bool>,
-    /// Its steps, numbered from 1; required unless a `business_type` or a `strategy` makes one.
+    /// A template whose text its one step copies, instead of `steps`; what is changed of the template later, the campaign
+    /// does not see.
+    pub template_id: Option<String>,
+    /// How the template's text is sent: `sms`, `whatsapp` or `email`; as the template says where it is left out.
+    pub channel: Option<String>,
+    /// The segment whose people are enrolled when it is triggered or starts.
+    pub segment_id: Option<String>,
+    /// `snapshot` for those who are in the segment then, `live` for those who come to be in it while the campaign runs as
+    /// well, which it does until it is paused or archived; `snapshot` where it is left out.
+    pub audience: Option<String>,
+    /// Its steps, numbered from 1; required unless a `template_id`, a `business_type` or a `strategy` makes one.
     pub steps: Option<Vec<StepInput>>,
 }
 
@@ -75,6 +86,8 @@ pub struct StepInput {
     pub subject: Option<String>,
     /// The text's template.
     pub template: Option<String>,
+    /// How both are written: `handlebars`, or `brace` for `{name}`; `handlebars` where it is left out.
+    pub syntax: Option<String>,
     /// What a model is asked to write.
     pub ai_prompt: Option<String>,
     /// Calendar days after the step before.
@@ -112,6 +125,9 @@ pub struct Step {
     /// The text's template.
     #[schema(example = "Hi {{first_name}}, …")]
     pub template: Option<String>,
+    /// How both are written: `handlebars` or `brace`.
+    #[schema(example = "handlebars")]
+    pub syntax: String,
     /// What a model is asked to write.
     #[schema(example = "A short reminder.")]
     pub ai_prompt: Option<String>,
@@ -144,6 +160,12 @@ pub struct Campaign {
     /// The caller's own id.
     #[schema(example = "spring")]
     pub external_id: Option<String>,
+    /// `broadcast` where it was made of a template or for a segment, else `outreach`.
+    #[schema(example = "outreach")]
+    pub kind: String,
+    /// Who of its segment is in it: `snapshot` or `live`; null where it has none.
+    #[schema(example = json!(null))]
+    pub audience: Option<String>,
     /// What people call it.
     #[schema(example = "Launch")]
     pub name: String,
@@ -225,9 +247,14 @@ pub struct Campaign {
     pub updated_at: String,
     /// Its steps; where they are shown. (sometimes)
     pub steps: Option<Vec<Step>>,
+    /// The template it was made of, with the text that it copied and sends. (sometimes)
+    pub template: Option<CampaignTemplate>,
+    /// The segment it is for. (sometimes)
+    pub segment: Option<CampaignSegment>,
     /// What was odd about its body and did no harm; where it was just given. (sometimes)
     pub warnings: Option<Vec<Warning>>,
-    /// Messages handed over; where one campaign is asked for. (sometimes)
+    /// Messages handed over; where one campaign, or a list, is asked for, and in a list only if counting them does not
+    /// take too long. (sometimes)
     #[schema(example = 12)]
     pub messages_sent: Option<i64>,
     /// Messages that failed for good or came back. (sometimes)
@@ -243,6 +270,59 @@ pub struct Campaign {
     pub cost: Option<Cost>,
     /// What the edit did; where it was just replaced. (sometimes)
     pub effect: Option<Effect>,
+}
+
+/// The template that a campaign was made of.
+#[derive(ToSchema)]
+pub struct CampaignTemplate {
+    /// Its id.
+    #[schema(example = "0b000000-0000-8000-8000-000000000001")]
+    pub id: String,
+    /// What people call it.
+    #[schema(example = "Welcome Template")]
+    pub name: Option<String>,
+    /// The text that the campaign copied.
+    #[schema(example = "Welcome {name}! Thanks for joining us.")]
+    pub content: Option<String>,
+}
+
+/// The segment that a campaign is for.
+#[derive(ToSchema)]
+pub struct CampaignSegment {
+    /// Its id.
+    #[schema(example = "0a000000-0000-8000-8000-000000000001")]
+    pub id: String,
+    /// What people call it.
+    #[schema(example = "New Users")]
+    pub name: Option<String>,
+}
+
+/// A campaign that was triggered.
+#[derive(ToSchema)]
+pub struct Triggered {
+    /// For people.
+    #[schema(example = "Campaign triggered successfully")]
+    pub message: String,
+    /// The campaign.
+    #[schema(example = "01000000-0000-8000-8000-000000000001")]
+    pub campaign_id: String,
+    /// Who of its segment can be reached: by the address, the opt-ins and opt-outs that are there now.
+    #[schema(example = 1250)]
+    pub estimated_recipients: i64,
+    /// Whether it goes out.
+    #[schema(example = true)]
+    pub execution_started: bool,
+    /// The campaign's state.
+    #[schema(example = "RUNNING")]
+    pub status: String,
+    /// The run that enrols them; null without a segment.
+    #[schema(example = "09000000-0000-8000-8000-000000000001")]
+    pub run_id: Option<String>,
+    /// How far it is; null without a segment.
+    pub counts: Option<ExpandedCounts>,
+    /// What to look into; null where there is nothing.
+    #[schema(example = json!(null))]
+    pub warning: Option<String>,
 }
 
 /// What a campaign's texts will cost, in the currency that the configured prices are in.

@@ -137,6 +137,17 @@ pub struct Listing {
     pub next_cursor: Option<String>,
 }
 
+/// That a row is gone.
+#[derive(ToSchema)]
+pub struct Deletion {
+    /// For people.
+    #[schema(example = "Template deleted successfully")]
+    pub message: String,
+    /// What its id was.
+    #[schema(example = "0b000000-0000-8000-8000-000000000001")]
+    pub id: String,
+}
+
 /// A fault that did no harm.
 #[derive(ToSchema)]
 pub struct Warning {

@@ -151,9 +151,9 @@ pub struct Explanation {
     /// In one sentence.
     #[schema(example = "Waits for quiet hours to end.")]
     pub summary: String,
-    /// The planned instant.
+    /// The planned instant; none before the campaign has a start.
     #[schema(format = DateTime, example = "2026-01-15T10:30:00.000Z")]
-    pub planned_at: String,
+    pub planned_at: Option<String>,
     /// What holds now.
     pub reasons: Vec<Value>,
     /// What held before.

@@ -9,6 +9,8 @@ use utoipa::ToSchema;
 pub struct ProfileInput {
     /// What people call it, unique in the account; needed but for a profile inside a campaign.
     pub name: Option<String>,
+    /// `email` where it is left out, `sms` or `whatsapp`.
+    pub channel: Option<String>,
     /// `smtp://` or `smtps://` with user and password; stored sealed, never shown.
     pub smtp_url: Option<String>,
     /// The sender's address.
@@ -41,6 +43,16 @@ pub struct ProfileInput {
     pub track_opens: Option<bool>,
     /// Whether clicks are told, unless a campaign says otherwise; not where it is left out.
     pub track_clicks: Option<bool>,
+    /// The number that sends, in E.164; of a profile for `sms` or `whatsapp`.
+    pub from_phone: Option<String>,
+    /// The messaging service that sends, `MG…`, in place of a number.
+    pub messaging_service_sid: Option<String>,
+    /// A Twilio account of its own, `AC…`; the installation's where it is left out.
+    pub twilio_account_sid: Option<String>,
+    /// That account's token; stored sealed, never shown.
+    pub twilio_auth_token: Option<String>,
+    /// Where messages may go, two-letter countries by the number's calling code; the installation's list where it is left out.
+    pub allowed_countries: Option<Vec<String>>,
 }
 
 /// What of a sending profile is to change: what is not named stays, `null` clears.
@@ -81,6 +93,16 @@ pub struct ProfileChange {
     pub track_opens: Option<bool>,
     /// Whether clicks are told, unless a campaign says otherwise; not where it is left out.
     pub track_clicks: Option<bool>,
+    /// The number that sends, in E.164; of a profile for `sms` or `whatsapp`.
+    pub from_phone: Option<String>,
+    /// The messaging service that sends, `MG…`, in place of a number.
+    pub messaging_service_sid: Option<String>,
+    /// A Twilio account of its own, `AC…`; the installation's where it is left out.
+    pub twilio_account_sid: Option<String>,
+    /// That account's token; stored sealed, never shown.
+    pub twilio_auth_token: Option<String>,
+    /// Where messages may go, two-letter countries by the number's calling code; the installation's list where it is left out.
+    pub allowed_countries: Option<Vec<String>>,
 }
 
 /// A sending profile; its URL never comes out.
@@ -92,7 +114,10 @@ pub struct SendingProfile {
     /// What people call it.
     #[schema(example = "Sales")]
     pub name: String,
-    /// `smtp`, or `default` for the installation's own.
+    /// `email`, `sms` or `whatsapp`.
+    #[schema(example = "email")]
+    pub channel: String,
+    /// `smtp` or `twilio` with a server or account of its own, `default` for the installation's.
     #[schema(example = "smtp")]
     pub transport: String,
     /// The sender's address.
@@ -143,6 +168,18 @@ pub struct SendingProfile {
     /// Whether clicks are told, unless a campaign says otherwise.
     #[schema(example = false)]
     pub track_clicks: bool,
+    /// The number that sends, in E.164.
+    #[schema(example = "+14155550100")]
+    pub from_phone: Option<String>,
+    /// The messaging service that sends.
+    #[schema(example = "MG0123456789abcdef0123456789abcdef")]
+    pub messaging_service_sid: Option<String>,
+    /// Its own Twilio account.
+    #[schema(example = "AC0123456789abcdef0123456789abcdef")]
+    pub twilio_account_sid: Option<String>,
+    /// Where its messages may go; null for the installation's list.
+    #[schema(example = json!(["US", "CA"]))]
+    pub allowed_countries: Option<Vec<String>>,
     /// `active`, or why it rests.
     #[schema(example = "active")]
     pub status: String,

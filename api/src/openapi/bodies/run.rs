@@ -4,13 +4,13 @@ use super::campaign::{Campaign, Cost};
 use super::common::Listing;
 use utoipa::{IntoParams, ToSchema};
 
-/// A run: a campaign's next texts written, or its round sent.
+/// A run: a campaign's next texts written, its round sent, or the people of its segment enrolled.
 #[derive(ToSchema)]
 pub struct Run {
     /// Its id.
     #[schema(example = "0d000000-0000-8000-8000-000000000001")]
     pub id: String,
-    /// `generate` or `send`.
+    /// `generate`, `send` or `expand`.
     #[schema(example = "generate")]
     pub kind: String,
     /// `running`, `completed` or `cancelled`.
@@ -52,6 +52,8 @@ pub enum RunCounts {
     Generated(GeneratedCounts),
     /// Of a `send`.
     Sent(SentCounts),
+    /// Of an `expand`.
+    Expanded(ExpandedCounts),
 }
 
 /// How far the texts of a run are: `total` is the sum of the rest.
@@ -75,6 +77,27 @@ pub struct GeneratedCounts {
     /// People whose sequence had no next text, or whose text is gone again.
     #[schema(example = 2)]
     pub none: i64,
+}
+
+/// How far the people of a segment are enrolled: `matched` is the sum of the rest. Of a live audience, in the present
+/// look at its segment, but for `enrolled`, which counts them all.
+#[derive(ToSchema)]
+pub struct ExpandedCounts {
+    /// People found in the segment so far.
+    #[schema(example = 1300)]
+    pub matched: i64,
+    /// Who was enrolled.
+    #[schema(example = 1250)]
+    pub enrolled: i64,
+    /// Who was in the round already.
+    #[schema(example = 0)]
+    pub already: i64,
+    /// Whom no channel of the campaign may reach: no opt-in, or an opt-out.
+    #[schema(example = 48)]
+    pub without_consent: i64,
+    /// Of whom no channel of the campaign has an address.
+    #[schema(example = 2)]
+    pub without_address: i64,
 }
 
 /// How far a round is since its run was asked for.

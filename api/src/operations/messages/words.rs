@@ -56,6 +56,9 @@ fn sentence(reason: &Reason, zone: Tz) -> String {
         Reason::ContactDeleted => "the lead was deleted".into(),
         Reason::NoAddress => "the lead has no address on the step's channel".into(),
         Reason::Replied => "the lead answered, which ends the sequence".into(),
+        Reason::AskedToStop => {
+            "the lead asked in words of their own to be left alone: release it, or cancel it and suppress the lead".into()
+        }
         Reason::AlreadySent { message } => format!("the lead got this text already, in message {message}"),
         Reason::StepInactive => "the step is switched off; is_active switches it on".into(),
         Reason::Edited => "the campaign was edited; the text is planned and written anew".into(),

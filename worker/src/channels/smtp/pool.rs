@@ -123,6 +123,17 @@ impl Pool {
         Ready { sessions, trouble }
     }
 
+    /// Waits until `n` sessions are idle, `within` at most.
+    pub async fn gather(&self, n: usize, within: Duration) {
+        let deadline = Instant::now() + within;
+        loop {
+            let changed = self.0.changed.notified();
+            if self.idle() >= n || timeout_at(deadline, changed).await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Takes a session back for the next message. One that is over, or has carried its share, is
     /// closed.
     pub fn give_back(&self, session: Session) {

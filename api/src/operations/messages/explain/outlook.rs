@@ -116,7 +116,7 @@ fn campaign_obstacles(facts: &Facts) -> Vec<Obstacle> {
 
 /// The text's turn: the write lane takes it some time ahead.
 fn writing_turn(facts: &Facts) -> Outlook {
-    let look = (facts.message.planned_at - WRITE_AHEAD).max(facts.now);
+    let look = facts.message.planned().map_or(facts.now, |planned| (planned - WRITE_AHEAD).max(facts.now));
     let late = Reason::Late { cause: Cause::Writing };
     let reasons = match facts.message.reasons().last() {
         Some(last) if *last == late => vec![late],
@@ -146,13 +146,17 @@ fn moved_by(facts: &Facts) -> Vec<Reason> {
 
 /// The message's own turn: the slot that the claim would give it now, after everybody before it.
 fn turn(facts: &Facts) -> Outlook {
+    // Without an instant it is the planner's turn.
+    let Some(planned) = facts.message.planned() else {
+        return Outlook { reasons: Vec::new(), next: Some(facts.now) };
+    };
     let none = Policy::default();
     let policy = facts.campaign.as_ref().map_or(&none, |c| &c.policy);
     let limits = (facts.profile.as_ref().map(rates).unwrap_or_default(), policy.rates());
     let (mut profile, mut campaign) = facts.gates;
     let earliest = facts.now - TOLERANCE;
     pass(facts, (&mut profile, &mut campaign), &limits, earliest);
-    let row = Due { planned: facts.message.planned_at, zone: facts.zone(), quiet: policy.quiet_hours };
+    let row = Due { planned, zone: facts.zone(), quiet: policy.quiet_hours };
     let got = seat((&mut profile, &limits.0), (&mut campaign, &limits.1), &row, earliest, i64::MAX);
     let mut reasons = moved_by(facts);
     let next = match got {
