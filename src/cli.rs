@@ -4,9 +4,9 @@ mod nouns;
 mod webhooks;
 
 pub use nouns::{
-    AccountCommand, CampaignArgs, CampaignCommand, CampaignFutureArgs, KeyCommand, KeyCreateArgs,
-    LeadsCommand, MessageArgs, MessagesCommand, ProfileArgs, ProfileCommand, RunsCommand, SuppressCommand,
-    UserCommand,
+    AccountCommand, CampaignArgs, CampaignCommand, CampaignFutureArgs, ConsentArgs, ConsentsCommand,
+    KeyCommand, KeyCreateArgs, LeadsCommand, MessageArgs, MessagesCommand, ProfileArgs, ProfileCommand,
+    RunsCommand, SuppressCommand, UserCommand, UsersCommand,
 };
 
 pub use webhooks::{ListenArgs, ReplayArgs, TriggerArgs, WebhookArgs, WebhooksCommand};
@@ -71,6 +71,12 @@ pub enum Command {
     /// Leads
     #[command(subcommand)]
     Leads(LeadsCommand),
+    /// People by their numbers, and what they said of SMS and WhatsApp
+    #[command(subcommand)]
+    Users(UsersCommand),
+    /// The ledger of consent: export it, and check that it is whole
+    #[command(subcommand)]
+    Consents(ConsentsCommand),
     /// Sending profiles: who writes, over which server, how fast
     #[command(subcommand)]
     Profile(ProfileCommand),

@@ -4,10 +4,12 @@ mod account;
 mod api;
 mod backup;
 mod campaign;
+mod consents;
 mod doctor;
 mod drafts;
 mod explain;
 mod future;
+mod import;
 pub mod key;
 mod leads;
 mod messages;
@@ -22,6 +24,7 @@ mod scheduler;
 mod simulate;
 mod suppress;
 mod up;
+mod users;
 mod webhooks;
 mod worker;
 
@@ -60,6 +63,8 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Campaign(command) => campaign::run(&load(&sources, Role::Command, over)?, command),
         Command::Runs(command) => runs::run(&load(&sources, Role::Command, over)?, command),
         Command::Leads(command) => leads::run(&load(&sources, Role::Command, over)?, command),
+        Command::Users(command) => users::run(&load(&sources, Role::Command, over)?, command),
+        Command::Consents(command) => consents::run(&load(&sources, Role::Command, over)?, command),
         Command::Profile(command) => profile::run(&load(&sources, Role::Command, over)?, command),
         Command::Suppress(command) => suppress::run(&load(&sources, Role::Command, over)?, command),
         Command::Webhooks(command) => webhooks::run(&load(&sources, Role::Command, over)?, command),

@@ -48,6 +48,11 @@ impl Failure {
         Self { code: 78, lines }
     }
 
+    /// Why, in its first line.
+    pub fn why(&self) -> &str {
+        self.lines.first().map_or("", String::as_str)
+    }
+
     /// Prints it on stderr and gives the exit code. A reader that went away (`| head`) is no failure.
     pub fn tell(self) -> ExitCode {
         for line in &self.lines {

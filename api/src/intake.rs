@@ -3,20 +3,25 @@
 use crate::json;
 use crate::refusal::Refusal;
 use crate::work::Once;
+use axum::body::{Body, BodyDataStream};
+use axum::extract::multipart::{Multipart, MultipartRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
+use futures::Stream;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// Most bytes of a body.
 pub const MOST_BYTES: usize = 2 << 20;
 /// Most bytes of a body with many leads.
 pub const MOST_BULK_BYTES: usize = 10 << 20;
-/// How long a body may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a body may take to arrive, and each piece of a file.
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A JSON body, and the `Idempotency-Key` that came with it.
 pub struct Json<const MOST: usize = MOST_BYTES> {
@@ -123,10 +128,61 @@ impl<S: Sync> FromRequestParts<S> for NoBody {
     }
 }
 
+/// A form with a file, to be read as it comes, and the `Idempotency-Key` that came with it.
+pub struct FileForm {
+    /// Its parts.
+    pub parts: Multipart,
+    /// The key.
+    pub once: Option<String>,
+}
+
+impl<S: Send + Sync> FromRequest<S> for FileForm {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        if media_type(request.headers()).as_deref() != Some("multipart/form-data") {
+            return Err(Refusal::NotUpload);
+        }
+        let (parts, body) = request.into_parts();
+        let once = once(&parts, &[])?.map(|once| once.key);
+        let refused =
+            |rejection: MultipartRejection| Refusal::Malformed("malformed_multipart", rejection.body_text());
+        let body = Body::from_stream(Paced { body: body.into_data_stream(), rests: false });
+        let parts =
+            Multipart::from_request(Request::from_parts(parts, body), state).await.map_err(refused)?;
+        Ok(Self { parts, once })
+    }
+}
+
+/// A body that gives one piece and then rests: the reader of forms takes in whatever is ready before it gives anything
+/// on, which may be all of a file.
+struct Paced {
+    body: BodyDataStream,
+    rests: bool,
+}
+
+impl Stream for Paced {
+    type Item = Result<Bytes, axum::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if std::mem::take(&mut self.rests) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let next = Pin::new(&mut self.body).poll_next(context);
+        self.rests = next.is_ready();
+        next
+    }
+}
+
+/// The size that a body says it has.
+pub fn announced(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 /// Reads a body of at most `most` bytes; one that says it is larger is not read at all.
 pub async fn read(headers: &HeaderMap, body: axum::body::Body, most: usize) -> Result<Bytes, Refusal> {
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > most) {
+    if announced(headers).is_some_and(|length| length > most) {
         return Err(Refusal::TooLarge(most));
     }
     match tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, most)).await {

@@ -7,6 +7,7 @@ pub mod campaigns;
 pub mod drafts;
 pub mod effect;
 pub mod events;
+pub mod imports;
 pub mod inbound;
 pub mod keys;
 pub mod leads;

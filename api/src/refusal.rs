@@ -53,6 +53,9 @@ pub enum Refusal {
     /// Not an e-mail by its own word.
     #[error("send Content-Type: message/rfc822, without Content-Encoding")]
     NotMail,
+    /// Not a form with a file by its own word.
+    #[error("send multipart/form-data with one file, without Content-Encoding")]
+    NotUpload,
     /// Not a form by its own word.
     #[error("send Content-Type: application/x-www-form-urlencoded, without Content-Encoding")]
     NotForm,
@@ -95,7 +98,9 @@ impl Refusal {
             Refusal::Duplicate(_) => "duplicate",
             Refusal::OtherRequest => "idempotency_key_reused",
             Refusal::TooLarge(_) => "too_large",
-            Refusal::MediaType | Refusal::NotMail | Refusal::NotForm => "unsupported_media_type",
+            Refusal::MediaType | Refusal::NotMail | Refusal::NotForm | Refusal::NotUpload => {
+                "unsupported_media_type"
+            }
             Refusal::Signature => "invalid_signature",
             Refusal::TooMany(_) => "rate_limit_exceeded",
             Refusal::Unavailable => "unavailable",

@@ -7,6 +7,7 @@ use crate::refusal::Refusal;
 use crate::state::ApiState;
 use crate::{console, health, inbound, request, showing, tracking, unsubscribe};
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -58,8 +59,8 @@ fn external() -> Router<ApiState> {
 /// The native surface.
 fn native() -> Router<ApiState> {
     use v1::{
-        analytics, businesses, campaigns, drafts, events, inbound, keys, leads, mailbox, messages, profiles,
-        runs, segments, simulation, spending, suppressions, templates, usage, users, webhooks,
+        analytics, businesses, campaigns, drafts, events, imports, inbound, keys, leads, mailbox, messages,
+        profiles, runs, segments, simulation, spending, suppressions, templates, usage, users, webhooks,
     };
     Router::new()
         .route("/health", get(health::native))
@@ -102,6 +103,10 @@ fn native() -> Router<ApiState> {
         .route("/users", get(users::list).post(users::create))
         .route("/users/{id}", get(users::get).put(users::change).delete(users::delete))
         .route("/users/{id}/consents", get(users::consents))
+        .route("/users/bulk/upload", post(imports::upload).layer(DefaultBodyLimit::disable()))
+        .route("/imports", get(imports::list))
+        .route("/imports/{id}", get(imports::get))
+        .route("/imports/{id}/errors", get(imports::errors))
         .route("/messages", get(messages::list))
         .route("/messages/{id}", get(messages::get))
         .route("/messages/{id}/explain", get(messages::explain))

@@ -20,6 +20,8 @@ use crate::operations::events::{self, Intake};
 use crate::{Console, Refusal};
 use tokio::sync::Semaphore;
 
+/// Most bytes of an uploaded file: some millions of rows.
+pub const MOST_UPLOAD: usize = 512 << 20;
 /// Most hits that are written down at once: the database is for others too.
 const MOST_NOTED: usize = 64;
 /// Most texts that are taken at once; a provider that posts more is told to come again.
@@ -86,6 +88,8 @@ pub struct ApiState {
     pub(crate) holders: Holders,
     /// Takes events of callers' own to the database.
     pub intake: Intake,
+    /// Most bytes of an uploaded file.
+    pub most_upload: usize,
     /// Webhooks may be registered for private addresses, any port, and without TLS: for development.
     pub webhooks_allow_private: bool,
     /// The provider of text messages.
@@ -116,6 +120,7 @@ impl ApiState {
             console: Console::keyed(false),
             holders: holders::holders(),
             intake: events::intake(),
+            most_upload: MOST_UPLOAD,
             webhooks_allow_private: false,
             provider: Arc::default(),
             callbacks: callbacks::intake(),
@@ -146,6 +151,11 @@ impl ApiState {
     /// The same, with the console guarded so; by a key otherwise.
     pub fn with_console(self, console: Console) -> Self {
         Self { console, ..self }
+    }
+
+    /// The same, with uploaded files of at most so many bytes.
+    pub fn with_uploads_up_to(self, most_upload: usize) -> Self {
+        Self { most_upload, ..self }
     }
 
     /// The same, with webhooks that may go to private addresses; not otherwise.

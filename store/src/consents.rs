@@ -1,10 +1,12 @@
 //! The ledger of consent: who said yes or no on a channel, when, how, and on whose word. Lines are only added, each with
 //! the hash of the one before it; what they come to stands beside, in `consent_states`, and forbids by `suppressions`.
 
+mod chains;
 mod ledger;
 mod standing;
 
-pub use ledger::{Consent, chain, count, heads, list, walk};
+pub use chains::Chains;
+pub use ledger::{Consent, chain, count, list, torn, walk};
 pub(crate) use standing::standing;
 pub use standing::{of_number, said_at, states};
 
@@ -58,6 +60,15 @@ impl Numbers {
     pub async fn take(ids: &Ids, words: usize, noes: usize) -> Result<Self> {
         let suppressions = if noes > 0 { ids.take("suppressions", noes).await? } else { 0..0 };
         Ok(Self { lines: ids.take("consents", words).await?, suppressions })
+    }
+
+    /// The first of them, for a part of those words.
+    pub fn split(&mut self, words: usize, noes: usize) -> Self {
+        fn first(of: &mut Range<i64>, count: usize) -> Range<i64> {
+            let end = of.end.min(of.start + count as i64);
+            std::mem::replace(of, end..of.end).start..end
+        }
+        Self { lines: first(&mut self.lines, words), suppressions: first(&mut self.suppressions, noes) }
     }
 }
 

@@ -27,6 +27,7 @@ pub mod hits;
 pub mod idempotency;
 pub mod ids;
 pub mod imap;
+pub mod imports;
 pub mod inbound;
 pub mod intents;
 pub mod keys;

@@ -11,6 +11,7 @@ use sendwright_api::scope;
 use serde_json::{Value, json};
 
 use crate::support::api::App;
+use crate::support::upload::upload;
 
 /// Every path in the router's own words.
 fn paths() -> Vec<String> {
@@ -78,12 +79,13 @@ async fn furnish(app: &App) {
         "name": "canary", "steps": [{ "step_number": 1, "subject": "canary", "template": "canary {{email}}" }],
     });
     app.call("POST", "/api/v1/campaigns", Some(&campaign)).await.done();
-    let lead = json!([{ "email": "canary@example.com" }]);
+    let lead = json!([{ "email": "canary@example.com", "phone": "+14155551234" }]);
     app.call("POST", "/api/v1/campaigns/1/leads", Some(&lead)).await.done();
     let test = json!({ "to": "canary@example.com" });
     app.call("POST", "/api/v1/campaigns/1/test", Some(&test)).await.done();
     let suppression = json!({ "email": "other.canary@canary.example.com" });
     app.call("POST", "/api/v1/suppressions", Some(&suppression)).await.done();
+    upload(app, "phone_e164,name\ncanary,canary\n").await.done();
     furnish_webhook(app).await;
     furnish_audience(app, "canary").await;
     receive(app, "canary").await;
@@ -200,7 +202,7 @@ async fn every_list_is_walked_by_page_offset_and_cursor_in_both_directions() {
             let campaign =
                 json!({ "name": format!("c{n}"), "steps": [{ "step_number": 1, "template": "x" }] });
             app.call("POST", "/api/v1/campaigns", Some(&campaign)).await.done();
-            let lead = json!({ "email": format!("l{n}@example.com") });
+            let lead = json!({ "email": format!("l{n}@example.com"), "phone": format!("+1415555100{n}") });
             app.call("POST", "/api/v1/leads", Some(&lead)).await.done();
             app.call("POST", "/api/v1/campaigns/1/test", Some(&json!({ "to": "l0@example.com" })))
                 .await
@@ -212,6 +214,9 @@ async fn every_list_is_walked_by_page_offset_and_cursor_in_both_directions() {
             app.call("POST", "/api/v1/sending-profiles", Some(&json!({ "name": format!("p{n}") })))
                 .await
                 .done();
+            upload(&app, format!("phone_e164\n+1415555000{n}\n")).await.done();
+            let said = if n % 2 == 0 { "OPT_IN" } else { "OPT_OUT" };
+            app.call("PUT", "/api/v1/users/1", Some(&json!({ "consent_state": said }))).await.done();
             app.call("POST", "/api/v1/keys", Some(&json!({ "name": format!("k{n}") }))).await.done();
             furnish_webhook(&app).await;
             furnish_audience(&app, &format!("a{n}")).await;

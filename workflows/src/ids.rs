@@ -32,6 +32,8 @@ pub enum Kind {
     Enrolment = 13,
     /// An account.
     Account = 14,
+    /// An import.
+    Import = 15,
     /// An inbound message.
     Inbound = 30,
 }

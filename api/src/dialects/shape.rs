@@ -46,7 +46,7 @@ impl Dialect {
             Refusal::Conflict("idempotency_key_busy", _) => 409,
             Refusal::Duplicate(_) | Refusal::Conflict(..) => 400 + if external { 0 } else { 9 },
             Refusal::TooLarge(_) => 413,
-            Refusal::MediaType | Refusal::NotMail | Refusal::NotForm => 415,
+            Refusal::MediaType | Refusal::NotMail | Refusal::NotForm | Refusal::NotUpload => 415,
             Refusal::TooMany(_) => 429,
             Refusal::Unavailable | Refusal::TooSlow(_) => 503,
             Refusal::Internal => 500,

@@ -5,6 +5,7 @@ pub mod businesses;
 pub mod campaigns;
 pub mod drafts;
 pub mod events;
+pub mod imports;
 pub mod inbound;
 pub mod keys;
 pub mod leads;

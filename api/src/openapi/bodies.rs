@@ -12,6 +12,7 @@ pub mod draft;
 pub mod edit;
 pub mod external;
 pub mod health;
+pub mod import;
 pub mod inbound;
 pub mod key;
 pub mod lead;

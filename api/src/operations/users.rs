@@ -5,7 +5,7 @@ mod merge;
 mod put;
 
 pub use merge::attributes;
-pub use put::{Expect, Put, put};
+pub use put::{Expect, Ids, Put, put};
 
 use crate::refusal::Refusal;
 use crate::state::Core;
@@ -136,7 +136,8 @@ async fn one(work: &mut Work<'_>, body: &UserBody, expect: Expect) -> Result<Use
         return Err(Refusal::field("consent_evidence.at", "out_of_range", "must not lie ahead"));
     }
     let account = work.account();
-    let done = put(work, std::slice::from_ref(body), expect, Grounds::Stated).await?;
+    let mut ids = Ids::take(work, &[body], expect).await?;
+    let done = put(work, std::slice::from_ref(body), (expect, Grounds::Stated), &mut ids).await?;
     let done = done.into_iter().next().ok_or(Refusal::Internal)??;
     let found = contacts::by_ids(work.tx()?, account, &[done.id]).await?;
     whole(work.tx()?, account, found).await?.pop().ok_or(Refusal::Internal)

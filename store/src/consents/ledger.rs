@@ -124,21 +124,25 @@ pub async fn walk(tx: &mut Tx, account: i64, after: (&str, &str, i64), limit: i6
     rows!(tx, Consent, SQL, account, after.0, after.1, after.2, limit)
 }
 
-/// Where the account's chains end, as (channel, address, place, hash) in that order: those behind `after`.
-pub async fn heads(
-    tx: &mut Tx,
-    account: i64,
-    after: (&str, &str),
-    limit: i64,
-) -> Result<Vec<(String, String, i64, String)>> {
+/// The account's chains, as (channel, address), that do not end with the line that `consent_states` know: lines were taken
+/// from their end or put there, or their state was taken away. The first `limit` of them.
+pub async fn torn(tx: &mut Tx, account: i64, limit: i64) -> Result<Vec<(String, String)>> {
     rows!(
         tx,
-        (String, String, i64, String),
-        "SELECT channel, address_hash, place, hash FROM consent_states
-          WHERE account_id = $1 AND (channel, address_hash) > ($2, $3) ORDER BY channel, address_hash LIMIT $4",
+        (String, String),
+        "SELECT s.channel, s.address_hash FROM consent_states s
+           LEFT JOIN consents c ON c.account_id = s.account_id AND c.channel = s.channel
+                AND c.address_hash = s.address_hash AND c.place = s.place
+           LEFT JOIN consents n ON n.account_id = s.account_id AND n.channel = s.channel
+                AND n.address_hash = s.address_hash AND n.place = s.place + 1
+          WHERE s.account_id = $1 AND ((s.place > 0 AND (c.hash IS NULL OR c.hash <> s.hash)) OR n.id IS NOT NULL)
+         UNION ALL
+         SELECT c.channel, c.address_hash FROM consents c
+           LEFT JOIN consent_states s ON s.account_id = c.account_id AND s.channel = c.channel
+                AND s.address_hash = c.address_hash
+          WHERE c.account_id = $1 AND c.place = 1 AND s.state IS NULL
+         LIMIT $2",
         account,
-        after.0,
-        after.1,
         limit
     )
 }

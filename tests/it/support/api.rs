@@ -101,6 +101,12 @@ impl App {
         app
     }
 
+    /// Serves another state from now on.
+    pub fn serve(&mut self, state: ApiState) {
+        self.router = router(state.clone());
+        self.state = state;
+    }
+
     /// A further account with its user and its key.
     pub async fn tenant(&self, name: &str) -> (i64, String) {
         let owner = format!("{name}@example.com");

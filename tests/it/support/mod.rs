@@ -20,4 +20,5 @@ pub mod site;
 pub mod smtp_server;
 pub mod twilio_loops;
 pub mod twilio_server;
+pub mod upload;
 pub mod witness;

@@ -115,7 +115,7 @@ pub async fn record(
     actor: &Actor,
     people: &[Speaker<'_>],
     (given, source): (Grounds, &str),
-    ids: Numbers,
+    ids: &mut Numbers,
     now: Millis,
 ) -> Result<Vec<bool>, Refusal> {
     let told: Vec<(String, String)> = people.iter().map(|person| told(person, actor)).collect();
@@ -143,6 +143,8 @@ pub async fn record(
     }
     let mut changed = vec![false; people.len()];
     if !said.is_empty() {
+        let noes = said.iter().filter(|word| word.state.forbids()).count();
+        let ids = ids.split(said.len(), noes);
         let changes = consents::record(tx, actor.account, &said, ids, now).await?;
         owners.iter().zip(changes).for_each(|(&place, change)| changed[place] |= change == Change::Holds);
     }

@@ -37,7 +37,7 @@ pub fn merge(d: &mut Details, attributes: &Map<String, Value>, address: Option<(
             false => rest.insert(name.clone(), value.clone()),
         };
     }
-    if let Some((email, hash)) = address {
+    if let Some((email, hash)) = address.filter(|(email, _)| d.email_key.as_ref() != Some(&email.key())) {
         d.email = Some(email.as_str().to_owned());
         d.email_key = Some(email.key());
         d.email_hash = Some(hash);

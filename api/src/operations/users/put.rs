@@ -37,35 +37,44 @@ pub struct Put {
     pub created: bool,
 }
 
-/// Row numbers, taken before the transaction.
-struct Ids {
+/// Row numbers for the people of a transaction.
+pub struct Ids {
     contacts: Range<i64>,
     events: Range<i64>,
     consents: Numbers,
 }
 
-/// Writes users, no number twice, in a transaction that this begins: who they are, what is known of them, and what they
-/// said, with its events. For each, in order, what became of it.
+impl Ids {
+    /// Takes them, and begins the transaction, behind the barrier where somebody says no.
+    pub async fn take(work: &mut Work<'_>, people: &[&UserBody], expect: Expect) -> Result<Self, Refusal> {
+        let words = |people: &mut dyn Iterator<Item = &&UserBody>| -> usize {
+            people.map(|body| consent::channels(body).len()).sum()
+        };
+        let noes = words(&mut people.iter().filter(|body| body.consent.is_some_and(State::forbids)));
+        let spare = if expect == Expect::Somebody { 0 } else { people.len() };
+        let ids = Self {
+            contacts: work.ids("contacts", spare).await?,
+            events: work.ids("events", 2 * people.len()).await?,
+            consents: Numbers::take(&work.store().ids, words(&mut people.iter()), noes).await?,
+        };
+        work.begin(if noes > 0 { Barrier::Exclusive } else { Barrier::None }).await?;
+        Ok(ids)
+    }
+}
+
+/// Writes users, no number twice: who they are, what is known of them, and what they said, with its events. For each, in
+/// order, what became of it. May be called again in the same transaction.
 pub async fn put(
     work: &mut Work<'_>,
     people: &[UserBody],
-    expect: Expect,
-    grounds: Grounds,
+    (expect, grounds): (Expect, Grounds),
+    ids: &mut Ids,
 ) -> Result<Vec<Result<Put, Refusal>>, Refusal> {
-    let words = people.iter().map(|body| consent::channels(body).len());
-    let forbids = |body: &&UserBody| body.consent.is_some_and(State::forbids);
-    let noes: usize = people.iter().filter(forbids).map(|body| consent::channels(body).len()).sum();
-    let ids = Ids {
-        contacts: work.ids("contacts", if expect == Expect::Somebody { 0 } else { people.len() }).await?,
-        events: work.ids("events", 2 * people.len()).await?,
-        consents: Numbers::take(&work.store().ids, words.sum(), noes).await?,
-    };
-    work.begin(if noes > 0 { Barrier::Exclusive } else { Barrier::None }).await?;
-    let mut batch = Batch::open(work, people, expect, ids.contacts.start).await?;
+    let mut batch = Batch::open(work, people, expect, &mut ids.contacts).await?;
     batch.check(work, grounds).await?;
-    let changed = batch.record(work, grounds, ids.consents).await?;
+    let changed = batch.record(work, grounds, ids).await?;
     batch.write(work).await?;
-    batch.tell(work, &changed, ids.events).await?;
+    batch.tell(work, &changed, &mut ids.events).await?;
     Ok(batch.done())
 }
 
@@ -100,7 +109,7 @@ impl<'a> Batch<'a> {
         work: &mut Work<'_>,
         people: &'a [UserBody],
         expect: Expect,
-        first: i64,
+        spare: &mut Range<i64>,
     ) -> Result<Self, Refusal> {
         let (account, salt) = (work.account(), work.store().salt());
         let tx = work.tx()?;
@@ -117,8 +126,8 @@ impl<'a> Batch<'a> {
         let there = contacts::by_ids(tx, account, &there).await?;
         let mut there: HashMap<i64, Details> = there.into_iter().map(|c| (c.id, c.details)).collect();
         let mut batch = Self { people: Vec::with_capacity(people.len()) };
-        for (((body, address), place), spare) in people.iter().zip(&addresses).zip(places).zip(first..) {
-            let id = book::row(&place).unwrap_or(spare);
+        for ((body, address), place) in people.iter().zip(&addresses).zip(places) {
+            let id = book::row(&place).or_else(|| spare.next()).unwrap_or_default();
             let before = there.remove(&id);
             let mut details =
                 before.clone().unwrap_or_else(|| Details { attributes: "{}".into(), ..Details::default() });
@@ -154,7 +163,7 @@ impl<'a> Batch<'a> {
         &self,
         work: &mut Work<'_>,
         grounds: Grounds,
-        ids: Numbers,
+        ids: &mut Ids,
     ) -> Result<HashMap<i64, bool>, Refusal> {
         let (actor, now) = (work.actor().clone(), work.now());
         let taken = self.people.iter().filter(|person| person.refused.is_none());
@@ -162,7 +171,9 @@ impl<'a> Batch<'a> {
             .map(|person| Speaker { id: person.id, body: person.body, details: &person.details })
             .collect();
         let source = if grounds == Grounds::Listed { "import" } else { actor.source };
-        let changed = consent::record(work.tx()?, &actor, &speakers, (grounds, source), ids, now).await?;
+        let consents = &mut ids.consents;
+        let changed =
+            consent::record(work.tx()?, &actor, &speakers, (grounds, source), consents, now).await?;
         Ok(speakers.iter().map(|speaker| speaker.id).zip(changed).collect())
     }
 
@@ -200,7 +211,7 @@ impl<'a> Batch<'a> {
         &self,
         work: &mut Work<'_>,
         changed: &HashMap<i64, bool>,
-        ids: Range<i64>,
+        ids: &mut Range<i64>,
     ) -> Result<(), Refusal> {
         let (actor, now) = (work.actor().clone(), work.now());
         let mut told = Vec::new();
