@@ -98,6 +98,37 @@ pub async fn claim(
     Ok(found)
 }
 
+macro_rules! lines_sql {
+    () => {
+        "WITH e AS MATERIALIZED (
+             SELECT CAST(l.value ->> 0 AS BIGINT) AS id, CAST(l.value ->> 1 AS BIGINT) AS fence,
+                    l.value ->> 2 AS state, CAST(l.value ->> 3 AS BIGINT) AS next_at,
+                    CAST(l.value ->> 4 AS BIGINT) AS at, CAST(l.value ->> 5 AS BIGINT) AS status,
+                    CAST(l.value ->> 6 AS BIGINT) AS duration_ms, l.value ->> 7 AS answer, l.value ->> 8 AS error
+             FROM json_each($1) AS l)"
+    };
+}
+
+macro_rules! move_sql {
+    () => {
+        " UPDATE deliveries SET state = e.state, next_at = COALESCE(e.next_at, deliveries.next_at),
+             attempts = attempts + 1, worker_id = NULL,
+             ended_at = CASE WHEN e.state = 'pending' THEN NULL ELSE e.at END
+         FROM e
+         WHERE deliveries.id = e.id AND deliveries.state <> 'delivered'
+           AND ((deliveries.fence = e.fence AND deliveries.worker_id IS NOT NULL) OR e.state = 'delivered')"
+    };
+}
+
+macro_rules! keep_sql {
+    () => {
+        " INSERT INTO delivery_attempts (delivery_id, fence, account_id, status, duration_ms, answer, error, at)
+         SELECT d.id, e.fence, d.account_id, e.status, e.duration_ms, e.answer, e.error, e.at
+         FROM e JOIN deliveries d ON d.id = e.id
+         WHERE TRUE ON CONFLICT DO NOTHING"
+    };
+}
+
 /// Records attempts, all or none. A 2xx counts whoever's claim it was under; everything else only where that claim is
 /// still the one that holds, so that recording it again after a COMMIT without an answer changes nothing.
 pub async fn settle(tx: &mut Tx, ended: &[Ended]) -> Result<()> {
@@ -110,26 +141,14 @@ pub async fn settle(tx: &mut Tx, ended: &[Ended]) -> Result<()> {
         json!([e.delivery_id, e.fence, state, next, e.at, e.status, e.duration_ms, e.answer, e.error])
     };
     let lines = Value::from(ended.iter().map(line).collect::<Vec<_>>()).to_string();
-    execute!(
-        &mut *tx,
-        "UPDATE deliveries SET state = e.value ->> 2, next_at = COALESCE(CAST(e.value ->> 3 AS BIGINT), next_at),
-             attempts = attempts + 1, worker_id = NULL,
-             ended_at = CASE WHEN e.value ->> 2 = 'pending' THEN NULL ELSE CAST(e.value ->> 4 AS BIGINT) END
-         FROM json_each($1) AS e
-         WHERE deliveries.id = CAST(e.value ->> 0 AS BIGINT) AND deliveries.state <> 'delivered'
-           AND ((deliveries.fence = CAST(e.value ->> 1 AS BIGINT) AND deliveries.worker_id IS NOT NULL)
-                OR e.value ->> 2 = 'delivered')",
-        &lines
-    )?;
-    execute!(
-        &mut *tx,
-        "INSERT INTO delivery_attempts (delivery_id, fence, account_id, status, duration_ms, answer, error, at)
-         SELECT d.id, CAST(e.value ->> 1 AS BIGINT), d.account_id, CAST(e.value ->> 5 AS BIGINT),
-                CAST(e.value ->> 6 AS BIGINT), e.value ->> 7, e.value ->> 8, CAST(e.value ->> 4 AS BIGINT)
-         FROM json_each($1) AS e JOIN deliveries d ON d.id = CAST(e.value ->> 0 AS BIGINT)
-         WHERE TRUE ON CONFLICT DO NOTHING",
-        &lines
-    )?;
+    // Postgres reads the lines once for both; SQLite writes in no WITH.
+    const IN_ONE: &str = concat!(lines_sql!(), ", moved AS (", move_sql!(), ") ", keep_sql!());
+    if tx.is_postgres() {
+        execute!(tx, IN_ONE, lines)?;
+        return Ok(());
+    }
+    execute!(&mut *tx, concat!(lines_sql!(), move_sql!()), &lines)?;
+    execute!(tx, concat!(lines_sql!(), keep_sql!()), &lines)?;
     Ok(())
 }
 

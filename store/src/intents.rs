@@ -69,8 +69,8 @@ struct Around {
 
 /// Commits to hand over: `rows` are messages of one profile, claimed before or given a slot in this very
 /// transaction ([`crate::claims::claim_at_once`]), with the attempt id each will have. Takes the account's barrier
-/// shared as its first statement, re-reads everything that may forbid (`seen` is what that very claim, behind the same
-/// barrier, has read of some), and marks those that may go `sending`. Nothing has been handed over until the caller
+/// shared as its first statement, re-reads everything that may forbid (`seen` is what that very claim, behind the
+/// barrier that it took, has read of them), and marks those that may go `sending`. Nothing has been handed over until the caller
 /// commits. The intent's instant comes back with the verdicts: it is read behind the barrier, however long that took,
 /// since limits and quiet hours are promised at that instant.
 pub async fn intend(
@@ -81,7 +81,10 @@ pub async fn intend(
     seen: Vec<Seen>,
     clock: &dyn Clock,
 ) -> Result<(Millis, Vec<Verdict>)> {
-    tx.barrier(account, false).await?;
+    // With what the claim has seen came its barrier: this transaction holds it already.
+    if seen.is_empty() {
+        tx.barrier(account, false).await?;
+    }
     let Some(now) = clock.now() else {
         let back = Verdict::Back { state: "drafted", reason: Reason::Late { cause: Cause::Outage } };
         return Ok((0, vec![back; rows.len()]));
@@ -232,22 +235,36 @@ fn judge_step(seen: &Seen, claimed: &Claimed, now: Millis) -> Result<Option<Verd
     }
 }
 
+macro_rules! mark_sql {
+    ($returning:literal) => {
+        concat!(
+            "UPDATE messages SET state = 'sending', attempts = attempts + 1, worker_id = $3, updated_at = $2,
+                 fence = CAST(e.value ->> 2 AS BIGINT), slot = CAST(e.value ->> 3 AS BIGINT), reasons = e.value ->> 4
+             FROM json_each($1) AS e
+             WHERE messages.id = CAST(e.value ->> 1 AS BIGINT)
+               AND ((messages.state = 'claimed' AND messages.fence = CAST(e.value ->> 2 AS BIGINT))
+                    OR (messages.state = 'drafted' AND messages.fence = CAST(e.value ->> 2 AS BIGINT) - 1))
+             RETURNING ",
+            $returning
+        )
+    };
+}
+
 /// Marks rows `sending` and opens their attempts; answers which were still claimed under their fence.
 async fn mark(tx: &mut Tx, account: i64, worker: i64, mut rows: Vec<Value>, now: Millis) -> Result<Vec<i64>> {
-    let marked = rows!(
-        &mut *tx,
-        (i64,),
-        "UPDATE messages SET state = 'sending', attempts = attempts + 1, worker_id = $3, updated_at = $2,
-             fence = CAST(e.value ->> 2 AS BIGINT), slot = CAST(e.value ->> 3 AS BIGINT), reasons = e.value ->> 4
-         FROM json_each($1) AS e
-         WHERE messages.id = CAST(e.value ->> 1 AS BIGINT)
-           AND ((messages.state = 'claimed' AND messages.fence = CAST(e.value ->> 2 AS BIGINT))
-                OR (messages.state = 'drafted' AND messages.fence = CAST(e.value ->> 2 AS BIGINT) - 1))
-         RETURNING messages.id",
-        Value::from(rows.clone()).to_string(),
-        now,
-        worker
-    )?;
+    // Postgres reads the rows once for both; SQLite writes in no WITH.
+    const IN_ONE: &str = concat!(
+        "WITH marked AS (",
+        mark_sql!("messages.id, messages.fence, messages.slot, CAST(e.value ->> 0 AS BIGINT) AS attempt"),
+        ") INSERT INTO attempts (id, account_id, message_id, worker_id, fence, slot, state, intent_at)
+         SELECT attempt, $4, id, $3, fence, slot, 'sending', $2 FROM marked RETURNING message_id"
+    );
+    let lines = Value::from(rows.clone()).to_string();
+    if tx.is_postgres() {
+        let marked = rows!(tx, (i64,), IN_ONE, lines, now, worker, account)?;
+        return Ok(marked.into_iter().map(|r| r.0).collect());
+    }
+    let marked = rows!(&mut *tx, (i64,), mark_sql!("messages.id"), lines, now, worker)?;
     let marked: Vec<i64> = marked.into_iter().map(|r| r.0).collect();
     rows.retain(|row| row[1].as_i64().is_some_and(|id| marked.contains(&id)));
     execute!(

@@ -153,7 +153,6 @@ impl Sender {
         let (intent_at, worker) = (boot_millis(), self.ctx.life.id());
         let mut intended = Intended { departing, attempts, worker, intent_at, at: now, seen: Vec::new() };
         let mut tx = self.ctx.store.begin().await?;
-        tx.barrier(route.profile.account_id, false).await?;
         let refused = self.intend(&mut tx, &mut intended, refused).await?;
         self.commit(tx, intended, &route, now).await;
         self.put_back(&route, refused, now).await
