@@ -192,7 +192,11 @@ async fn a_test_send_goes_out_and_is_in_no_count_and_no_enrolment() {
         let (status, sent) = desk.call("POST", &path, Some(&body)).await;
         assert_eq!((status, sent["message_ids"].as_array().map(Vec::len)), (202, Some(2)), "{sent}");
         assert_eq!(desk.call("POST", &path, Some(&body)).await.0, 202, "as often as one likes");
-        let own = TestBody { to: Recipient::Email(Email::parse("p0@example.com").unwrap()), step: Some(2), lead: None };
+        let own = TestBody {
+            to: Recipient::Email(Email::parse("p0@example.com").unwrap()),
+            step: Some(2),
+            lead: None,
+        };
         let mut work = desk.work();
         assert_eq!(messages::test_send(&mut work, campaign, &own, &[]).await.unwrap().len(), 1);
         work.commit().await.unwrap();

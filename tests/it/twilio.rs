@@ -47,7 +47,12 @@ async fn numbers_that_twilio_refuses_fail_with_its_code_and_only_bad_ones_are_su
     for on in BOTH {
         let phones = Phones::start(on, []).await;
         let magic = ["1", "2", "3", "4", "9"].map(|n| format!("+1500555000{n}"));
-        phones.campaign(&[&magic[..], &numbers(1)].concat(), &[text(1, Channel::Sms, 0), text(2, Channel::Sms, 1)]).await;
+        phones
+            .campaign(
+                &[&magic[..], &numbers(1)].concat(),
+                &[text(1, Channel::Sms, 0), text(2, Channel::Sms, 1)],
+            )
+            .await;
         phones.until("SELECT COUNT(*) FROM messages WHERE state = 'failed'", 5).await;
         phones.until(ACCEPTED, 1).await;
         phones.forward(10 * MINUTE);
@@ -55,15 +60,26 @@ async fn numbers_that_twilio_refuses_fail_with_its_code_and_only_bad_ones_are_su
         let (world, twilio) = phones.stop().await;
         assert_eq!((twilio.made().len(), twilio.asked()), (2, 7), "nobody is asked twice");
         let codes = "SELECT address, CAST(provider_code AS TEXT) FROM messages WHERE state = 'failed' ORDER BY address";
-        let expected = ["1|21211", "2|21612", "3|21408", "4|21610", "9|21614"].map(|end| format!("+1500555000{end}"));
+        let expected =
+            ["1|21211", "2|21612", "3|21408", "4|21610", "9|21614"].map(|end| format!("+1500555000{end}"));
         assert_eq!(world.pairs(codes).await, expected);
-        let why = "SELECT hint, channel || ' ' || why || ' ' || source FROM suppressions ORDER BY why, hint";
+        let why = "SELECT hint, channel || ' ' || why || ' ' || source FROM suppressions ORDER BY why, hint, channel";
         assert_eq!(
             world.pairs(why).await,
-            ["+1500…01|sms bounced provider", "+1500…09|sms bounced provider", "+1500…04|sms stop provider"]
+            [
+                "+1500…01|sms bounced provider",
+                "+1500…09|sms bounced provider",
+                "+1500…04|sms stop provider",
+                "+1500…04|whatsapp stop provider"
+            ]
         );
+        let said =
+            "SELECT channel, state || ' ' || source FROM consents WHERE source = 'provider' ORDER BY channel";
+        assert_eq!(world.pairs(said).await, ["sms|stop provider", "whatsapp|stop provider"]);
         assert_eq!(world.events().await.iter().filter(|e| *e == "sms.failed").count(), 5);
-        let ends = world.pairs("SELECT state, CAST(COUNT(*) AS TEXT) FROM enrolments GROUP BY state ORDER BY state").await;
+        let ends = world
+            .pairs("SELECT state, CAST(COUNT(*) AS TEXT) FROM enrolments GROUP BY state ORDER BY state")
+            .await;
         assert_eq!(ends, ["completed|1", "failed|2", "stopped|3"]);
     }
 }
@@ -80,8 +96,11 @@ async fn who_is_told_to_slow_down_rests_as_long_as_it_is_told_and_doubles_nothin
         let paused = "SELECT COUNT(*) FROM sending_profiles WHERE state = 'paused'";
         phones.until(paused, 1).await;
         phones.until("SELECT COUNT(*) FROM attempts WHERE state = 'sending'", 0).await;
-        let (until, why): (i64, String) =
-            phones.world.rows("SELECT paused_until, why FROM sending_profiles WHERE state = 'paused'").await.remove(0);
+        let (until, why): (i64, String) = phones
+            .world
+            .rows("SELECT paused_until, why FROM sending_profiles WHERE state = 'paused'")
+            .await
+            .remove(0);
         let wait = until - wall_millis();
         assert!((100 * SECOND..=120 * SECOND).contains(&wait), "{wait}");
         assert!(why.contains("20429"), "{why}");
@@ -95,7 +114,10 @@ async fn who_is_told_to_slow_down_rests_as_long_as_it_is_told_and_doubles_nothin
         to.sort();
         assert_eq!(to, numbers(12), "each once");
         assert_eq!(world.number(paused).await, 0);
-        assert_eq!(world.number("SELECT COUNT(*) FROM messages WHERE state IN ('failed', 'uncertain')").await, 0);
+        assert_eq!(
+            world.number("SELECT COUNT(*) FROM messages WHERE state IN ('failed', 'uncertain')").await,
+            0
+        );
     }
 }
 
@@ -108,7 +130,11 @@ async fn refused_credentials_switch_the_profile_off_before_anything_is_claimed()
         phones.campaign(&numbers(5), &[text(1, Channel::Sms, 0)]).await;
         phones.until("SELECT COUNT(*) FROM sending_profiles WHERE state = 'disabled'", 1).await;
         let (world, _) = phones.stop().await;
-        let why = world.rows::<(String,)>("SELECT why FROM sending_profiles WHERE state = 'disabled'").await.remove(0).0;
+        let why = world
+            .rows::<(String,)>("SELECT why FROM sending_profiles WHERE state = 'disabled'")
+            .await
+            .remove(0)
+            .0;
         assert!(why.contains("401 (20003)"), "{why}");
         assert_eq!(elsewhere.asked(), 0);
         assert_eq!(world.number("SELECT COUNT(*) FROM attempts").await, 0);
@@ -119,7 +145,8 @@ async fn refused_credentials_switch_the_profile_off_before_anything_is_claimed()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sender_that_cannot_send_is_switched_off_and_its_queue_is_kept() {
     for on in BOTH {
-        let phones = Phones::start(on, [Act::Refuse(400, 21606, "The 'From' phone number is not valid")]).await;
+        let phones =
+            Phones::start(on, [Act::Refuse(400, 21606, "The 'From' phone number is not valid")]).await;
         phones.campaign(&numbers(1), &[text(1, Channel::Sms, 0)]).await;
         phones.until("SELECT COUNT(*) FROM sending_profiles WHERE state = 'disabled'", 1).await;
         phones.until("SELECT COUNT(*) FROM messages WHERE state = 'drafted'", 1).await;
@@ -159,8 +186,14 @@ async fn without_an_account_texts_stay_in_the_mailbox_as_people_read_them() {
         let rows: Vec<(String, String, String, String)> =
             world.rows("SELECT sender, recipient, subject, raw FROM mailbox").await;
         let (sender, recipient, subject, raw) = &rows[0];
-        assert_eq!((sender.as_str(), recipient.as_str(), subject.as_str()), ("default-sms", "+14155550000", ""));
-        assert!(raw.contains("\nChannel: sms\n") && raw.ends_with("\n\nHi Ada, \u{1f44b} & welcome\n"), "{raw}");
+        assert_eq!(
+            (sender.as_str(), recipient.as_str(), subject.as_str()),
+            ("default-sms", "+14155550000", "")
+        );
+        assert!(
+            raw.contains("\nChannel: sms\n") && raw.ends_with("\n\nHi Ada, \u{1f44b} & welcome\n"),
+            "{raw}"
+        );
         assert_eq!(world.events().await.iter().filter(|e| *e == "sms.sent").count(), 1);
     }
 }
@@ -207,7 +240,8 @@ async fn numbers_of_countries_that_are_not_allowed_are_held_and_the_process_has_
             (&["US", "DE"], Some(r#"["US"]"#), 2),
         ] {
             let phones = Phones::with(on, [], |settings| {
-                settings.allowed_countries = process.iter().map(|code| Country::parse(code).unwrap()).collect();
+                settings.allowed_countries =
+                    process.iter().map(|code| Country::parse(code).unwrap()).collect();
             })
             .await;
             let to = ["+4930123456", "+88213300000"].map(String::from);

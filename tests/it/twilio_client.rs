@@ -74,7 +74,9 @@ async fn twilios_own_library_takes_the_stand_in_for_twilio() {
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"]);
     let done = pip.arg(place.path()).arg("twilio").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !done.is_ok_and(|status| status.success()) {
-        println!("skipped: the Python package twilio could not be installed here (no such program, or no network)");
+        println!(
+            "skipped: the Python package twilio could not be installed here (no such program, or no network)"
+        );
         return;
     }
     let twilio = TwilioServer::start().await;
@@ -83,7 +85,10 @@ async fn twilios_own_library_takes_the_stand_in_for_twilio() {
     let said = json!({ "base": twilio.base(), "sid": SID, "token": TOKEN, "url": url });
     let told = python(PYTHON, place.path(), said).await;
     assert_eq!(told["account"], "active");
-    assert_eq!(told["first"], json!(["SM00000000000000000000000000000001", "queued", "outbound-api", "Hi 0"]));
+    assert_eq!(
+        told["first"],
+        json!(["SM00000000000000000000000000000001", "queued", "outbound-api", "Hi 0"])
+    );
     assert_eq!(told["whatsapp"], "whatsapp:+14155551234");
     assert_eq!(told["media"], "2");
     assert_eq!(told["listed"], json!(["Hi 4", "Hi 3", "Hi 2", "Hi 1", "Hi 0"]), "its pages are followed");

@@ -19,7 +19,8 @@ fn own() -> Value {
 }
 
 fn codes(answer: &Value) -> Vec<String> {
-    let word = |error: &Value| format!("{} {}", error["field"].as_str().unwrap(), error["code"].as_str().unwrap());
+    let word =
+        |error: &Value| format!("{} {}", error["field"].as_str().unwrap(), error["code"].as_str().unwrap());
     answer["details"]["errors"].as_array().unwrap_or(&vec![]).iter().map(word).collect()
 }
 
@@ -31,19 +32,33 @@ async fn a_profile_with_its_own_account_is_taken_and_its_token_never_comes_out()
         assert_eq!(made["allowed_countries"], json!(["US", "DE"]));
         let shown = app.call("GET", PATH, None).await;
         assert!(!shown.text.contains("hunter2"));
-        assert!(!app.text("SELECT twilio_sealed FROM sending_profiles WHERE name = 'texts'").await.contains("hunter2"));
+        assert!(
+            !app.text("SELECT twilio_sealed FROM sending_profiles WHERE name = 'texts'")
+                .await
+                .contains("hunter2")
+        );
         let path = format!("{PATH}/{}", made["id"].as_str().unwrap());
-        let changed = json!({"from_phone": null, "messaging_service_sid": "MG0123456789abcdef0123456789abcdef"});
+        let changed =
+            json!({"from_phone": null, "messaging_service_sid": "MG0123456789abcdef0123456789abcdef"});
         let changed = app.call("PATCH", &path, Some(&changed)).await.done();
         assert_eq!((&changed["from_phone"], &changed["transport"]), (&Value::Null, &json!("twilio")));
-        assert_eq!(app.number("SELECT COUNT(*) FROM sending_profiles WHERE twilio_sealed IS NOT NULL").await, 1);
+        assert_eq!(
+            app.number("SELECT COUNT(*) FROM sending_profiles WHERE twilio_sealed IS NOT NULL").await,
+            1
+        );
         // Another account has another token.
         let other = json!({"twilio_account_sid": "AC00000000000000000000000000000000"});
         let refused = app.call("PATCH", &path, Some(&other)).await;
-        assert_eq!((refused.code(), codes(&refused.json())), (400, vec!["twilio_auth_token required".into()]));
+        assert_eq!(
+            (refused.code(), codes(&refused.json())),
+            (400, vec!["twilio_auth_token required".into()])
+        );
         let cleared = app.call("PATCH", &path, Some(&json!({"twilio_account_sid": null}))).await.done();
         assert_eq!(cleared["transport"], "default");
-        assert_eq!(app.number("SELECT COUNT(*) FROM sending_profiles WHERE twilio_sealed IS NOT NULL").await, 0);
+        assert_eq!(
+            app.number("SELECT COUNT(*) FROM sending_profiles WHERE twilio_sealed IS NOT NULL").await,
+            0
+        );
     }
 }
 
@@ -70,7 +85,10 @@ async fn what_belongs_to_another_channel_or_does_not_read_is_refused_all_at_once
                 "twilio_auth_token required",
             ],
         ),
-        (json!({"name": "a", "channel": "sms", "twilio_auth_token": "t"}), vec!["twilio_account_sid required"]),
+        (
+            json!({"name": "a", "channel": "sms", "twilio_auth_token": "t"}),
+            vec!["twilio_account_sid required"],
+        ),
         (
             json!({"name": "a", "channel": "sms", "twilio_account_sid": ACCOUNT, "twilio_auth_token": "t"}),
             vec!["from_phone required"],
@@ -97,7 +115,9 @@ async fn what_a_step_encloses_is_checked_and_comes_back_as_it_was_given() {
         json!({"name": "C", "steps": [step]})
     };
     let sid = "HX0123456789abcdef0123456789abcdef";
-    let good = step(json!({"channel": "whatsapp", "content_sid": sid, "content_variables": {"1": "{{first_name}}"}}));
+    let good = step(
+        json!({"channel": "whatsapp", "content_sid": sid, "content_variables": {"1": "{{first_name}}"}}),
+    );
     let made = app.call("POST", "/api/v1/campaigns", Some(&good)).await.done();
     assert_eq!(made["steps"][0]["content_sid"], sid);
     assert_eq!(made["steps"][0]["content_variables"], json!({"1": "{{first_name}}"}));
@@ -121,7 +141,10 @@ async fn what_a_step_encloses_is_checked_and_comes_back_as_it_was_given() {
                 "steps[0].media_urls[1] invalid_format",
             ],
         ),
-        (json!({"channel": "sms", "template": "x", "content_variables": {"1": "y"}}), vec!["steps[0].content_sid required"]),
+        (
+            json!({"channel": "sms", "template": "x", "content_variables": {"1": "y"}}),
+            vec!["steps[0].content_sid required"],
+        ),
         (json!({"channel": "sms"}), vec!["steps[0].ai_prompt required"]),
     ];
     for (body, expected) in cases {
@@ -142,16 +165,25 @@ async fn a_test_goes_to_a_number_where_its_country_is_allowed() {
         let send = async |desk: &Desk, to: &str| {
             desk.call("POST", &path, Some(&json!({"to": to, "lead_id": 1}))).await
         };
-        for (to, code) in [("+4930123456", "destination_not_allowed"), ("+19005551234", "destination_not_allowed")] {
+        for (to, code) in
+            [("+4930123456", "destination_not_allowed"), ("+19005551234", "destination_not_allowed")]
+        {
             let (status, refused) = send(&desk, to).await;
             assert_eq!((status, &refused["details"]["errors"][0]["code"]), (422, &json!(code)), "{refused}");
         }
         let (status, refused) = send(&desk, "+1 415").await;
-        assert_eq!((status, &refused["details"]["errors"][0]["code"]), (400, &json!("invalid_phone")), "{refused}");
+        assert_eq!(
+            (status, &refused["details"]["errors"][0]["code"]),
+            (400, &json!("invalid_phone")),
+            "{refused}"
+        );
         let (status, sent) = send(&desk, "+14155559999").await;
         assert_eq!((status, sent["message_ids"].as_array().map(Vec::len)), (202, Some(1)), "{sent}");
         desk.until(START + MINUTE).await;
-        let got = desk.world.pairs("SELECT recipient, subject FROM mailbox WHERE recipient LIKE '+1415555999%'").await;
+        let got = desk
+            .world
+            .pairs("SELECT recipient, subject FROM mailbox WHERE recipient LIKE '+1415555999%'")
+            .await;
         assert_eq!(got, ["+14155559999|"]);
         let page = desk.call("GET", "/api/v1/mailbox?to=%2B14155559999", None).await.1;
         assert_eq!(page["mailbox"][0]["channel"], "sms", "{page}");
@@ -196,7 +228,10 @@ async fn doctor_asks_for_the_account_and_says_what_to_do() {
     };
     let (code, line) = doctor(TOKEN, &base).await;
     assert_eq!(code, 0, "{line}");
-    assert!(line.contains("active: SMS from +15550001111, WhatsApp from +14155238886, to US, CA, GB alone"), "{line}");
+    assert!(
+        line.contains("active: SMS from +15550001111, WhatsApp from +14155238886, to US, CA, GB alone"),
+        "{line}"
+    );
     assert!(line.starts_with("note") && line.contains("SENDWRIGHT_PUBLIC_URL"), "{line}");
     let (code, line) = doctor("hunter2", &base).await;
     assert!(code == 1 && line.starts_with("BAD") && line.contains("check TWILIO_ACCOUNT_SID"), "{line}");

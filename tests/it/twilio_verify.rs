@@ -58,8 +58,14 @@ async fn what_twilio_made_is_proven_and_what_it_did_not_make_goes_again_once() {
         phones.until(ACCEPTED, 6).await;
         phones.forward(5 * HOUR);
         let (world, twilio) = phones.stop().await;
-        assert_eq!(made(&twilio), to.iter().map(|number| (number.clone(), 1)).collect(), "{on:?}: dup 0, lost 0");
-        let ends = world.pairs("SELECT state, CAST(COUNT(*) AS TEXT) FROM attempts GROUP BY state ORDER BY state").await;
+        assert_eq!(
+            made(&twilio),
+            to.iter().map(|number| (number.clone(), 1)).collect(),
+            "{on:?}: dup 0, lost 0"
+        );
+        let ends = world
+            .pairs("SELECT state, CAST(COUNT(*) AS TEXT) FROM attempts GROUP BY state ORDER BY state")
+            .await;
         assert_eq!(ends, ["accepted|6", "not_started|2"]);
         assert_eq!(world.number("SELECT COUNT(DISTINCT provider_id) FROM attempts").await, 6);
         assert_eq!(world.number("SELECT COUNT(*) FROM messages WHERE look_at IS NOT NULL").await, 0);
@@ -77,14 +83,20 @@ async fn one_found_message_proves_one_of_two_that_are_alike() {
         phones.campaign(&to, &[text(1, Channel::Sms, 0), text(2, Channel::Whatsapp, 0)]).await;
         // The very same text by the same sender: only its place in the sequence tells the two apart.
         phones.until(UNCERTAIN, 2).await;
-        phones.world.exec("UPDATE messages SET channel = 'sms', profile_id = (SELECT MIN(profile_id) FROM messages)").await;
+        phones
+            .world
+            .exec("UPDATE messages SET channel = 'sms', profile_id = (SELECT MIN(profile_id) FROM messages)")
+            .await;
         look_until_the_last(&phones, 1).await;
         assert_eq!(phones.world.number(ACCEPTED).await, 1);
         phones.forward(31 * MINUTE);
         phones.until("SELECT COUNT(*) FROM attempts WHERE state = 'not_started'", 1).await;
         let (world, twilio) = phones.stop().await;
         assert!(twilio.made().len() <= 2);
-        assert_eq!(world.number("SELECT COUNT(*) FROM attempts WHERE provider_id IS NOT NULL").await.min(1), 1);
+        assert_eq!(
+            world.number("SELECT COUNT(*) FROM attempts WHERE provider_id IS NOT NULL").await.min(1),
+            1
+        );
     }
 }
 

@@ -80,8 +80,7 @@ pub async fn route(ctx: &Context, tx: &mut Tx, profile: i64) -> Result<Route> {
     };
     let reply_to = profile.reply_to.clone().map(|address| Party { name: String::new(), address });
     let own_account = profile.transport == "twilio";
-    let countries =
-        allowed(&ctx.settings.allowed_countries, profile.allowed_countries(), own_account);
+    let countries = allowed(&ctx.settings.allowed_countries, profile.allowed_countries(), own_account);
     Ok(Route { countries, rates, to, from, reply_to, dkim, profile })
 }
 

@@ -207,7 +207,8 @@ async fn record_stop(tx: &mut Tx, outcome: &Outcome, numbers: Numbers) -> Result
         wording: None,
         evidence: &evidence,
     };
-    consents::record(tx, outcome.account_id, &[said(Channel::Sms), said(Channel::Whatsapp)], numbers, at).await?;
+    consents::record(tx, outcome.account_id, &[said(Channel::Sms), said(Channel::Whatsapp)], numbers, at)
+        .await?;
     Ok(())
 }
 

@@ -50,8 +50,9 @@ fn compile(step: &Step) -> Texts {
         false => step.template.as_deref().map_or(Kind::Text, body_kind),
     };
     let enclosed = step.enclosed.clone();
-    let variable =
-        |(name, source): (&String, &String)| (name.clone(), Template::compile_in(step.syntax, Kind::Text, source).ok());
+    let variable = |(name, source): (&String, &String)| {
+        (name.clone(), Template::compile_in(step.syntax, Kind::Text, source).ok())
+    };
     let content = enclosed.content_variables.iter().map(variable).collect();
     Texts { subject: one(Kind::Subject, &step.subject), body: one(kind, &step.template), enclosed, content }
 }

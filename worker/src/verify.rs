@@ -122,7 +122,8 @@ async fn choose(ctx: &Context, sought: &Sought, mut candidates: Vec<Listed>) -> 
 /// Whether a text is what went out. A trial account puts words in front of it; a content template's text is Twilio's own.
 fn is_same(sought: &Sought, message: &Listed) -> bool {
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let has_template = sought.enclosed.as_deref().is_some_and(|enclosed| enclosed.contains("\"content_sid\":\""));
+    let has_template =
+        sought.enclosed.as_deref().is_some_and(|enclosed| enclosed.contains("\"content_sid\":\""));
     has_template || words(&message.body).ends_with(&words(&sought.body))
 }
 

@@ -136,7 +136,10 @@ impl Reason {
         ("edited", "the campaign was edited; the text is written again"),
         ("no_model", "no model is configured; held"),
         ("no_transport", "no transport is configured; held"),
-        ("destination_not_allowed", "the sending profile's allowed_countries are without the number's country; held"),
+        (
+            "destination_not_allowed",
+            "the sending profile's allowed_countries are without the number's country; held",
+        ),
         ("writing_failed", "the model's text did not pass the checks and there is no template; held"),
         ("missing_variable", "the template names a value the contact does not have; held"),
         ("spend_cap", "the text could cost more than the account's spend cap leaves; held"),

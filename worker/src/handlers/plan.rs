@@ -314,12 +314,7 @@ impl Batch<'_> {
         self.head.started_at.is_some() || self.policy.starts_at.is_some() || goes_on(&self.head.state)
     }
 
-    fn text(
-        &self,
-        row: &DueEnrolment,
-        message: i64,
-        step: &Step,
-    ) -> std::result::Result<NewText, Reason> {
+    fn text(&self, row: &DueEnrolment, message: i64, step: &Step) -> std::result::Result<NewText, Reason> {
         let nowhere = Reason::NoTransport;
         let about = About {
             contact: row,

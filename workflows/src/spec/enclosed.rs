@@ -56,7 +56,9 @@ fn read_variables(
     let mut variables = BTreeMap::new();
     let Some(value) = fields.value("content_variables") else { return variables };
     let Some(object) = value.as_object().filter(|object| object.len() <= MOST_VARIABLES) else {
-        let text = format!("must be an object with at most {MOST_VARIABLES} names, such as {{\"1\": \"{{{{first_name}}}}\"}}");
+        let text = format!(
+            "must be an object with at most {MOST_VARIABLES} names, such as {{\"1\": \"{{{{first_name}}}}\"}}"
+        );
         fields.fault("content_variables", "invalid_type", text);
         return variables;
     };
@@ -79,7 +81,9 @@ fn read_variables(
                 variables.insert(name.clone(), source.to_owned());
             }
             Err(findings) => {
-                findings.iter().for_each(|finding| fields.fault(&path, "invalid_template", finding.to_string()));
+                findings
+                    .iter()
+                    .for_each(|finding| fields.fault(&path, "invalid_template", finding.to_string()));
             }
         }
     }
