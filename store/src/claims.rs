@@ -142,15 +142,12 @@ macro_rules! due_sql {
         concat!("SELECT m.id, m.account_id, m.kind, m.round, m.enrolment_id, m.contact_id, m.step_number, m.version,
             m.address, m.address_hash, m.zone, m.planned_at, m.reasons, m.fence, m.attempts, m.crashes,
             d.subject, d.body, d.enclosed, m.approved, n.state AS enrolment_state, n.replied_at, n.asked_at,
-            k.state AS contact_state,
-            s.why AS suppressed, ", $consent, " AS consent
+            k.state AS contact_state, s.why AS suppressed, ", $consent, " AS consent
          FROM messages m JOIN drafts d ON d.message_id = m.id
-         LEFT JOIN enrolments n ON n.id = m.enrolment_id
-         LEFT JOIN contacts k ON k.id = m.contact_id
+         LEFT JOIN enrolments n ON n.id = m.enrolment_id LEFT JOIN contacts k ON k.id = m.contact_id
          LEFT JOIN suppressions s ON s.account_id = m.account_id AND s.channel = m.channel
               AND s.address_hash = m.address_hash ", $join, "
-         WHERE m.profile_id = $1 AND m.campaign_id = $2 AND m.state = 'drafted' AND m.planned_at <= $3
-         ORDER BY m.planned_at, m.enrolment_id LIMIT $4", $lock)
+         WHERE m.profile_id = $1 AND m.campaign_id = $2 AND m.state = 'drafted' AND m.planned_at <= $3 ORDER BY m.planned_at, m.enrolment_id LIMIT $4", $lock)
     };
     ($lock:literal) => {
         due_sql!("CAST(NULL AS TEXT)", "", $lock)
@@ -158,8 +155,7 @@ macro_rules! due_sql {
     (phone $lock:literal) => {
         due_sql!(
             "y.state",
-            "LEFT JOIN consent_states y ON y.account_id = m.account_id AND y.channel = m.channel
-                  AND y.address_hash = m.address_hash",
+            "LEFT JOIN consent_states y ON y.account_id = m.account_id AND y.channel = m.channel AND y.address_hash = m.address_hash",
             $lock
         )
     };

@@ -63,11 +63,19 @@ async fn numbers_that_twilio_refuses_fail_with_its_code_and_only_bad_ones_are_su
         let expected =
             ["1|21211", "2|21612", "3|21408", "4|21610", "9|21614"].map(|end| format!("+1500555000{end}"));
         assert_eq!(world.pairs(codes).await, expected);
-        let why = "SELECT hint, channel || ' ' || why || ' ' || source FROM suppressions ORDER BY why, hint";
+        let why = "SELECT hint, channel || ' ' || why || ' ' || source FROM suppressions ORDER BY why, hint, channel";
         assert_eq!(
             world.pairs(why).await,
-            ["+1500…01|sms bounced provider", "+1500…09|sms bounced provider", "+1500…04|sms stop provider"]
+            [
+                "+1500…01|sms bounced provider",
+                "+1500…09|sms bounced provider",
+                "+1500…04|sms stop provider",
+                "+1500…04|whatsapp stop provider"
+            ]
         );
+        let said =
+            "SELECT channel, state || ' ' || source FROM consents WHERE source = 'provider' ORDER BY channel";
+        assert_eq!(world.pairs(said).await, ["sms|stop provider", "whatsapp|stop provider"]);
         assert_eq!(world.events().await.iter().filter(|e| *e == "sms.failed").count(), 5);
         let ends = world
             .pairs("SELECT state, CAST(COUNT(*) AS TEXT) FROM enrolments GROUP BY state ORDER BY state")

@@ -14,6 +14,7 @@ use axum::{Json, Router};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sendwright_store::clock::wall_millis;
+use sendwright_worker::http::Http;
 use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -215,11 +216,12 @@ impl TwilioServer {
         };
         let url = made.status_callback.clone().unwrap();
         let (form, signature) = self.callback(&url, &made, status, error);
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let request = client.post(&url).header("X-Twilio-Signature", signature);
+        let mut headers = HeaderMap::new();
+        headers.insert("x-twilio-signature", signature.parse().unwrap());
+        headers.insert("content-type", "application/x-www-form-urlencoded".parse().unwrap());
         let encoded = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&form).finish();
-        let request = request.header("content-type", "application/x-www-form-urlencoded").body(encoded);
-        request.send().await.unwrap().status().as_u16()
+        let answer = Http::new(true).unwrap().post(url.parse().unwrap(), headers, encoded.into_bytes()).await;
+        answer.unwrap().status
     }
 
     /// The same for several, each posted `times` times in the order given.
