@@ -71,7 +71,22 @@ async fn run_of(desk: &Desk, triggered: &Value) -> Value {
 async fn the_documented_workflow_sends_each_of_the_segment_one_text() {
     for on in BOTH {
         let mut desk = Desk::new(on).await;
-        people(&desk, 1, &["premium", "standard", "premium"]).await;
+        for (n, (said, signup)) in [
+            ("OPT_IN", "2024-01-25"),
+            ("OPT_IN", "2024-02-01"),
+            ("OPT_IN", "2024-01-01T00:00:01Z"),
+            ("OPT_OUT", "2024-02-01"),
+            ("OPT_IN", "2023-12-31"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let user = json!({
+                "phone_e164": format!("+1415555100{n}"), "consent_state": said,
+                "attributes": { "name": format!("P{n} Doe"), "signup_date": signup },
+            });
+            done(&desk, "POST", "/api/v1/users", user).await;
+        }
         let body = json!({ "name": "Welcome Message", "content": "Hi {name}! Welcome to our service.", "variables": ["name"] });
         let template = done(&desk, "POST", "/api/v1/templates", body).await["id"].clone();
         let body = json!({ "name": "New Users",
@@ -109,9 +124,9 @@ async fn the_documented_workflow_sends_each_of_the_segment_one_text() {
         }
         assert_eq!(listed["total"], 1);
         let sent = desk.texts("SELECT channel || ' ' || address FROM messages ORDER BY id").await;
-        assert_eq!(sent, ["sms +14155551001", "sms +14155551002", "sms +14155551003"]);
+        assert_eq!(sent, ["sms +14155551000", "sms +14155551001", "sms +14155551002"]);
         let texts = desk.texts("SELECT body FROM drafts ORDER BY message_id LIMIT 1").await;
-        assert_eq!(texts, ["Hi P1! Welcome to our service."]);
+        assert_eq!(texts, ["Hi P0 Doe! Welcome to our service."]);
     }
 }
 

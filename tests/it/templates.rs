@@ -172,6 +172,7 @@ async fn a_preview_is_for_a_real_contact_and_names_what_is_missing() {
             (json!({}), 400),
             (json!({ "phone": "+1", "lead": 1 }), 400),
             (json!({ "phone": "+14155550000" }), 404),
+            (json!({ "phone": "1 415" }), 400),
             (json!({ "lead": 99 }), 404),
         ] {
             assert_eq!(app.call("POST", &path, Some(&whom)).await.code(), status, "{whom}");

@@ -71,7 +71,7 @@ pub enum Begun {
     /// From its beginning, or from where it was cut.
     Upload(Box<Upload>),
     /// It was taken whole before.
-    Done(Import),
+    Done(Box<Import>),
 }
 
 /// Begins an import, or takes it up again.
@@ -96,7 +96,7 @@ pub async fn begin(core: &Core, actor: Actor, whom: Whom, known: Known) -> Resul
         }
         Some(found) if found.state == "completed" => {
             tx.commit().await?;
-            return Ok(Begun::Done(found));
+            return Ok(Begun::Done(Box::new(found)));
         }
         Some(found) => {
             let is_held = found.state == "running" && found.updated_at > now - LEASE;

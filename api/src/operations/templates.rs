@@ -1,5 +1,6 @@
 //! Templates: made, read, changed, deleted, and rendered for somebody.
 
+use super::users;
 use crate::refusal::Refusal;
 use crate::state::Core;
 use crate::work::{Barrier, Work};
@@ -7,6 +8,7 @@ use sendwright_store::contacts;
 use sendwright_store::templates::{self, Template};
 use sendwright_store::{Page, Tx};
 use sendwright_workflows::contact::Contact;
+use sendwright_workflows::phone::Phone;
 use sendwright_workflows::render::{self, Kind, RenderError};
 use sendwright_workflows::spec::{FieldError, TemplateBody};
 use sendwright_workflows::variables::{Fields, Variables};
@@ -106,8 +108,8 @@ pub fn missing(face: impl std::fmt::Display) -> Refusal {
 
 /// Whom a template is rendered for.
 pub enum Whom {
-    /// The contact with this number in E.164.
-    Phone(String),
+    /// The contact with this number.
+    Phone(Phone),
     /// The contact with this id.
     Lead(i64),
     /// Nobody: these values are all there is.
@@ -171,9 +173,9 @@ async fn values(tx: &mut Tx, account: i64, whom: &Whom) -> Result<Variables, Ref
             let contact = Contact { attributes: values.clone(), ..Contact::default() };
             return Ok(Variables::new(&contact.fields()));
         }
-        Whom::Phone(phone) => contacts::by_phone(tx, account, phone)
+        Whom::Phone(phone) => contacts::by_phone(tx, account, phone.as_str())
             .await?
-            .ok_or_else(|| Refusal::NotFound(format!("User with phone {phone} not found")))?,
+            .ok_or_else(|| users::missing(phone.as_str()))?,
         Whom::Lead(id) => contacts::get(tx, account, *id)
             .await?
             .ok_or_else(|| Refusal::NotFound(format!("Lead {id} not found")))?,

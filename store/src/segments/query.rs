@@ -106,11 +106,12 @@ pub async fn in_window(
     let holds = maker.holds(filter, "c.id");
     let [after, upto, before] = [window.0, window.1, before].map(|bound| maker.bind(Bind::Int(bound)));
     let has = either(channels, |channel| format!("c.{} IS NOT NULL", hash_of(channel)));
+    // The sign keeps SQLite from the index by age, which would have it walk the whole account for a window of numbers.
     let sql = format!(
         "SELECT c.id, CAST(CASE WHEN {} THEN 2 WHEN {has} THEN 1 ELSE 0 END AS BIGINT)
            FROM contacts c
           WHERE c.id > {after} AND c.id <= {upto} AND c.account_id = $1 AND c.state = 'active'
-            AND c.created_at <= {before} AND {holds} ORDER BY c.id",
+            AND +c.created_at <= {before} AND {holds} ORDER BY c.id",
         may_reach(channels)
     );
     let found = fetch!(tx, (i64, i64), sql, maker.binds)?;

@@ -16,6 +16,7 @@ use crate::work::Work;
 use axum::extract::{Path, Query, State};
 use sendwright_store::templates::Template;
 use sendwright_workflows::ids::{self, Kind, uuid};
+use sendwright_workflows::phone::{EXPECTED, Phone};
 use sendwright_workflows::sms;
 use sendwright_workflows::spec::TemplateBody;
 use serde_json::{Value, json};
@@ -151,7 +152,10 @@ pub async fn preview(
 fn whom(body: &Value) -> Result<Whom, Refusal> {
     let given = |name: &str| body.get(name).filter(|value| !value.is_null());
     match (given("phone"), given("lead"), given("attributes")) {
-        (Some(Value::String(phone)), None, None) => Ok(Whom::Phone(phone.trim().to_owned())),
+        (Some(Value::String(phone)), None, None) => {
+            let refused = |_| Refusal::field("phone", "invalid_phone", format!("must be in {EXPECTED}"));
+            Ok(Whom::Phone(Phone::parse(phone).map_err(refused)?))
+        }
         (None, Some(face @ (Value::String(_) | Value::Number(_))), None) => {
             let text = face.as_str().map_or_else(|| face.to_string(), str::to_owned);
             let missing = || Refusal::NotFound(format!("Lead {} not found", printable(&text)));
