@@ -20,8 +20,9 @@ const UNSUBSCRIBE: &str = "https://unsubscribe.invalid/preview";
 /// # Errors
 /// The campaign is refused, the lead is not in the file, or a text cannot be made for this lead.
 pub fn run(args: &PreviewArgs) -> Result<(), Failure> {
+    let campaign = read::campaign(&args.campaign)?;
     let leads = args.leads.as_deref().map(Leads::open).transpose()?;
-    let campaign = read::campaign(&args.campaign, leads.as_ref())?;
+    read::warn(&args.campaign, &campaign, leads.as_ref());
     let contact = find(args, leads)?;
     let mut out = io::stdout().lock();
     let mut failed = Vec::new();

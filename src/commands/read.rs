@@ -30,11 +30,11 @@ pub fn value(path: &Path) -> Result<Value, Failure> {
 }
 
 /// A campaign that is looked at without a database: a profile's id means nothing here and is passed over with
-/// a warning, like everything odd in it. A variable that the leads have as a column is not odd.
+/// a warning.
 ///
 /// # Errors
 /// Every fault of the file.
-pub fn campaign(path: &Path, leads: Option<&Leads>) -> Result<CampaignBody, Failure> {
+pub fn campaign(path: &Path) -> Result<CampaignBody, Failure> {
     let mut body = value(path)?;
     if let Some(object) = body.as_object_mut()
         && let Some(Value::String(_) | Value::Number(_)) = object.get("sending_profile_id")
@@ -48,14 +48,19 @@ pub fn campaign(path: &Path, leads: Option<&Leads>) -> Result<CampaignBody, Fail
         let text = "is looked up in the database, which this command does not read; write the text as a step";
         return Err(Failure::body(&name, &[FieldError::new("template_id", "not_permitted", text)]));
     }
+    Ok(campaign)
+}
+
+/// Tells what is odd in a campaign and does no harm; a variable that the leads have as a column is not odd.
+pub fn warn(path: &Path, campaign: &CampaignBody, leads: Option<&Leads>) {
+    let name = path.display();
     let is_told = |warning: &&FieldError| leads.is_none() || warning.code != "unknown_variable";
     for warning in campaign.warnings.iter().filter(is_told) {
         eprintln!("warning: {name}: {warning}");
     }
-    for (field, variable) in leads.map(|leads| missing(&campaign, &leads.columns)).unwrap_or_default() {
+    for (field, variable) in leads.map(|leads| missing(campaign, &leads.columns)).unwrap_or_default() {
         eprintln!("warning: {name}: {field}: {variable} is neither built in nor a column of the leads");
     }
-    Ok(campaign)
 }
 
 /// Fields that ask for a variable which is neither built in nor a column, with its name.

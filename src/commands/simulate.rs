@@ -34,8 +34,9 @@ struct Message<'a> {
 /// # Errors
 /// The campaign or the CSV's header is refused; a bad row is told and passed over.
 pub fn run(args: &SimulateArgs) -> Result<(), Failure> {
+    let campaign = read::campaign(&args.campaign)?;
     let leads = Leads::open(&args.leads)?;
-    let campaign = read::campaign(&args.campaign, Some(&leads))?;
+    read::warn(&args.campaign, &campaign, Some(&leads));
     let from = args.from.unwrap_or_else(sendwright_store::clock::wall_millis);
     let (emails, subjects) = read_leads(args, leads, &campaign, from)?;
     let zones: Vec<Tz> = subjects.iter().map(|subject| subject.person.zone).collect();

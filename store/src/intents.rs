@@ -255,9 +255,12 @@ async fn mark(tx: &mut Tx, account: i64, worker: i64, mut rows: Vec<Value>, now:
     // Postgres reads the rows once for both; SQLite writes in no WITH.
     const IN_ONE: &str = concat!(
         "WITH marked AS (",
-        mark_sql!("messages.id, messages.fence, messages.slot, CAST(e.value ->> 0 AS BIGINT) AS attempt"),
-        ") INSERT INTO attempts (id, account_id, message_id, worker_id, fence, slot, state, intent_at)
-         SELECT attempt, $4, id, $3, fence, slot, 'sending', $2 FROM marked RETURNING message_id"
+        mark_sql!(
+            "messages.id, messages.fence, messages.slot, CAST(e.value ->> 0 AS BIGINT) AS attempt,
+             e.value ->> 5 AS provider"
+        ),
+        ") INSERT INTO attempts (id, account_id, message_id, worker_id, fence, slot, state, intent_at, provider)
+         SELECT attempt, $4, id, $3, fence, slot, 'sending', $2, provider FROM marked RETURNING message_id"
     );
     let lines = Value::from(rows.clone()).to_string();
     if tx.is_postgres() {

@@ -199,8 +199,9 @@ async fn a_campaign_is_triggered_by_a_command() {
     post("/api/v1/segments", serde_json::json!({ "name": "s", "filter_criteria": premium })).await;
     let file = place.file("c.yaml", "name: Broadcast\ntemplate_id: 1\nsegment_id: 1\n");
     assert_eq!(place.run(&["campaign", "create", file.to_str().unwrap()]).ok(), "1\n");
-    let refused =
-        place.run(&["simulate", "--campaign", file.to_str().unwrap(), "--leads", "x.csv"]).failed(65);
+    let leads = place.file("x.csv", "email\nann@example.com\n");
+    let (campaign, leads) = (file.to_str().unwrap(), leads.to_str().unwrap());
+    let refused = place.run(&["simulate", "--campaign", campaign, "--leads", leads]).failed(65);
     assert!(refused.contains("template_id"), "{refused}");
     let told = json(&place.run(&["campaign", "trigger", "1", "--json"]).ok());
     assert_eq!((&told["estimated_recipients"], &told["status"]), (&1.into(), &"RUNNING".into()));

@@ -103,7 +103,10 @@ pub async fn in_window(
     (before, now): (Millis, Millis),
 ) -> Result<Vec<Reached>> {
     let mut maker = Maker::new(account, filter, now);
-    let holds = maker.holds(filter, "c.id");
+    // SQLite would carry the window's bounds over to the values of all its contacts, and walk those for each of them; the
+    // sign keeps it from that.
+    let id = if tx.is_postgres() { "c.id" } else { "+c.id" };
+    let holds = maker.holds(filter, id);
     let [after, upto, before] = [window.0, window.1, before].map(|bound| maker.bind(Bind::Int(bound)));
     let has = either(channels, |channel| format!("c.{} IS NOT NULL", hash_of(channel)));
     // The sign keeps SQLite from the index by age, which would have it walk the whole account for a window of numbers.

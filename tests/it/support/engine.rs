@@ -369,8 +369,10 @@ impl World {
     async fn ahead(&self, now: Millis) -> Ahead {
         const SQL: &str = "SELECT
              (SELECT MIN(c.at) FROM (SELECT (SELECT MIN(e.next_run_at) FROM enrolments e
-                 WHERE e.campaign_id = c.id AND e.next_run_at IS NOT NULL) AS at FROM campaigns c) AS c) AS plan,
-             EXISTS (SELECT 1 FROM runs WHERE state = 'running') AS runs,
+                 WHERE e.campaign_id = c.id AND e.next_run_at IS NOT NULL) AS at FROM campaigns c
+                 UNION ALL SELECT next_at FROM runs WHERE state = 'running' AND next_at > $1) AS c) AS plan,
+             EXISTS (SELECT 1 FROM runs WHERE state = 'running')
+                 OR EXISTS (SELECT 1 FROM campaigns WHERE state = 'running' AND segment_id IS NOT NULL) AS runs,
              EXISTS (SELECT 1 FROM messages WHERE state = 'scheduled') AS texts,
              EXISTS (SELECT 1 FROM messages WHERE state = 'drafted' AND planned_at <= $1) AS due,
              (SELECT MIN(planned_at) FROM messages WHERE state = 'drafted' AND planned_at > $1) AS drafted";

@@ -5,6 +5,7 @@ use utoipa::{IntoParams, ToSchema};
 
 /// A form with one file.
 #[derive(ToSchema)]
+#[schema(example = json!({"file": "people.csv"}))]
 pub struct UploadInput {
     /// CSV under a header with `phone_e164` (commas, semicolons or tabs), a JSON list, or JSON with an object a line; in
     /// UTF-8. Columns besides `phone_e164`, `consent_state` and `channel` are attributes.
