@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::heads::Head;
 use sendwright_workflows::clock::Millis;
 use sendwright_workflows::enrolment::Reach;
-use sendwright_workflows::sequence::{ByChannel, Channel};
+use sendwright_workflows::sequence::Channel;
 use serde_json::{Value, json};
 
 /// An enrolment that is due for planning, with what the planner and the templates need of the contact.
@@ -31,16 +31,9 @@ pub struct DueEnrolment {
     pub attributes: String,
     pub phone_key: Option<String>,
     pub phone_hash: Option<String>,
-    /// Why nothing may be sent to the address, if so.
-    pub suppressed: Option<String>,
-    /// Why no text message may be sent to the number, if so; read where the sequence has phone steps.
-    pub sms_suppressed: Option<String>,
-    /// What the number's owner said to text messages.
-    pub sms_consent: Option<String>,
-    /// See `sms_suppressed`.
-    pub whatsapp_suppressed: Option<String>,
-    /// See `sms_consent`.
-    pub whatsapp_consent: Option<String>,
+    /// What stands for and against writing to them.
+    #[sqlx(flatten)]
+    pub said: Said,
     /// The run that wants its next text now.
     pub run_id: Option<i64>,
 }
@@ -104,13 +97,7 @@ pub async fn count_due(tx: &mut Tx, campaign: i64, whom: Whom, now: Millis, most
 impl DueEnrolment {
     /// How a channel reaches the person.
     pub fn reach(&self, channel: Channel) -> Reach {
-        let suppressed = ByChannel {
-            email: &self.suppressed,
-            sms: &self.sms_suppressed,
-            whatsapp: &self.whatsapp_suppressed,
-        };
-        let said = ByChannel { email: &None, sms: &self.sms_consent, whatsapp: &self.whatsapp_consent };
-        reach(channel, self.address(channel).is_some(), suppressed, said)
+        self.said.reach(channel, self.address(channel).is_some())
     }
 
     /// The address on a channel, with its hash.
@@ -123,15 +110,29 @@ impl DueEnrolment {
     }
 }
 
-/// How a channel reaches a person, by what was read of them.
-pub(crate) fn reach(
-    channel: Channel,
-    has_address: bool,
-    suppressed: ByChannel<&Option<String>>,
-    said: ByChannel<&Option<String>>,
-) -> Reach {
-    let opted_in = !channel.needs_consent() || said.of(channel).as_deref() == Some("opt_in");
-    Reach { has_address, suppressed: (*suppressed.of(channel)).clone(), opted_in }
+/// What stands for and against writing to a contact, by channel: why nothing may be sent, if so, and what the number's
+/// owner said. Of the phone channels it is read where the sequence has such steps.
+#[derive(Debug, Clone, sqlx::FromRow)]
+#[allow(missing_docs, reason = "columns by their own names")]
+pub struct Said {
+    pub suppressed: Option<String>,
+    pub sms_suppressed: Option<String>,
+    pub sms_consent: Option<String>,
+    pub whatsapp_suppressed: Option<String>,
+    pub whatsapp_consent: Option<String>,
+}
+
+impl Said {
+    /// How a channel reaches the person.
+    pub(crate) fn reach(&self, channel: Channel, has_address: bool) -> Reach {
+        let (suppressed, consent) = match channel {
+            Channel::Email => (&self.suppressed, &None),
+            Channel::Sms => (&self.sms_suppressed, &self.sms_consent),
+            Channel::Whatsapp => (&self.whatsapp_suppressed, &self.whatsapp_consent),
+        };
+        let opted_in = !channel.needs_consent() || consent.as_deref() == Some("opt_in");
+        Reach { has_address, suppressed: suppressed.clone(), opted_in }
+    }
 }
 
 /// What stands for and against each phone channel is read where the sequence has such steps.

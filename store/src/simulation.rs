@@ -3,13 +3,13 @@
 use crate::db::{Tx, row, rows};
 use crate::error::Result;
 use crate::gates::gate_of;
-use crate::planning::{phone_columns, phone_joins, reach};
+use crate::planning::{Said, phone_columns, phone_joins};
 use sendwright_workflows::clock::{Micros, Millis};
 use sendwright_workflows::enrolment::Reach;
 use sendwright_workflows::message::UNPLANNED;
 use sendwright_workflows::rate_limit::Gate;
 use sendwright_workflows::reason::Owner;
-use sendwright_workflows::sequence::{ByChannel, Channel};
+use sendwright_workflows::sequence::Channel;
 
 /// An active enrolment with its contact and, where there is one, the message it waits for.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -26,12 +26,9 @@ pub struct Standing {
     pub timezone: Option<String>,
     pub phone_key: Option<String>,
     pub phone_hash: Option<String>,
-    /// Why nothing may be sent to the address, if so.
-    pub suppressed: Option<String>,
-    pub sms_suppressed: Option<String>,
-    pub sms_consent: Option<String>,
-    pub whatsapp_suppressed: Option<String>,
-    pub whatsapp_consent: Option<String>,
+    /// What stands for and against writing to them.
+    #[sqlx(flatten)]
+    pub said: Said,
     pub open_step: Option<i64>,
     pub open_at: Option<Millis>,
     pub open_state: Option<String>,
@@ -42,14 +39,11 @@ pub struct Standing {
 impl Standing {
     /// How a channel reaches the person.
     pub fn reach(&self, channel: Channel) -> Reach {
-        let addresses = [self.email.is_some() && self.email_hash.is_some(), self.phone_key.is_some()];
-        let suppressed = ByChannel {
-            email: &self.suppressed,
-            sms: &self.sms_suppressed,
-            whatsapp: &self.whatsapp_suppressed,
+        let has_address = match channel.is_phone() {
+            true => self.phone_key.is_some(),
+            false => self.email.is_some() && self.email_hash.is_some(),
         };
-        let said = ByChannel { email: &None, sms: &self.sms_consent, whatsapp: &self.whatsapp_consent };
-        reach(channel, addresses[usize::from(channel.is_phone())], suppressed, said)
+        self.said.reach(channel, has_address)
     }
 }
 
