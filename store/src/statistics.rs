@@ -4,7 +4,8 @@ use crate::db::{Tx, rows};
 use crate::error::Result;
 use sendwright_workflows::clock::Millis;
 use sendwright_workflows::reason::Reason;
-use sendwright_workflows::statistics::Totals;
+use sendwright_workflows::sequence::Channel;
+use sendwright_workflows::statistics::{Totals, what};
 use std::collections::BTreeMap;
 
 /// Whose numbers: an account's, or one campaign's, over all rounds or in one.
@@ -29,8 +30,8 @@ macro_rules! of_scope {
 /// The kinds that the index of reactions holds, as its own text says them.
 macro_rules! is_reaction {
     () => {
-        " v.kind IN ('email.delivered', 'email.opened', 'email.clicked', 'reply.received', 'email.bounced',
-          'email.complained', 'email.failed', 'contact.opted_out') "
+        " v.kind IN ('email.opened', 'email.clicked', 'email.bounced', 'email.failed', 'sms.bounced', 'sms.failed',
+          'whatsapp.opened', 'whatsapp.bounced', 'whatsapp.failed', 'reply.received', 'contact.opted_out') "
     };
 }
 
@@ -38,38 +39,43 @@ macro_rules! is_reaction {
 /// JSON without blanks; a quote within one of its texts has a backslash before it.
 macro_rules! is_by_person {
     () => {
-        r#" ((v.kind IN ('email.opened', 'email.clicked') AND v.data LIKE '%"by":"person"%')
+        r#" ((v.kind IN ('email.opened', 'email.clicked', 'whatsapp.opened') AND v.data LIKE '%"by":"person"%')
              OR (v.kind = 'reply.received' AND v.data NOT LIKE '%"automatic":true%')) "#
     };
 }
 
-/// Counts by step, ascending. What has no step (an opt-out without a message) is under step 0.
-pub async fn by_step(tx: &mut Tx, scope: Scope) -> Result<BTreeMap<i64, Totals>> {
-    let mut steps: BTreeMap<i64, Totals> = BTreeMap::new();
+/// What counts are of: a step, and the channel that its messages went by. What belongs to no message (an opt-out by
+/// hand) is of step 0 and of no channel.
+pub type Part = (i64, Option<Channel>);
+
+/// Counts by step and channel, ascending.
+pub async fn parts(tx: &mut Tx, scope: Scope) -> Result<BTreeMap<Part, Totals>> {
+    let mut parts: BTreeMap<Part, Totals> = BTreeMap::new();
     let states = rows!(
         &mut *tx,
-        (i64, String, i64, i64, i64),
+        (i64, String, String, i64, i64, i64),
         concat!(
-            "SELECT m.step_number, m.state, CAST(CASE WHEN m.accepted_at IS NULL THEN 0 ELSE 1 END AS BIGINT) AS taken,
+            "SELECT m.step_number, m.channel, m.state,
+                    CAST(CASE WHEN m.accepted_at IS NULL THEN 0 ELSE 1 END AS BIGINT) AS taken,
                     COUNT(*), COUNT(d.message_id)
              FROM messages m LEFT JOIN drafts d ON d.message_id = m.id WHERE",
             of_scope!(),
-            "GROUP BY m.step_number, m.state, taken"
+            "GROUP BY m.step_number, m.channel, m.state, taken"
         ),
         scope.account,
         scope.campaign,
         scope.round
     )?;
-    for (step, state, accepted, n, written) in states {
-        let totals = steps.entry(step).or_default();
+    for (step, channel, state, accepted, n, written) in states {
+        let totals = parts.entry((step, Channel::parse(&channel))).or_default();
         totals.add(&state, accepted == 1, n);
         totals.written += written;
     }
     let reactions = rows!(
         &mut *tx,
-        (i64, String, i64),
+        (i64, Option<String>, String, i64),
         concat!(
-            "SELECT m.step_number, v.kind, COUNT(DISTINCT v.message_id) FROM events v
+            "SELECT m.step_number, m.channel, v.kind, COUNT(DISTINCT v.message_id) FROM events v
              JOIN messages m ON m.id = v.message_id
              WHERE v.account_id = $1 AND (CAST($2 AS BIGINT) IS NULL OR v.campaign_id = $2) AND",
             is_reaction!(),
@@ -77,7 +83,7 @@ pub async fn by_step(tx: &mut Tx, scope: Scope) -> Result<BTreeMap<i64, Totals>>
             is_by_person!(),
             "AND",
             of_scope!(),
-            "GROUP BY m.step_number, v.kind"
+            "GROUP BY m.step_number, m.channel, v.kind"
         ),
         scope.account,
         scope.campaign,
@@ -85,28 +91,29 @@ pub async fn by_step(tx: &mut Tx, scope: Scope) -> Result<BTreeMap<i64, Totals>>
     )?;
     let opt_outs = rows!(
         tx,
-        (i64, String, i64),
+        (i64, Option<String>, String, i64),
         concat!(
-            "SELECT COALESCE(m.step_number, 0) AS step, v.kind, COUNT(*) FROM events v
+            "SELECT COALESCE(m.step_number, 0) AS step, m.channel, v.kind, COUNT(*) FROM events v
              LEFT JOIN messages m ON m.id = v.message_id AND m.kind = 'step'
              WHERE v.account_id = $1 AND (CAST($2 AS BIGINT) IS NULL OR v.campaign_id = $2)
                AND (CAST($3 AS BIGINT) IS NULL OR m.id IS NULL OR m.round = $3) AND",
             is_reaction!(),
-            "AND v.kind = 'contact.opted_out' GROUP BY step, v.kind"
+            "AND v.kind = 'contact.opted_out' GROUP BY step, m.channel, v.kind"
         ),
         scope.account,
         scope.campaign,
         scope.round
     )?;
-    for (step, kind, n) in reactions.into_iter().chain(opt_outs) {
-        steps.entry(step).or_default().react(&kind, n);
+    for (step, channel, kind, n) in reactions.into_iter().chain(opt_outs) {
+        let channel = channel.as_deref().and_then(Channel::parse);
+        parts.entry((step, channel)).or_default().react(&kind, n);
     }
-    Ok(steps)
+    Ok(parts)
 }
 
 /// Everything in one.
 pub async fn totals(tx: &mut Tx, scope: Scope) -> Result<Totals> {
-    Ok(by_step(tx, scope).await?.values().fold(Totals::default(), |sum, step| sum.plus(step)))
+    Ok(parts(tx, scope).await?.values().fold(Totals::default(), |sum, part| sum.plus(part)))
 }
 
 /// Why messages are held, by the code of what holds them; the most first.
@@ -168,8 +175,8 @@ pub async fn over_time(
             of_scope!(),
             "AND (",
             is_by_person!(),
-            "OR (v.kind = 'email.bounced' AND m.state = 'bounced')
-                    OR (v.kind = 'email.failed' AND m.state = 'failed'))
+            "OR (v.kind LIKE '%.bounced' AND m.state = 'bounced')
+                    OR (v.kind LIKE '%.failed' AND m.state = 'failed'))
                  GROUP BY v.message_id, v.kind) AS f
              GROUP BY first, f.kind ORDER BY first, f.kind"
         ),
@@ -196,19 +203,8 @@ pub async fn over_time(
     )?;
     let mut points: Vec<(Millis, &'static str, i64)> =
         sent.into_iter().map(|(first, n)| (first, "sent", n)).collect();
-    points.extend(reactions.into_iter().filter_map(|(first, kind, n)| Some((first, word(&kind)?, n))));
+    points.extend(reactions.into_iter().filter_map(|(first, kind, n)| Some((first, what(&kind)?, n))));
     points.extend(opt_outs.into_iter().map(|(first, n)| (first, "opted_out", n)));
     points.sort_by_key(|point| (point.0, point.1));
     Ok(points)
-}
-
-fn word(kind: &str) -> Option<&'static str> {
-    Some(match kind {
-        "email.opened" => "opened",
-        "email.clicked" => "clicked",
-        "reply.received" => "replied",
-        "email.bounced" => "bounced",
-        "email.failed" => "failed",
-        _ => return None,
-    })
 }
