@@ -60,7 +60,8 @@ fn external() -> Router<ApiState> {
 fn native() -> Router<ApiState> {
     use v1::{
         analytics, businesses, campaigns, drafts, events, imports, inbound, keys, leads, mailbox, messages,
-        profiles, runs, segments, simulation, spending, suppressions, templates, usage, users, webhooks,
+        monitoring, profiles, reporting, runs, segments, simulation, spending, suppressions, templates,
+        usage, users, webhooks,
     };
     Router::new()
         .route("/health", get(health::native))
@@ -76,6 +77,10 @@ fn native() -> Router<ApiState> {
         .route("/campaigns/{id}/send", post(runs::send))
         .route("/campaigns/{id}/analytics", get(analytics::of_campaign))
         .route("/analytics", get(analytics::of_account))
+        .route("/reporting/campaigns/{id}/summary", get(reporting::summary))
+        .route("/reporting/messages/status", get(reporting::messages))
+        .route("/monitoring/dashboard", get(monitoring::dashboard))
+        .route("/monitoring/inbound", get(monitoring::inbound))
         .route("/campaigns/{id}/drafts", get(drafts::list))
         .route("/campaigns/{id}/drafts/approve", post(drafts::approve_many))
         .route("/drafts/{id}", get(drafts::get).patch(drafts::edit))

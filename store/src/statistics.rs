@@ -1,5 +1,11 @@
 //! What campaigns have done: counted from messages and from the ledger of events, at one instant.
 
+mod activity;
+mod report;
+
+pub use activity::{Activity, Inbound, activity, inbound};
+pub use report::{Faults, Filter, Line, faults, list, report};
+
 use crate::db::{Tx, rows};
 use crate::error::Result;
 use sendwright_workflows::clock::Millis;
@@ -19,13 +25,37 @@ pub struct Scope {
     pub round: Option<i64>,
 }
 
-/// The condition of a scope over messages `m`: $1 account, $2 campaign, $3 round.
-macro_rules! of_scope {
-    () => {
-        " m.account_id = $1 AND (CAST($2 AS BIGINT) IS NULL OR m.campaign_id = $2)
-          AND (CAST($3 AS BIGINT) IS NULL OR m.round = $3) AND m.kind = 'step' "
+/// The condition of a scope that names a campaign, over messages `m`: $1 account, $2 campaign, $3 round. There are two
+/// texts, since an index is only used where the text itself says that it can be.
+macro_rules! of_campaign {
+    (m) => {
+        " m.account_id = $1 AND m.campaign_id = $2 AND (CAST($3 AS BIGINT) IS NULL OR m.round = $3)
+          AND m.kind = 'step' "
+    };
+    (v) => {
+        " v.account_id = $1 AND v.campaign_id = $2 "
     };
 }
+
+/// The same over a whole account. `v` is for its events.
+macro_rules! of_account {
+    (m) => {
+        " m.account_id = $1 AND CAST($2 AS BIGINT) IS NULL AND (CAST($3 AS BIGINT) IS NULL OR m.round = $3)
+          AND m.kind = 'step' "
+    };
+    (v) => {
+        " v.account_id = $1 AND CAST($2 AS BIGINT) IS NULL "
+    };
+}
+
+/// The text of a statement for a scope: `sql!` makes it with either condition.
+macro_rules! in_scope {
+    ($scope:expr, $sql:ident) => {
+        if $scope.campaign.is_some() { $sql!(of_campaign) } else { $sql!(of_account) }
+    };
+}
+
+use {in_scope, of_account, of_campaign};
 
 /// The kinds that the index of reactions holds, as its own text says them.
 macro_rules! is_reaction {
@@ -51,17 +81,22 @@ pub type Part = (i64, Option<Channel>);
 /// Counts by step and channel, ascending.
 pub async fn parts(tx: &mut Tx, scope: Scope) -> Result<BTreeMap<Part, Totals>> {
     let mut parts: BTreeMap<Part, Totals> = BTreeMap::new();
+    macro_rules! sql {
+        ($of:ident) => {
+            concat!(
+                "SELECT m.step_number, m.channel, m.state,
+                        CAST(CASE WHEN m.accepted_at IS NULL THEN 0 ELSE 1 END AS BIGINT) AS taken,
+                        COUNT(*), COUNT(d.message_id)
+                 FROM messages m LEFT JOIN drafts d ON d.message_id = m.id WHERE",
+                $of!(m),
+                "GROUP BY m.step_number, m.channel, m.state, taken"
+            )
+        };
+    }
     let states = rows!(
         &mut *tx,
         (i64, String, String, i64, i64, i64),
-        concat!(
-            "SELECT m.step_number, m.channel, m.state,
-                    CAST(CASE WHEN m.accepted_at IS NULL THEN 0 ELSE 1 END AS BIGINT) AS taken,
-                    COUNT(*), COUNT(d.message_id)
-             FROM messages m LEFT JOIN drafts d ON d.message_id = m.id WHERE",
-            of_scope!(),
-            "GROUP BY m.step_number, m.channel, m.state, taken"
-        ),
+        in_scope!(scope, sql),
         scope.account,
         scope.campaign,
         scope.round
@@ -71,44 +106,46 @@ pub async fn parts(tx: &mut Tx, scope: Scope) -> Result<BTreeMap<Part, Totals>> 
         totals.add(&state, accepted == 1, n);
         totals.written += written;
     }
-    let reactions = rows!(
-        &mut *tx,
-        (i64, Option<String>, String, i64),
-        concat!(
-            "SELECT m.step_number, m.channel, v.kind, COUNT(DISTINCT v.message_id) FROM events v
-             JOIN messages m ON m.id = v.message_id
-             WHERE v.account_id = $1 AND (CAST($2 AS BIGINT) IS NULL OR v.campaign_id = $2) AND",
-            is_reaction!(),
-            "AND",
-            is_by_person!(),
-            "AND",
-            of_scope!(),
-            "GROUP BY m.step_number, m.channel, v.kind"
-        ),
-        scope.account,
-        scope.campaign,
-        scope.round
-    )?;
-    let opt_outs = rows!(
-        tx,
-        (i64, Option<String>, String, i64),
-        concat!(
-            "SELECT COALESCE(m.step_number, 0) AS step, m.channel, v.kind, COUNT(*) FROM events v
-             LEFT JOIN messages m ON m.id = v.message_id AND m.kind = 'step'
-             WHERE v.account_id = $1 AND (CAST($2 AS BIGINT) IS NULL OR v.campaign_id = $2)
-               AND (CAST($3 AS BIGINT) IS NULL OR m.id IS NULL OR m.round = $3) AND",
-            is_reaction!(),
-            "AND v.kind = 'contact.opted_out' GROUP BY step, m.channel, v.kind"
-        ),
-        scope.account,
-        scope.campaign,
-        scope.round
-    )?;
-    for (step, channel, kind, n) in reactions.into_iter().chain(opt_outs) {
+    for (step, channel, kind, n) in reactions(tx, scope).await? {
         let channel = channel.as_deref().and_then(Channel::parse);
         parts.entry((step, channel)).or_default().react(&kind, n);
     }
     Ok(parts)
+}
+
+/// What people did, by step, channel and kind of event; opt-outs without a message are of step 0.
+async fn reactions(tx: &mut Tx, scope: Scope) -> Result<Vec<(i64, Option<String>, String, i64)>> {
+    macro_rules! sql {
+        ($of:ident) => {
+            concat!(
+                "SELECT m.step_number, m.channel, v.kind, COUNT(DISTINCT v.message_id) FROM events v
+                 JOIN messages m ON m.id = v.message_id WHERE",
+                $of!(v),
+                "AND",
+                is_reaction!(),
+                "AND",
+                is_by_person!(),
+                "AND",
+                $of!(m),
+                "GROUP BY m.step_number, m.channel, v.kind
+                 UNION ALL
+                 SELECT COALESCE(m.step_number, 0) AS step, m.channel, v.kind, COUNT(*) FROM events v
+                 LEFT JOIN messages m ON m.id = v.message_id AND m.kind = 'step' WHERE",
+                $of!(v),
+                "AND (CAST($3 AS BIGINT) IS NULL OR m.id IS NULL OR m.round = $3) AND",
+                is_reaction!(),
+                "AND v.kind = 'contact.opted_out' GROUP BY step, m.channel, v.kind"
+            )
+        };
+    }
+    rows!(
+        tx,
+        (i64, Option<String>, String, i64),
+        in_scope!(scope, sql),
+        scope.account,
+        scope.campaign,
+        scope.round
+    )
 }
 
 /// Everything in one.
@@ -118,18 +155,18 @@ pub async fn totals(tx: &mut Tx, scope: Scope) -> Result<Totals> {
 
 /// Why messages are held, by the code of what holds them; the most first.
 pub async fn held(tx: &mut Tx, scope: Scope) -> Result<Vec<(String, i64)>> {
-    let found = rows!(
-        tx,
-        (String, i64),
-        concat!(
-            "SELECT m.reasons, COUNT(*) FROM messages m WHERE m.state = 'held' AND",
-            of_scope!(),
-            "GROUP BY m.reasons"
-        ),
-        scope.account,
-        scope.campaign,
-        scope.round
-    )?;
+    macro_rules! sql {
+        ($of:ident) => {
+            concat!(
+                "SELECT m.reasons, COUNT(*) FROM messages m WHERE m.state IN ('held', 'uncertain')
+                   AND m.state = 'held' AND",
+                $of!(m),
+                "GROUP BY m.reasons"
+            )
+        };
+    }
+    let sql = in_scope!(scope, sql);
+    let found = rows!(tx, (String, i64), sql, scope.account, scope.campaign, scope.round)?;
     let mut codes: BTreeMap<String, i64> = BTreeMap::new();
     for (reasons, n) in found {
         let reasons: Vec<Reason> = serde_json::from_str(&reasons).unwrap_or_default();
@@ -149,62 +186,47 @@ pub async fn over_time(
     scope: Scope,
     interval: Millis,
 ) -> Result<Vec<(Millis, &'static str, i64)>> {
-    let sent = rows!(
-        &mut *tx,
-        (i64, i64),
-        concat!(
-            "SELECT m.accepted_at - m.accepted_at % $4 AS first, COUNT(*) FROM messages m
-             WHERE m.accepted_at IS NOT NULL AND m.state IN ('accepted', 'delivered', 'bounced', 'complained') AND",
-            of_scope!(),
-            "GROUP BY first ORDER BY first"
-        ),
-        scope.account,
-        scope.campaign,
-        scope.round,
-        interval
-    )?;
-    let reactions = rows!(
-        &mut *tx,
-        (i64, String, i64),
-        concat!(
-            "SELECT f.at - f.at % $4 AS first, f.kind, COUNT(*) FROM (
-                 SELECT v.message_id, v.kind, MIN(v.at) AS at FROM events v JOIN messages m ON m.id = v.message_id
-                 WHERE v.account_id = $1 AND (CAST($2 AS BIGINT) IS NULL OR v.campaign_id = $2) AND",
-            is_reaction!(),
-            "AND",
-            of_scope!(),
-            "AND (",
-            is_by_person!(),
-            "OR (v.kind LIKE '%.bounced' AND m.state = 'bounced')
-                    OR (v.kind LIKE '%.failed' AND m.state = 'failed'))
-                 GROUP BY v.message_id, v.kind) AS f
-             GROUP BY first, f.kind ORDER BY first, f.kind"
-        ),
-        scope.account,
-        scope.campaign,
-        scope.round,
-        interval
-    )?;
-    let opt_outs = rows!(
-        tx,
-        (i64, i64),
-        concat!(
-            "SELECT v.at - v.at % $4 AS first, COUNT(*) FROM events v
-             LEFT JOIN messages m ON m.id = v.message_id AND m.kind = 'step'
-             WHERE v.account_id = $1 AND (CAST($2 AS BIGINT) IS NULL OR v.campaign_id = $2)
-               AND (CAST($3 AS BIGINT) IS NULL OR m.id IS NULL OR m.round = $3) AND",
-            is_reaction!(),
-            "AND v.kind = 'contact.opted_out' GROUP BY first ORDER BY first"
-        ),
-        scope.account,
-        scope.campaign,
-        scope.round,
-        interval
-    )?;
-    let mut points: Vec<(Millis, &'static str, i64)> =
-        sent.into_iter().map(|(first, n)| (first, "sent", n)).collect();
-    points.extend(reactions.into_iter().filter_map(|(first, kind, n)| Some((first, what(&kind)?, n))));
-    points.extend(opt_outs.into_iter().map(|(first, n)| (first, "opted_out", n)));
+    let mut points: Vec<(Millis, &'static str, i64)> = Vec::new();
+    for (first, kind, n) in intervals(tx, scope, interval).await? {
+        points.extend(what(&kind).or((kind == "sent").then_some("sent")).map(|what| (first, what, n)));
+    }
     points.sort_by_key(|point| (point.0, point.1));
     Ok(points)
+}
+
+/// The same by kind of event; what was sent is in no index of events and is counted from its messages.
+async fn intervals(tx: &mut Tx, scope: Scope, interval: Millis) -> Result<Vec<(Millis, String, i64)>> {
+    macro_rules! sql {
+        ($of:ident) => {
+            concat!(
+                "SELECT m.accepted_at - m.accepted_at % $4 AS first, 'sent' AS kind, COUNT(*) FROM messages m
+                 WHERE m.accepted_at IS NOT NULL AND m.state IN ('accepted', 'delivered', 'bounced', 'complained') AND",
+                $of!(m),
+                "GROUP BY first
+                 UNION ALL
+                 SELECT f.at - f.at % $4 AS first, f.kind, COUNT(*) FROM (
+                     SELECT v.message_id, v.kind, MIN(v.at) AS at FROM events v JOIN messages m ON m.id = v.message_id
+                     WHERE",
+                $of!(v),
+                "AND",
+                is_reaction!(),
+                "AND",
+                $of!(m),
+                "AND (",
+                is_by_person!(),
+                "OR (v.kind LIKE '%.bounced' AND m.state = 'bounced')
+                        OR (v.kind LIKE '%.failed' AND m.state = 'failed'))
+                     GROUP BY v.message_id, v.kind) AS f
+                 GROUP BY first, f.kind
+                 UNION ALL
+                 SELECT v.at - v.at % $4 AS first, v.kind, COUNT(*) FROM events v
+                 LEFT JOIN messages m ON m.id = v.message_id AND m.kind = 'step' WHERE",
+                $of!(v),
+                "AND (CAST($3 AS BIGINT) IS NULL OR m.id IS NULL OR m.round = $3) AND",
+                is_reaction!(),
+                "AND v.kind = 'contact.opted_out' GROUP BY first, v.kind"
+            )
+        };
+    }
+    rows!(tx, (i64, String, i64), in_scope!(scope, sql), scope.account, scope.campaign, scope.round, interval)
 }
