@@ -33,6 +33,7 @@ const POSTGRES: &[(i64, &str, &str)] = &[
     (2, "create json_each", include_str!("../../migrations/postgres/0002_create_json_each.sql")),
     (4, "replace json_each", include_str!("../../migrations/postgres/0004_replace_json_each.sql")),
     (11, "tune deliveries", include_str!("../../migrations/postgres/0011_tune_deliveries.sql")),
+    (101, "index changes", include_str!("../../migrations/postgres/0101_index_changes.sql")),
 ];
 
 fn migrator(postgres: bool) -> Migrator {

@@ -83,7 +83,7 @@ fn counts<'r>(rows: impl Iterator<Item = &'r Row> + Clone) -> Counts {
         "SUPPRESSED",
         "CANCELLED",
     ];
-    words.iter().for_each(|word| drop(counts.by_status.insert(word, 0)));
+    counts.by_status.extend(words.map(|word| (word, 0)));
     for row in rows.clone() {
         *counts.by_status.get_mut(row.status()).unwrap() += 1;
     }

@@ -2,6 +2,7 @@
 //! is a sum of them (decision 13).
 
 use crate::clock::{MINUTE, Millis};
+use crate::message::State;
 use crate::sequence::{ByChannel, Channel};
 
 /// Where a message is, as reports say it.
@@ -40,6 +41,25 @@ impl Status {
         Status::Suppressed,
         Status::Cancelled,
     ];
+
+    /// Of a message in a state; whether its provider took it, and the provider's last word of it.
+    pub fn of(state: State, taken: bool, word: Option<&str>) -> Self {
+        match state {
+            State::Scheduled | State::Writing | State::Drafted | State::Claimed | State::Sending => {
+                Status::Pending
+            }
+            State::Held => Status::Held,
+            State::Uncertain => Status::Uncertain,
+            State::Accepted => Status::Sent,
+            State::Delivered | State::Complained => Status::Delivered,
+            // It never left the provider, or never came so far.
+            State::Bounced if !taken || matches!(word, Some("failed" | "canceled")) => Status::Failed,
+            State::Bounced => Status::Undelivered,
+            State::Failed => Status::Failed,
+            State::Suppressed => Status::Suppressed,
+            State::Cancelled => Status::Cancelled,
+        }
+    }
 
     /// The word in reports.
     pub fn as_str(self) -> &'static str {

@@ -1,12 +1,13 @@
 //! What became of messages, by status: counted, listed, and what they failed by. A message belongs to the instant at which
 //! it was sent, else tried, else planned (decision 13).
 
-use super::{Scope, in_scope, of_account, of_campaign};
+use super::{Scope, Way, of_account, of_campaign, of_most, on_way};
 use crate::db::{Tx, rows};
 use crate::error::Result;
 use crate::page::Page;
 use sendwright_workflows::clock::Millis;
 use sendwright_workflows::fault::Fault;
+use sendwright_workflows::message::State;
 use sendwright_workflows::reason::Reason;
 use sendwright_workflows::report::{Report, Status};
 use sendwright_workflows::sequence::Channel;
@@ -41,7 +42,8 @@ pub struct Line {
     pub campaign_name: String,
     pub channel: String,
     pub address: String,
-    status: String,
+    state: String,
+    provider_status: Option<String>,
     pub accepted_at: Option<Millis>,
     pub delivered_at: Option<Millis>,
     pub provider_code: Option<i64>,
@@ -57,7 +59,7 @@ impl Line {
 
     /// Its status.
     pub fn status(&self) -> Status {
-        Status::parse(&self.status).unwrap_or(Status::Held)
+        status(&self.state, self.accepted_at.is_some(), self.provider_status.as_deref())
     }
 
     /// What it failed by, where it did.
@@ -85,15 +87,19 @@ pub struct Faults {
     pub last: Millis,
 }
 
-/// The instant that a message belongs to.
+/// A state that this program does not know reads as held, as everywhere.
+fn status(state: &str, taken: bool, word: Option<&str>) -> Status {
+    Status::of(State::parse(state).unwrap_or(State::Held), taken, word)
+}
+
+/// The instant that a message belongs to; never more than an hour behind the last change of it.
 macro_rules! instant {
     () => {
         "COALESCE(m.accepted_at, m.slot / 1000, m.created_at)"
     };
 }
 
-/// A message's status. What a provider took and gave up before it left has failed; what came back from further on was not
-/// delivered. A state that this program does not know reads as held, as everywhere.
+/// A message's status, as [`Status::of`] has it.
 macro_rules! status {
     () => {
         "CASE m.state WHEN 'accepted' THEN 'SENT' WHEN 'delivered' THEN 'DELIVERED' WHEN 'complained' THEN 'DELIVERED'
@@ -111,7 +117,7 @@ macro_rules! filtered {
         concat!(
             " AND (CAST($4 AS BIGINT) IS NULL OR ",
             instant!(),
-            " >= $4) AND (CAST($5 AS BIGINT) IS NULL OR ",
+            " >= $4 AND m.updated_at >= $4 - 3600000) AND (CAST($5 AS BIGINT) IS NULL OR ",
             instant!(),
             " < $5) AND (CAST($6 AS TEXT) IS NULL OR ",
             status!(),
@@ -130,25 +136,24 @@ pub async fn report(tx: &mut Tx, filter: &Filter) -> Result<Report> {
     macro_rules! sql {
         ($of:ident) => {
             concat!(
-                "SELECT m.channel, ",
-                status!(),
-                " AS status, COUNT(*),
+                "SELECT m.channel, m.state, m.provider_status,
+                     CAST(CASE WHEN m.accepted_at IS NULL THEN 0 ELSE 1 END AS BIGINT) AS taken, COUNT(*),
                  COUNT(CASE WHEN m.delivered_at IS NOT NULL AND m.accepted_at IS NOT NULL THEN 1 END),
                  CAST(COALESCE(SUM(CASE WHEN m.delivered_at > m.accepted_at THEN m.delivered_at - m.accepted_at
                      ELSE 0 END), 0) AS BIGINT)
                  FROM messages m WHERE",
                 $of!(m),
                 filtered!(),
-                "GROUP BY m.channel, status"
+                "GROUP BY m.channel, m.state, m.provider_status, taken"
             )
         };
     }
-    let Filter { scope, from, until, status } = *filter;
-    let sql = in_scope!(scope, sql);
-    let word = status.map(Status::as_str);
+    let Filter { scope, from, until, .. } = *filter;
+    let sql = on_way!(Way::of(tx, scope).await?, sql);
+    let word = filter.status.map(Status::as_str);
     let found = rows!(
         tx,
-        (String, String, i64, i64, i64),
+        (String, String, Option<String>, i64, i64, i64, i64),
         sql,
         scope.account,
         scope.campaign,
@@ -158,9 +163,9 @@ pub async fn report(tx: &mut Tx, filter: &Filter) -> Result<Report> {
         word
     )?;
     let mut report = Report::default();
-    for (channel, status, n, timed, took) in found {
+    for (channel, state, word, taken, n, timed, took) in found {
         let tally = report.channels.of_mut(Channel::parse(&channel).unwrap_or_default());
-        let status = Status::parse(&status).unwrap_or(Status::Held);
+        let status = status(&state, taken == 1, word.as_deref());
         tally.add(status, n);
         if status == Status::Delivered {
             tally.time(timed, took);
@@ -183,9 +188,9 @@ pub async fn faults(tx: &mut Tx, filter: &Filter) -> Result<Vec<Faults>> {
             )
         };
     }
-    let Filter { scope, from, until, status } = *filter;
-    let sql = in_scope!(scope, sql);
-    let word = status.map(Status::as_str);
+    let Filter { scope, from, until, .. } = *filter;
+    let sql = on_way!(Way::of(tx, scope).await?, sql);
+    let word = filter.status.map(Status::as_str);
     let found = rows!(
         tx,
         (String, Option<i64>, Option<String>, i64, i64),
@@ -215,9 +220,8 @@ pub async fn list(tx: &mut Tx, filter: &Filter, page: Page) -> Result<Vec<Line>>
     macro_rules! sql {
         ($of:ident, $order:literal) => {
             concat!(
-                "SELECT m.id, m.campaign_id, c.name AS campaign_name, m.channel, m.address, ",
-                status!(),
-                " AS status, m.accepted_at, m.delivered_at, m.provider_code, m.reasons, m.created_at
+                "SELECT m.id, m.campaign_id, c.name AS campaign_name, m.channel, m.address, m.state, m.provider_status,
+                     m.accepted_at, m.delivered_at, m.provider_code, m.reasons, m.created_at
                  FROM messages m JOIN campaigns c ON c.id = m.campaign_id WHERE",
                 $of!(m),
                 filtered!(),
@@ -226,14 +230,16 @@ pub async fn list(tx: &mut Tx, filter: &Filter, page: Page) -> Result<Vec<Line>>
             )
         };
     }
-    let Filter { scope, from, until, status } = *filter;
-    let sql = match (scope.campaign, page.descending) {
-        (Some(_), false) => sql!(of_campaign, "AND m.id > $7 ORDER BY m.id"),
-        (Some(_), true) => sql!(of_campaign, "AND m.id < $7 ORDER BY m.id DESC"),
-        (None, false) => sql!(of_account, "AND m.id > $7 ORDER BY m.id"),
-        (None, true) => sql!(of_account, "AND m.id < $7 ORDER BY m.id DESC"),
+    let Filter { scope, from, until, .. } = *filter;
+    let sql = match (Way::of(tx, scope).await?, page.descending) {
+        (Way::Campaign, false) => sql!(of_campaign, "AND m.id > $7 ORDER BY m.id"),
+        (Way::Campaign, true) => sql!(of_campaign, "AND m.id < $7 ORDER BY m.id DESC"),
+        (Way::Account, false) => sql!(of_account, "AND m.id > $7 ORDER BY m.id"),
+        (Way::Account, true) => sql!(of_account, "AND m.id < $7 ORDER BY m.id DESC"),
+        (Way::Most, false) => sql!(of_most, "AND m.id > $7 ORDER BY m.id"),
+        (Way::Most, true) => sql!(of_most, "AND m.id < $7 ORDER BY m.id DESC"),
     };
-    let word = status.map(Status::as_str);
+    let word = filter.status.map(Status::as_str);
     rows!(
         tx,
         Line,
