@@ -23,6 +23,12 @@ pub enum Refusal {
     /// No key, or none that opens: one text for all of them (S1-54).
     #[error("Invalid API key")]
     Unauthorized,
+    /// No key, where it would take one to know whose request this is.
+    #[error(
+        "several accounts are here, and a request without a key belongs to none of them: make a key of one \
+         with `sendwright key create --account NAME`, and send it as X-API-Key"
+    )]
+    WhichAccount,
     /// The key's user or account is inactive (S1-55).
     #[error("User account is inactive")]
     Inactive,
@@ -91,6 +97,7 @@ impl Refusal {
                 _ => "validation_error",
             },
             Refusal::Unauthorized => "invalid_api_key",
+            Refusal::WhichAccount => "api_key_required",
             Refusal::Inactive => "user_inactive",
             Refusal::Scope(_) => "insufficient_scope",
             Refusal::NotFound(_) => "not_found",
