@@ -3,7 +3,8 @@
 use crate::answer::Answer;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use sendwright_workflows::spec::FieldError;
+use sendwright_workflows::spec::{self, FieldError};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// As much of what a caller sent as an answer may quote.
@@ -127,6 +128,11 @@ impl Refusal {
             [only] if only.code == "reference_not_found" => Refusal::NotFound(only.message.clone()),
             _ => Refusal::Invalid(errors),
         }
+    }
+
+    /// The same of a body that holds no secret: what it has in their places is said too.
+    pub fn faults_of(body: &Value, errors: Vec<FieldError>) -> Self {
+        Refusal::faults(spec::provided(errors, body))
     }
 
     /// The external contract's words for a campaign that is not there (S1-56).
