@@ -130,7 +130,7 @@ impl Refusal {
         }
     }
 
-    /// The same of a body that holds no secret: what it has in their places is said too.
+    /// The same, with what the body has in their places (see [`spec::provided`]).
     pub fn faults_of(body: &Value, errors: Vec<FieldError>) -> Self {
         Refusal::faults(spec::provided(errors, body))
     }

@@ -6,6 +6,7 @@ use axum::extract::ConnectInfo;
 use axum::http::Request;
 use sendwright_api::openapi::routes;
 use sendwright_api::{Console, router};
+use sendwright_workflows::sequence::Channel::Sms;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use tokio::task::JoinSet;
@@ -14,7 +15,7 @@ use tower::ServiceExt;
 use crate::support::api::{App, Reply};
 use crate::support::desk::Desk;
 use crate::support::engine::{BOTH, On};
-use crate::support::phones::{desk, number, post, request, sign, status, text};
+use crate::support::phones::{begun, by, desk, number, post, request, sign, status, text};
 
 /// What S2 alone has of the native surface.
 fn is_messaging(path: &str) -> bool {
@@ -151,16 +152,15 @@ async fn a_providers_form_is_of_a_bounded_size_whatever_it_says_of_itself() {
     assert_eq!(desk.number("SELECT COUNT(*) FROM callbacks").await, 0);
 }
 
-/// Texts, one for each sid, posted at once while nothing can be written: how many are turned away, and those that
-/// stand once something can.
-async fn at_once(desk: &Desk, path: &'static str, count: usize) -> (usize, usize) {
+/// So many texts, posted at once while nothing can be written: those that are turned away, and those that are taken once
+/// something can.
+async fn at_once(desk: &Desk, count: usize) -> (usize, usize) {
     let held = desk.core().store.begin().await.unwrap();
     let mut asked = JoinSet::new();
     for n in 0..count {
         let (from, sid) = (number(1), format!("SM{n}"));
-        let form =
-            if path.ends_with("status") { status(&sid, "sent", "") } else { text(&sid, &from, "Hello") };
-        let request = request(path, &form, Some(&sign(path, &form)));
+        let form = text(&sid, &from, "Hello");
+        let request = request("/webhooks/inbound", &form, Some(&sign("/webhooks/inbound", &form)));
         asked.spawn(router(desk.state.clone()).oneshot(request));
     }
     let mut held = Some(held);
@@ -187,8 +187,8 @@ const MOST_TEXTS: usize = 256;
 
 #[tokio::test]
 async fn more_texts_at_once_than_can_be_taken_are_told_to_come_again() {
-    let desk = desk(On::Sqlite).await;
-    assert_eq!(at_once(&desk, "/webhooks/inbound", MOST_TEXTS + 44).await, (44, MOST_TEXTS));
+    let desk = begun(On::Sqlite, &[by(Sms, 1, 0), by(Sms, 2, 1)]).await;
+    assert_eq!(at_once(&desk, MOST_TEXTS + 44).await, (44, MOST_TEXTS));
     assert_eq!(desk.number("SELECT COUNT(*) FROM inbound").await, MOST_TEXTS as i64);
 }
 
@@ -196,7 +196,7 @@ async fn more_texts_at_once_than_can_be_taken_are_told_to_come_again() {
 #[tokio::test]
 async fn bodies_that_never_end_keep_no_text_out() {
     for on in BOTH {
-        let desk = desk(on).await;
+        let desk = begun(on, &[by(Sms, 1, 0), by(Sms, 2, 1)]).await;
         let mut slow = JoinSet::new();
         for _ in 0..2 * MOST_TEXTS {
             let request = Request::post("/webhooks/inbound")

@@ -247,7 +247,7 @@ async fn whoever_made_it_a_refusal_has_one_face() {
     held(&raw("/templates", "text/plain", "{}".into()).await, 415, "unsupported_media_type");
     held(&raw("/users", "application/json", vec![b' '; (2 << 20) + 1].into()).await, 413, "too_large");
     held(&raw("/users/bulk/upload", "application/json", "{}".into()).await, 415, "unsupported_media_type");
-    held(&upload(&app, "").await, 422, "validation_error");
+    held(&upload(&app, "").await, 400, "malformed_file");
     app.run(
         "UPDATE tiers SET limits = '{\"messaging\":[{\"limit\":0,\"seconds\":60}]}' WHERE name = 'standard'",
     )

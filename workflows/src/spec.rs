@@ -82,11 +82,13 @@ impl FieldError {
     }
 }
 
-/// The same faults, each with what stands in its place in a body that holds no secret, where that is one value (S2-39).
+/// The same faults, each with what stands in its place in the body, where that is one value (S2-39). The body holds no
+/// secret, but for a sending profile's, of which nothing is said.
 pub fn provided(errors: Vec<FieldError>, body: &Value) -> Vec<FieldError> {
     let given = |error: FieldError| {
         let place = format!("/{}", error.field.replace(['.', '['], "/").replace(']', ""));
-        match body.pointer(&place).filter(|_| error.provided.is_none()) {
+        let is_secret = error.field.starts_with("sending_profile.");
+        match body.pointer(&place).filter(|_| error.provided.is_none() && !is_secret) {
             Some(Value::String(text)) => error.given(text),
             Some(plain @ (Value::Number(_) | Value::Bool(_))) => error.given(&plain.to_string()),
             _ => error,
@@ -115,6 +117,9 @@ mod tests {
         assert_eq!((of("a.b[0]"), of("a.b[1].c")), (Some("1".into()), Some("xy".into())));
         assert_eq!(of("long").map(|text| text.len()), Some(64));
         assert_eq!([of("a"), of("list"), of("nothing"), of("body"), of("a.b[7].c")], [const { None }; 5]);
+        let inner = vec![FieldError::new("sending_profile.password", "too_long", "is too long")];
+        let secret = json!({ "sending_profile": { "password": "hunter2" } });
+        assert_eq!(provided(inner.clone(), &secret), inner);
         let said = FieldError::new("long", "x", "y").given("another");
         assert_eq!(provided(vec![said.clone()], &body), [said], "who said it first knew better");
     }
