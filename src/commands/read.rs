@@ -99,8 +99,8 @@ pub struct Leads {
     is_whole: bool,
 }
 
-/// A row that was refused: its line, and why.
-pub type Refused = (u64, Vec<FieldError>);
+/// A row with its line, or why it was refused.
+pub type LeadRow = Result<(u64, LeadBody), (u64, Vec<FieldError>)>;
 
 impl Leads {
     /// Opens a file and reads its beginning; `-` is stdin.
@@ -156,7 +156,7 @@ impl Leads {
     ///
     /// # Errors
     /// The file cannot be read on.
-    pub fn next_row(&mut self) -> Result<Option<Result<(u64, LeadBody), Refused>>, Failure> {
+    pub fn next_row(&mut self) -> Result<Option<LeadRow>, Failure> {
         while self.found.is_empty() && !self.is_whole {
             self.read()?;
         }
