@@ -19,12 +19,15 @@ pub enum AccountCommand {
         #[arg(long, value_name = "ZONE", default_value = "UTC")]
         timezone: String,
     },
-    /// Set what an account's texts may cost in all, in the currency of the model's prices; without an amount, say
-    /// where it stands
+    /// Set what an account's texts may cost, in the currency of the model's prices; without an amount, say where it
+    /// stands
     Cap {
         /// The most that may be spent, or none
         #[arg(value_name = "AMOUNT|none")]
         amount: Option<String>,
+        /// What it is counted over: total, monthly or daily, in the account's zone; as before where it is not given
+        #[arg(long, value_name = "PERIOD", requires = "amount", value_parser = ["total", "monthly", "daily"])]
+        period: Option<String>,
         /// The account
         #[command(flatten)]
         account: AccountArgs,
