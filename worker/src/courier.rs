@@ -126,7 +126,9 @@ impl Courier {
             || self.flying.is_empty()
             || self.since.is_some_and(|since| since.elapsed() >= MOMENT);
         let hungry = self.more && self.waiting.len() < self.width && self.rests_until <= Instant::now();
-        if hungry || (ripe && !self.ended.is_empty()) {
+        // A long line is claimed along with the ends of a group; a claim for each attempt would be a commit for each.
+        let idle = self.waiting.is_empty() && self.flying.len() < self.width;
+        if (hungry && (idle || ripe)) || (ripe && !self.ended.is_empty()) {
             self.exchange(hungry).await?;
         }
         self.begin();
@@ -158,6 +160,9 @@ impl Courier {
             false => events::contents(&mut tx, claimed.iter().map(|c| c.event_id)).await?,
         };
         tx.commit().await?;
+        if hungry {
+            self.more = !claimed.is_empty();
+        }
         self.recorded(&group, now);
         self.take(endpoint, claimed, contents, now).await
     }
@@ -241,7 +246,6 @@ impl Courier {
             return self.give_back().await;
         };
         self.failing_since = endpoint.failing_since;
-        self.more = !claimed.is_empty();
         let target = Arc::new(Target::of(&self.ctx, &endpoint, now)?);
         self.waiting.extend(attempt::parcels(&target, claimed, contents));
         self.target = Some(target);

@@ -45,7 +45,8 @@ fn tiles(found: &Dashboard, uptime: Millis) -> Vec<Value> {
     let all = found.report.all();
     let percent = |rate: Option<f64>| rate.map_or("–".to_owned(), |rate| format!("{rate:.1} %"));
     let minutes = all.average_minutes().map_or("–".to_owned(), |minutes| format!("{minutes:.1} min"));
-    let tile = |name: &str, value: String, beside: String| json!({ "name": name, "value": value, "beside": beside });
+    let tile =
+        |name: &str, value: String, beside: String| json!({ "name": name, "value": value, "beside": beside });
     let users = &found.users;
     vec![
         tile("Sent", all.sent().to_string(), format!("{} wait for word or for their time", all.pending())),

@@ -1,4 +1,5 @@
 //! Posts events over keep-alive connections, one a request, and counts what its own receiver gets of them as webhooks.
+//! With `--bulk` a request has many leads, each of them an event.
 //! Without `--api` the posts go straight to the receiver: the bare rate of both ends.
 //!
 //! Prints one JSON line: events, duplicates, seconds until the last was accepted and until the last was received.
@@ -29,6 +30,9 @@ struct Options {
     /// Connections that post
     #[arg(long, default_value_t = 32)]
     connections: usize,
+    /// Leads in a request, instead of one event of the caller's own
+    #[arg(long)]
+    bulk: Option<usize>,
     /// Bytes of each event's text
     #[arg(long, default_value_t = 900)]
     bytes: usize,
@@ -55,7 +59,10 @@ async fn main() -> anyhow::Result<()> {
     let received = Shared::default();
     tokio::spawn(receive(socket, received.clone()));
     if let Some(api) = options.api {
-        let body = format!(r#"{{"url":"http://{receiver}/hook","events":["custom.*"]}}"#);
+        let body = format!(
+            r#"{{"url":"http://{receiver}/hook","events":["{}"]}}"#,
+            if options.bulk.is_some() { "lead.created" } else { "custom.*" }
+        );
         let mut stream = BufReader::new(TcpStream::connect(api).await?);
         let status = post(&mut stream, "/api/v1/webhooks", &options.key, "", &body).await?;
         anyhow::ensure!(status == 201, "the endpoint was not registered: {status}");
@@ -94,17 +101,28 @@ async fn load(to: SocketAddr, options: Arc<Options>, next: Arc<AtomicUsize>) -> 
     let mut stream = BufReader::new(TcpStream::connect(to).await?);
     let text = "x".repeat(options.bytes);
     loop {
-        let number = next.fetch_add(1, Ordering::Relaxed);
+        let number = next.fetch_add(options.bulk.unwrap_or(1), Ordering::Relaxed);
         if number >= options.events {
             return Ok(());
         }
-        let body = format!(r#"{{"type":"custom.bench","data":{{"number":{number},"text":"{text}"}}}}"#);
         let id = format!("webhook-id: bare-{number}\r\n");
-        let status = post(&mut stream, "/api/v1/events", &options.key, &id, &body).await?;
+        let (path, body) = match options.bulk {
+            Some(size) => ("/api/v1/leads/bulk", leads(number..options.events.min(number + size))),
+            None => (
+                "/api/v1/events",
+                format!(r#"{{"type":"custom.bench","data":{{"number":{number},"text":"{text}"}}}}"#),
+            ),
+        };
+        let status = post(&mut stream, path, &options.key, &id, &body).await?;
         if !(200..300).contains(&status) {
             bail!("an event was answered {status}");
         }
     }
+}
+
+fn leads(numbers: std::ops::Range<usize>) -> String {
+    let leads = numbers.map(|n| format!(r#"{{"email":"lead{n}@bench.example","company":"{n}"}}"#));
+    format!("[{}]", leads.collect::<Vec<_>>().join(","))
 }
 
 async fn post(
