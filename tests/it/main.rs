@@ -39,6 +39,7 @@ mod outreach;
 mod program;
 mod protocol;
 mod refusals;
+mod reports;
 mod review;
 mod roles;
 mod running;

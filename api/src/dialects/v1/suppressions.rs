@@ -13,7 +13,7 @@ use crate::state::ApiState;
 use crate::work::Work;
 use axum::extract::{Query, State};
 use sendwright_workflows::address::Email;
-use sendwright_workflows::phone::Phone;
+use sendwright_workflows::phone::{EXPECTED, Phone, PhoneError};
 use sendwright_workflows::spec::FieldError;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -78,10 +78,11 @@ fn read_address(body: &Map<String, Value>) -> Result<Recipient, FieldError> {
             Ok(email) => Ok(Recipient::Email(email)),
             Err(why) => Err(FieldError::new("email", "invalid_email", why.to_string())),
         },
-        (None, Some(phone)) => match Phone::parse(&text("phone", phone)?) {
-            Ok(phone) => Ok(Recipient::Phone(phone)),
-            Err(why) => Err(FieldError::new("phone", "invalid_phone", why.to_string())),
-        },
+        (None, Some(phone)) => {
+            let text = text("phone", phone)?;
+            let fault = |why: PhoneError| FieldError::new("phone", "invalid_phone", why.to_string());
+            Phone::parse(&text).map(Recipient::Phone).map_err(|why| fault(why).instead(&text, EXPECTED))
+        }
         (Some(_), Some(_)) => Err(FieldError::new("phone", "conflict", "give either email or phone")),
         (None, None) => Err(FieldError::new("email", "required", "is required, or phone")),
     }
