@@ -25,6 +25,7 @@ mod explain;
 mod external;
 mod fuzz;
 mod hand_over;
+mod histories;
 mod house;
 mod imap;
 mod inbound;
