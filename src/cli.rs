@@ -1,14 +1,16 @@
 //! The command line: every command, every flag, and what help says of them.
 
 mod nouns;
+mod users;
 mod webhooks;
 
 pub use nouns::{
-    AccountCommand, CampaignArgs, CampaignCommand, CampaignFutureArgs, ConsentArgs, ConsentsCommand,
-    KeyCommand, KeyCreateArgs, LeadsCommand, MessageArgs, MessagesCommand, ProfileArgs, ProfileCommand,
-    RunsCommand, SuppressCommand, UserCommand, UsersCommand,
+    AccountCommand, CampaignArgs, CampaignCommand, CampaignFutureArgs, KeyCommand, KeyCreateArgs,
+    LeadsCommand, MessageArgs, MessagesCommand, ProfileArgs, ProfileCommand, RunsCommand, SuppressCommand,
+    UserCommand,
 };
 
+pub use users::{ConsentArgs, ConsentsCommand, UsersCommand};
 pub use webhooks::{ListenArgs, ReplayArgs, TriggerArgs, WebhookArgs, WebhooksCommand};
 
 use crate::failure::EXIT_CODES;

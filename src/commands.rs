@@ -18,7 +18,7 @@ mod open;
 mod openapi;
 mod preview;
 mod profile;
-mod read;
+pub mod read;
 mod runs;
 mod scheduler;
 mod simulate;

@@ -10,6 +10,7 @@ use sendwright_api::{Actor, Work};
 use sendwright_store::users::User;
 use sendwright_store::{Error, Store, accounts, users};
 use sendwright_workflows::clock::rfc3339;
+use sendwright_workflows::spend::Period;
 use sendwright_workflows::{spec, spend};
 use serde_json::json;
 use std::io::{self, Write};
@@ -26,12 +27,20 @@ pub fn account(config: &Config, command: AccountCommand) -> Result<(), Failure> 
                 create(&store, &name, &owner, &timezone).await
             }
             AccountCommand::List { json } => list(&store, json).await,
-            AccountCommand::Cap { amount, account } => cap(config, amount.as_deref(), &account).await,
+            AccountCommand::Cap { amount, period, account } => {
+                let period = period.as_deref().and_then(Period::parse);
+                cap(config, amount.as_deref(), period, &account).await
+            }
         }
     })
 }
 
-async fn cap(config: &Config, amount: Option<&str>, args: &AccountArgs) -> Result<(), Failure> {
+async fn cap(
+    config: &Config,
+    amount: Option<&str>,
+    period: Option<Period>,
+    args: &AccountArgs,
+) -> Result<(), Failure> {
     let refused = || Failure::input(vec!["the cap must be an amount of 0 or more, or none".to_owned()]);
     let cap = match amount {
         None | Some("none") => None,
@@ -44,11 +53,16 @@ async fn cap(config: &Config, amount: Option<&str>, args: &AccountArgs) -> Resul
     let (core, account) = open::core_in(config, args).await?;
     if amount.is_some() {
         let mut work = Work::new(&core, Actor::command(account.id))?;
-        spending::set_cap(&mut work, cap).await?;
+        spending::set_cap(&mut work, cap, period).await?;
         work.commit().await?;
     }
     let now = spending::get(&core, account.id).await?;
-    let cap = now.cap.map_or_else(|| "none".to_owned(), |cap| spend::amount(cap).to_string());
+    let over = match now.period {
+        Period::Total => "",
+        Period::Monthly => " a month",
+        Period::Daily => " a day",
+    };
+    let cap = now.cap.map_or_else(|| "none".to_owned(), |cap| format!("{}{over}", spend::amount(cap)));
     Ok(writeln!(
         io::stdout(),
         "cap {cap}, spent {}, reserved {}",

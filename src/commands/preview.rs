@@ -59,7 +59,7 @@ fn find(args: &PreviewArgs, leads: Option<Leads>) -> Result<Contact, Failure> {
         let lead = LeadBody::from_json(&json!({ "email": wanted.as_str() }));
         return lead.map(|lead| lead.into_contact(0)).map_err(|errors| Failure::body("--lead", &errors));
     };
-    while let Some(row) = leads.next_row() {
+    while let Some(row) = leads.next_row()? {
         if let Ok((_, lead)) = row
             && lead.email.key() == wanted.key()
         {

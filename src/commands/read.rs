@@ -2,10 +2,12 @@
 
 use crate::failure::Failure;
 use sendwright_workflows::render::{Kind, check_in};
+use sendwright_workflows::rows::{Content, Format, Row, Rows};
 use sendwright_workflows::sequence::Syntax;
 use sendwright_workflows::spec::{CampaignBody, Columns, FieldError, LeadBody};
 use sendwright_workflows::variables::is_built_in;
 use serde_json::Value;
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
@@ -51,14 +53,16 @@ pub fn campaign(path: &Path) -> Result<CampaignBody, Failure> {
     Ok(campaign)
 }
 
-/// Tells what is odd in a campaign and does no harm; a variable that the leads have as a column is not odd.
+/// Tells what is odd in a campaign and does no harm; a variable that the leads have as a column is not odd. Leads in
+/// JSON have no columns.
 pub fn warn(path: &Path, campaign: &CampaignBody, leads: Option<&Leads>) {
     let name = path.display();
-    let is_told = |warning: &&FieldError| leads.is_none() || warning.code != "unknown_variable";
+    let columns = leads.and_then(|leads| leads.columns.as_ref());
+    let is_told = |warning: &&FieldError| columns.is_none() || warning.code != "unknown_variable";
     for warning in campaign.warnings.iter().filter(is_told) {
         eprintln!("warning: {name}: {warning}");
     }
-    for (field, variable) in leads.map(|leads| missing(campaign, &leads.columns)).unwrap_or_default() {
+    for (field, variable) in columns.map(|columns| missing(campaign, columns)).unwrap_or_default() {
         eprintln!("warning: {name}: {field}: {variable} is neither built in nor a column of the leads");
     }
 }
@@ -85,48 +89,90 @@ fn missing(campaign: &CampaignBody, columns: &Columns) -> Vec<(String, String)> 
     missing
 }
 
-/// A CSV file of leads, read row by row.
+/// A file of leads, read row by row: CSV under a header, or JSON.
 pub struct Leads {
-    rows: csv::Reader<Box<dyn Read>>,
-    columns: Columns,
-    record: csv::StringRecord,
+    file: Box<dyn BufRead>,
+    name: String,
+    rows: Rows,
+    columns: Option<Columns>,
+    found: VecDeque<Row>,
+    is_whole: bool,
 }
 
-/// A row that was refused: its line, and why.
-pub type Refused = (u64, Vec<FieldError>);
+/// A row with its line, or why it was refused.
+pub type LeadRow = Result<(u64, LeadBody), (u64, Vec<FieldError>)>;
 
 impl Leads {
-    /// Opens a file and reads its header; `-` is stdin. Commas, semicolons and tabs are told apart by it.
+    /// Opens a file and reads its beginning; `-` is stdin.
     ///
     /// # Errors
-    /// The file cannot be read, is not UTF-8 in its header, or its header names no `email`.
+    /// The file cannot be read, is none of rows, or its header names no `email`.
     pub fn open(path: &Path) -> Result<Self, Failure> {
-        let refused = |what: String| Failure::input(vec![format!("{}: {what}", path.display())]);
-        let mut file = open(path).map_err(|error| refused(error.to_string()))?;
-        let delimiter = delimiter(file.fill_buf().map_err(|error| refused(error.to_string()))?);
-        let boxed: Box<dyn Read> = Box::new(file);
-        let mut rows = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(boxed);
-        let header = rows.headers().map_err(|error| refused(format!("the header: {}", because(&error))))?;
-        let columns = Columns::read(header.iter())
-            .map_err(|errors| Failure::body(&path.display().to_string(), &errors))?;
-        Ok(Self { rows, columns, record: csv::StringRecord::new() })
+        let name = path.display().to_string();
+        let file = open(path).map_err(|error| Failure::input(vec![format!("{name}: {error}")]))?;
+        Self::over(file, name)
+    }
+
+    /// The same of what is read from somewhere else, by a name for people.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn over(file: Box<dyn BufRead>, name: String) -> Result<Self, Failure> {
+        let (rows, found) = (Rows::new(), VecDeque::new());
+        let mut leads = Self { file, name, rows, columns: None, found, is_whole: false };
+        while leads.found.is_empty() && !leads.is_whole {
+            leads.read()?;
+        }
+        match leads.found.pop_front() {
+            Some(Row { content: Ok(Content::Header(cells)), .. }) => {
+                let columns = Columns::read(cells.iter().map(String::as_str));
+                leads.columns = Some(columns.map_err(|errors| Failure::body(&leads.name, &errors))?);
+            }
+            Some(Row { content: Err(error), .. }) if leads.rows.format() == Some(Format::Csv) => {
+                return Err(Failure::input(vec![format!("{}: the header: {}", leads.name, error.message)]));
+            }
+            first => leads.found.extend(first),
+        }
+        Ok(leads)
+    }
+
+    fn read(&mut self) -> Result<(), Failure> {
+        let refused = |what: String| Failure::input(vec![format!("{}: {what}", self.name)]);
+        let mut found = Vec::new();
+        let piece = self.file.fill_buf().map_err(|error| refused(error.to_string()))?;
+        let read = piece.len();
+        let fed = match read {
+            0 => self.rows.finish(&mut found),
+            _ => self.rows.feed(piece, &mut found),
+        };
+        fed.map_err(|error| refused(error.to_string()))?;
+        self.file.consume(read);
+        self.is_whole |= read == 0;
+        self.found.extend(found);
+        Ok(())
     }
 
     /// The next row with its line; a refused one does not stop the rest.
-    pub fn next_row(&mut self) -> Option<Result<(u64, LeadBody), Refused>> {
-        let start = self.rows.position().line();
-        match self.rows.read_record(&mut self.record) {
-            Ok(false) => None,
-            Ok(true) => {
-                let line = self.record.position().map_or(start, csv::Position::line);
-                let lead = LeadBody::from_csv(&self.columns, self.record.iter());
-                Some(lead.map(|lead| (line, lead)).map_err(|errors| (line, errors)))
-            }
-            Err(error) => {
-                let line = error.position().map_or(start, csv::Position::line);
-                Some(Err((line, vec![FieldError::new("row", "columns", because(&error))])))
-            }
+    ///
+    /// # Errors
+    /// The file cannot be read on.
+    pub fn next_row(&mut self) -> Result<Option<LeadRow>, Failure> {
+        while self.found.is_empty() && !self.is_whole {
+            self.read()?;
         }
+        let Some(Row { line, content }) = self.found.pop_front() else { return Ok(None) };
+        let lead = match (content, &self.columns) {
+            (Ok(Content::Header(cells) | Content::Cells(cells)), Some(columns)) => {
+                LeadBody::from_csv(columns, cells.iter().map(String::as_str))
+            }
+            (Ok(Content::Json(text)), _) => match serde_json::from_str(&text) {
+                Ok(value) => LeadBody::from_json(&value),
+                Err(error) => Err(vec![FieldError::new("row", "malformed_json", error.to_string())]),
+            },
+            (Ok(_), None) => Err(vec![FieldError::new("row", "columns", "stands under no header")]),
+            (Err(error), _) => Err(vec![error]),
+        };
+        Ok(Some(lead.map(|lead| (line, lead)).map_err(|errors| (line, errors))))
     }
 }
 
@@ -135,18 +181,4 @@ fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
         return Ok(Box::new(BufReader::new(io::stdin())));
     }
     Ok(Box::new(BufReader::new(File::open(path)?)))
-}
-
-/// What separates the header's cells: whichever of comma, semicolon and tab is there most.
-fn delimiter(start: &[u8]) -> u8 {
-    let header = start.split(|b| *b == b'\n').next().unwrap_or_default();
-    let count = |delimiter: u8| header.iter().filter(|b| **b == delimiter).count();
-    [b'\t', b';', b','].into_iter().max_by_key(|delimiter| count(*delimiter)).unwrap_or(b',')
-}
-
-fn because(error: &csv::Error) -> String {
-    match error.kind() {
-        csv::ErrorKind::Utf8 { .. } => "is not UTF-8; save the file as CSV UTF-8".to_owned(),
-        _ => error.to_string(),
-    }
 }

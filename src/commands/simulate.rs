@@ -71,7 +71,7 @@ fn read_leads(
     let (mut emails, mut subjects, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
     let mut refused = 0_u64;
     let file = args.leads.display();
-    while let Some(row) = leads.next_row() {
+    while let Some(row) = leads.next_row()? {
         let (line, why) = match row {
             Ok((_, lead)) if seen.insert(lead.email.key()) => {
                 let email = lead.email.as_str().to_owned();

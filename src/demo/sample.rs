@@ -1,12 +1,13 @@
 //! The sample: files that people read and copy, compiled in.
 
+use crate::commands::read::Leads;
 use crate::failure::Failure;
 use sendwright_api::operations::campaigns::{self, Begin};
 use sendwright_api::operations::leads::{self, Known};
 use sendwright_api::{Actor, Core, Work};
 use sendwright_store::{Page, campaigns as stored};
 use sendwright_workflows::campaign::State;
-use sendwright_workflows::spec::{CampaignBody, Columns, FieldError, LeadBody, sentence};
+use sendwright_workflows::spec::{CampaignBody, FieldError, LeadBody, sentence};
 
 const CAMPAIGN: &str = include_str!("../../examples/welcome.yaml");
 const LEADS: &str = include_str!("../../examples/leads.csv");
@@ -53,17 +54,13 @@ async fn create(core: &Core, account: i64) -> Result<i64, Failure> {
 }
 
 fn sample_leads(campaign: i64) -> Result<Vec<leads::Parsed>, Failure> {
-    let mut rows = csv::Reader::from_reader(LEADS.as_bytes());
-    let unreadable = |error: csv::Error| Failure::new(format!("the sample's leads: {error}"));
-    let columns =
-        Columns::read(rows.headers().map_err(unreadable)?.iter()).map_err(|errors| faulty(&errors))?;
-    rows.records()
-        .map(|row| {
-            let row = row.map_err(unreadable)?;
-            Ok(LeadBody::from_csv(&columns, row.iter())
-                .map(|lead| LeadBody { campaign_id: Some(campaign), ..lead }))
-        })
-        .collect()
+    let mut rows = Leads::over(Box::new(LEADS.as_bytes()), "the sample's leads".to_owned())?;
+    let mut leads = Vec::new();
+    while let Some(row) = rows.next_row()? {
+        let lead = row.map(|(_, lead)| LeadBody { campaign_id: Some(campaign), ..lead });
+        leads.push(lead.map_err(|(_, errors)| errors));
+    }
+    Ok(leads)
 }
 
 fn faulty(errors: &[FieldError]) -> Failure {

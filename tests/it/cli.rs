@@ -133,6 +133,8 @@ fn the_command_line_is_the_one_that_was_promised() {
         "profile",
         "messages",
         "suppress",
+        "users",
+        "consents",
         "preview",
         "simulate",
         "explain",
@@ -166,6 +168,8 @@ fn the_command_line_is_the_one_that_was_promised() {
         ("profile", &["create", "list"]),
         ("messages", &["list", "release", "cancel"]),
         ("suppress", &["add", "list"]),
+        ("users", &["list", "import", "consent"]),
+        ("consents", &["export", "verify"]),
     ] {
         let text = help(&[noun]);
         for verb in verbs {

@@ -65,6 +65,7 @@ mod unsubscribe;
 mod up;
 mod usage;
 mod users;
+mod users_commands;
 mod webhooks;
 mod webhooks_claims;
 mod webhooks_commands;

@@ -52,6 +52,8 @@ async fn texts_are_generated_read_approved_and_sent_by_commands() {
         (2, &"generate".into(), &"send".into())
     );
     assert!(place.run(&["account", "cap", "12.5"]).ok().starts_with("cap 12.5, spent 0"));
+    let monthly = place.run(&["account", "cap", "12.5", "--period", "monthly"]).ok();
+    assert!(monthly.starts_with("cap 12.5 a month, spent 0"), "{monthly}");
     assert!(place.run(&["account", "cap", "none"]).ok().starts_with("cap none"));
     for refused in
         [&["runs", "status", "9"][..], &["campaign", "generate", "9"], &["campaign", "drafts", "9"]]

@@ -6,6 +6,7 @@ use crate::context::Context;
 use sendwright_store::Result;
 use sendwright_store::spending::{self, Reserve};
 use sendwright_store::writing::Unwritten;
+use sendwright_workflows::clock::Millis;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -22,28 +23,39 @@ pub struct Purse {
 }
 
 impl Purse {
-    /// Takes the most that a text can cost; `None` where that would pass the cap.
-    pub async fn open(ctx: &Context, message: &Unwritten, most: Tokens) -> Result<Option<Self>> {
+    /// Takes the most that a text can cost; `Err` where that would pass the cap, with the instant at which the next
+    /// period begins where that helps.
+    pub async fn open(
+        ctx: &Context,
+        message: &Unwritten,
+        most: Tokens,
+        now: Millis,
+    ) -> Result<std::result::Result<Self, Option<Millis>>> {
         let purse = Self { account: message.account_id, message: message.id, most };
         let amount = purse.cost(ctx, most);
         if amount == 0 {
-            return Ok(Some(purse));
+            return Ok(Ok(purse));
         }
         let begun = Instant::now();
         loop {
             let mut tx = ctx.store.begin().await?;
-            let reserve = spending::reserve(&mut tx, purse.account, purse.message, amount).await?;
+            let reserve = spending::reserve(&mut tx, purse.account, purse.message, amount, now).await?;
             tx.commit().await?;
             match reserve {
-                Reserve::Taken => return Ok(Some(purse)),
-                Reserve::Later if begun.elapsed() < PATIENCE => tokio::time::sleep(PAUSE).await,
-                Reserve::Later | Reserve::Over => return Ok(None),
+                Reserve::Taken => return Ok(Ok(purse)),
+                Reserve::Later { .. } if begun.elapsed() < PATIENCE => tokio::time::sleep(PAUSE).await,
+                Reserve::Later { until } | Reserve::Over { until } => return Ok(Err(until)),
             }
         }
     }
 
     /// Settles what was spent. A server that does not count its tokens is taken to have spent the most.
-    pub async fn settle(self, ctx: &Context, answer: &std::result::Result<Draft, WriteError>) -> Result<()> {
+    pub async fn settle(
+        self,
+        ctx: &Context,
+        answer: &std::result::Result<Draft, WriteError>,
+        now: Millis,
+    ) -> Result<()> {
         if self.cost(ctx, self.most) == 0 {
             return Ok(());
         }
@@ -55,7 +67,7 @@ impl Purse {
             Err(WriteError::Unavailable { .. }) => Tokens::default(),
         };
         let mut tx = ctx.store.begin().await?;
-        spending::settle(&mut tx, self.account, self.message, self.cost(ctx, spent)).await?;
+        spending::settle(&mut tx, self.account, self.message, self.cost(ctx, spent), now).await?;
         tx.commit().await
     }
 

@@ -158,6 +158,11 @@ pub fn day_of(at: Millis, zone: Tz) -> Option<(Millis, Millis)> {
     Some((start, end))
 }
 
+/// The calendar date that holds `at`.
+pub fn date_of(at: Millis, zone: Tz) -> Option<NaiveDate> {
+    Some(local(at, zone)?.date())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -90,8 +90,11 @@ pub enum Reason {
     WritingFailed { detail: String },
     /// The template needs a value that the contact does not have.
     MissingVariable { name: String },
-    /// The text could cost more than the account's spend cap leaves.
-    SpendCap,
+    /// The text could cost more than the account's spend cap leaves; written at `until`, when the cap begins anew.
+    SpendCap {
+        #[serde(default)]
+        until: Option<Millis>,
+    },
     /// A person must approve the text first.
     Approval,
     /// The provider refused; tried again at `until`.
@@ -142,7 +145,10 @@ impl Reason {
         ),
         ("writing_failed", "the model's text did not pass the checks and there is no template; held"),
         ("missing_variable", "the template names a value the contact does not have; held"),
-        ("spend_cap", "the text could cost more than the account's spend cap leaves; held"),
+        (
+            "spend_cap",
+            "the text could cost more than the account's spend cap leaves; held, or written when the cap begins anew",
+        ),
         ("approval", "waits for approval"),
         ("refused", "the provider refused"),
         ("not_started", "the hand-over was closed before its end; nothing was sent"),

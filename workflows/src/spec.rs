@@ -49,7 +49,7 @@ pub struct FieldError {
     /// The rule, a closed code: `required`, `invalid_type`, `too_long`, `out_of_range`, `control_character`,
     /// `invalid_choice`, `invalid_format`, `invalid_timezone`, `invalid_email`, `invalid_template`,
     /// `reference_not_found`, `conflict`, `too_many`, `steps_min_1`, `steps_not_sequential`, `reserved_name`,
-    /// `columns`, `unknown_field`, `not_permitted`, `invalid_operator`, `too_deep`, `undeclared_variable`,
+    /// `columns`, `duplicate`, `unknown_field`, `not_permitted`, `invalid_operator`, `too_deep`, `undeclared_variable`,
     /// `invalid_phone`, `invalid_consent_state`, `invalid_encoding`, and of a URL `insecure_url`, `blocked_port`,
     /// `blocked_address`; as a warning `unknown_field`, `unknown_variable`, `unused_variable`.
     pub code: &'static str,

@@ -142,10 +142,13 @@ fn after_writing(message: &Message, campaign: &Campaign) -> Turn {
     Turn { to, reasons: json!(reasons).to_string(), approved: false, write: false }
 }
 
-/// Whether a reason is about the text and nothing else.
+/// Whether a reason is about the text and nothing else. A cap that put the text off has moved the instant as well.
 fn is_of_text(reason: &Reason) -> bool {
     use Reason::{Approval, MissingVariable, NoModel, SpendCap, WritingFailed};
-    matches!(reason, Approval | NoModel | SpendCap | WritingFailed { .. } | MissingVariable { .. })
+    matches!(
+        reason,
+        Approval | NoModel | SpendCap { until: None } | WritingFailed { .. } | MissingVariable { .. }
+    )
 }
 
 fn is_held_otherwise(message: &Message) -> bool {

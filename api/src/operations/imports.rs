@@ -176,6 +176,8 @@ pub struct Upload {
     /// Rows that came, those of an earlier attempt included.
     place: i64,
     digest: Digested,
+    enrolled: u64,
+    suppressed: u64,
 }
 
 impl Upload {
@@ -191,12 +193,19 @@ impl Upload {
             chunk: Vec::with_capacity(CHUNK),
             place: 0,
             digest: Digested::default(),
+            enrolled: 0,
+            suppressed: 0,
         }
     }
 
     /// How far it is.
     pub fn import(&self) -> &Import {
         &self.import
+    }
+
+    /// Leads that were enrolled since it was begun or taken up, and how many of them nothing will be sent to.
+    pub fn enrolled(&self) -> (u64, u64) {
+        (self.enrolled, self.suppressed)
     }
 
     /// Takes the next piece of the file, and with it the chunks that are whole; the rows that were refused come back.
@@ -322,6 +331,8 @@ impl Upload {
             tokio::time::sleep(TRIES.1).await;
         };
         suppressions::settle(&self.core, self.actor.account, &taken.forbidden).await;
+        self.enrolled += taken.enrolled;
+        self.suppressed += taken.suppressed;
         let Step { created, updated, refused, digest } = taken.step;
         let import = &mut self.import;
         (import.created, import.updated) = (import.created + created, import.updated + updated);

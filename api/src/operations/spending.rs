@@ -6,7 +6,7 @@ use crate::work::{Barrier, Work};
 use sendwright_queue::Job;
 use sendwright_store::campaigns;
 use sendwright_store::spending::{self, Spending};
-use sendwright_workflows::spend::Prices;
+use sendwright_workflows::spend::{Period, Prices};
 use serde_json::json;
 
 /// Most that a cap can be, in millionths.
@@ -24,15 +24,9 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// What is left; none where there is no cap.
-    pub fn left(&self) -> Option<i64> {
-        let Spending { cap, spent, reserved } = self.spending;
-        cap.map(|cap| (cap - spent - reserved).max(0))
-    }
-
     /// Whether what is left will do.
     pub fn is_within_cap(&self) -> bool {
-        self.left().is_none_or(|left| self.estimate <= left)
+        self.spending.left().is_none_or(|left| self.estimate <= left)
     }
 }
 
@@ -43,7 +37,7 @@ pub async fn cost(core: &Core, account: i64, campaign: i64, prices: &Prices) -> 
     let found = found.ok_or_else(|| Refusal::no_campaign(campaign))?;
     let sequence = campaigns::sequence(&mut tx, account, campaign, found.version).await?;
     let ahead = spending::texts_ahead(&mut tx, campaign, found.round, found.version).await?;
-    let spending = spending::of(&mut tx, account).await?;
+    let spending = spending::of(&mut tx, account, core.now()?).await?;
     tx.rollback().await?;
     let price = |number: i64| sequence.step(number as u32).map_or(0, |step| prices.estimate(step));
     Ok(Cost {
@@ -56,18 +50,25 @@ pub async fn cost(core: &Core, account: i64, campaign: i64, prices: &Prices) -> 
 /// Where the account stands.
 pub async fn get(core: &Core, account: i64) -> Result<Spending, Refusal> {
     let mut tx = core.store.read().await?;
-    let found = spending::of(&mut tx, account).await?;
+    let found = spending::of(&mut tx, account, core.now()?).await?;
     tx.rollback().await?;
     Ok(found)
 }
 
-/// Sets the account's cap, or lifts it. Texts that the old one held are written again by hand.
-pub async fn set_cap(work: &mut Work<'_>, cap: Option<i64>) -> Result<Spending, Refusal> {
+/// Sets the account's cap, or lifts it; without a period the cap's own stays. Texts that the old one held, or put off
+/// to its next period, are written again by hand.
+pub async fn set_cap(
+    work: &mut Work<'_>,
+    cap: Option<i64>,
+    period: Option<Period>,
+) -> Result<Spending, Refusal> {
     work.begin(Barrier::None).await?;
-    let account = work.account();
-    spending::set_cap(work.tx()?, account, cap).await?;
-    let now = spending::of(work.tx()?, account).await?;
-    work.audit("set_cap", "account", Some(account), &json!({ "cap": cap }));
+    let (account, now) = (work.account(), work.now());
+    let before = spending::of(work.tx()?, account, now).await?;
+    let period = period.unwrap_or(before.period);
+    spending::set_cap(work.tx()?, account, cap, period, now).await?;
+    let stands = spending::of(work.tx()?, account, now).await?;
+    work.audit("set_cap", "account", Some(account), &json!({ "cap": cap, "period": period.as_str() }));
     work.hint(Job::Write { account });
-    Ok(now)
+    Ok(stands)
 }

@@ -13,7 +13,7 @@ use sendwright_store::planning::{self, DueEnrolment, NewText};
 use sendwright_store::writing::{self, Unwritten, Written};
 use sendwright_workflows::campaign::Policy;
 use sendwright_workflows::clock::{HOUR, Millis};
-use sendwright_workflows::reason::Reason;
+use sendwright_workflows::reason::{Cause, Reason};
 use sendwright_workflows::sequence::{Channel, Step};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -115,11 +115,16 @@ async fn by_model(ctx: &Context, job: &Job, step: &Step, now: Millis) -> Result<
     let Some(writer) = &ctx.writer else { return hold(ctx, &job.message, Reason::NoModel, now).await };
     let _permit = ctx.writing.acquire(job.message.account_id).await;
     let brief = brief(ctx, job, step);
-    let Some(purse) = Purse::open(ctx, &job.message, writer.most(&brief)).await? else {
-        return hold(ctx, &job.message, Reason::SpendCap, now).await;
+    let purse = match Purse::open(ctx, &job.message, writer.most(&brief), now).await? {
+        Ok(purse) => purse,
+        Err(Some(until)) => {
+            let reason = Reason::SpendCap { until: Some(until) };
+            return again(ctx, &job.message, until, reason, now).await;
+        }
+        Err(None) => return hold(ctx, &job.message, Reason::SpendCap { until: None }, now).await,
     };
     let answer = writer.write(&brief).await;
-    purse.settle(ctx, &answer).await?;
+    purse.settle(ctx, &answer, now).await?;
     let detail = match answer {
         Ok(draft) => {
             // A model's text goes with media alone, which have no variables.
@@ -129,14 +134,9 @@ async fn by_model(ctx: &Context, job: &Job, step: &Step, now: Millis) -> Result<
         Err(WriteError::Retry { after, detail, .. }) if now - job.message.planned_at < PATIENCE => {
             let wait =
                 after.map_or(10_000 + (random_unit() * 5_000.0) as Millis, |d| d.as_millis() as Millis);
-            let mut tx = ctx.store.begin().await?;
-            let reason = Reason::Late { cause: sendwright_workflows::reason::Cause::Writing };
             tracing::info!(message = job.message.id, detail, "the model is asked again later");
             let at = ctx.clock.now().unwrap_or(now) + wait;
-            // It stays unwritten until then: `planned_at` is what the write lane looks at, ahead of time.
-            let until = at + ctx.settings.write_ahead;
-            writing::put_off(&mut tx, &job.message, (at, until), reason, now).await?;
-            return tx.commit().await;
+            return again(ctx, &job.message, at, Reason::Late { cause: Cause::Writing }, now).await;
         }
         Err(other) => other.to_string(),
     };
@@ -225,6 +225,13 @@ async fn keep(ctx: &Context, job: &Job, text: Written, now: Millis) -> Result<()
     tx.commit().await?;
     ctx.bells.send();
     Ok(())
+}
+
+/// It stays unwritten until `at`: `planned_at` is what the write lane looks at, ahead of time.
+async fn again(ctx: &Context, message: &Unwritten, at: Millis, reason: Reason, now: Millis) -> Result<()> {
+    let mut tx = ctx.store.begin().await?;
+    writing::put_off(&mut tx, message, (at, at + ctx.settings.write_ahead), reason, now).await?;
+    tx.commit().await
 }
 
 async fn hold(ctx: &Context, message: &Unwritten, reason: Reason, now: Millis) -> Result<()> {

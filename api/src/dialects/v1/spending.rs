@@ -10,7 +10,9 @@ use crate::state::ApiState;
 use crate::work::Work;
 use axum::extract::State;
 use sendwright_store::spending::Spending;
-use sendwright_workflows::spend::{Prices, amount};
+use sendwright_workflows::clock::rfc3339;
+use sendwright_workflows::spec::FieldError;
+use sendwright_workflows::spend::{Period, Prices, amount};
 use serde_json::{Value, json};
 
 type Answered = Result<Answer, Refusal>;
@@ -34,33 +36,50 @@ pub async fn get(State(state): State<ApiState>, caller: Caller) -> Answered {
     security(("key" = ["spending:write"])),
 )]
 pub async fn set_cap(State(state): State<ApiState>, caller: Caller, body: Json) -> Answered {
-    let cap = match body.value.get("cap") {
-        None => return Err(Refusal::field("cap", "required", "is required: an amount, or null for no cap")),
-        Some(Value::Null) => None,
-        Some(Value::Number(number)) => {
-            let cap = number
-                .as_f64()
-                .map(|cap| cap * 1_000_000.0)
-                .filter(|cap| (0.0..=MOST_CAP as f64).contains(cap));
-            let wrong = || Refusal::field("cap", "out_of_range", "must be 0 or more, and at most 1000000000");
-            Some(cap.ok_or_else(wrong)? as i64)
-        }
-        Some(_) => {
-            return Err(Refusal::field("cap", "invalid_type", "must be an amount, or null for no cap"));
+    let (cap, period) = match (cap(body.value.get("cap")), period(body.value.get("period"))) {
+        (Ok(cap), Ok(period)) => (cap, period),
+        (cap, period) => {
+            return Err(Refusal::Invalid(cap.err().into_iter().chain(period.err()).collect()));
         }
     };
     let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
-    let now = spending::set_cap(&mut work, cap).await?;
+    let now = spending::set_cap(&mut work, cap, period).await?;
     work.answer(Answer::ok(&spending(&now, &state.prices))).await
 }
 
+fn cap(given: Option<&Value>) -> Result<Option<i64>, FieldError> {
+    let wrong = |code, text| Err(FieldError::new("cap", code, text));
+    match given {
+        None => wrong("required", "is required: an amount, or null for no cap"),
+        Some(Value::Null) => Ok(None),
+        Some(Value::Number(number)) => {
+            let cap = number.as_f64().map(|cap| cap * 1_000_000.0);
+            match cap.filter(|cap| (0.0..=MOST_CAP as f64).contains(cap)) {
+                Some(cap) => Ok(Some(cap as i64)),
+                None => wrong("out_of_range", "must be 0 or more, and at most 1000000000"),
+            }
+        }
+        Some(_) => wrong("invalid_type", "must be an amount, or null for no cap"),
+    }
+}
+
+fn period(given: Option<&Value>) -> Result<Option<Period>, FieldError> {
+    let Some(given) = given.filter(|given| !given.is_null()) else { return Ok(None) };
+    let period = given.as_str().and_then(Period::parse);
+    period
+        .map(Some)
+        .ok_or_else(|| FieldError::new("period", "invalid_choice", "must be total, monthly or daily"))
+}
+
 fn spending(found: &Spending, prices: &Prices) -> Value {
-    let left = Cost { spending: *found, ..Cost::default() }.left();
     json!({
         "cap": found.cap.map(amount),
+        "period": found.period.as_str(),
+        "renews_at": found.renews_at.map(rfc3339),
         "spent": amount(found.spent),
+        "spent_total": amount(found.total),
         "reserved": amount(found.reserved),
-        "left": left.map(amount),
+        "left": found.left().map(amount),
         "prices_per_million_tokens": { "in": prices.input, "out": prices.output },
     })
 }
@@ -71,7 +90,8 @@ pub(super) fn cost(cost: &Cost) -> Value {
         "texts": cost.texts,
         "estimate": amount(cost.estimate),
         "cap": cost.spending.cap.map(amount),
-        "left": cost.left().map(amount),
+        "period": cost.spending.period.as_str(),
+        "left": cost.spending.left().map(amount),
         "within_cap": cost.is_within_cap(),
     })
 }

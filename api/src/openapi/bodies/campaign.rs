@@ -352,6 +352,9 @@ pub struct Cost {
     /// The account's cap; null for none.
     #[schema(example = 25.0)]
     pub cap: Option<f64>,
+    /// What the cap is counted over: `total`, `monthly` or `daily`.
+    #[schema(example = "total")]
+    pub period: String,
     /// What is left of it; null where there is none.
     #[schema(example = 21.73)]
     pub left: Option<f64>,

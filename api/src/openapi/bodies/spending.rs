@@ -8,9 +8,18 @@ pub struct Spending {
     /// Most that is spent; null for no cap.
     #[schema(example = 25.0)]
     pub cap: Option<f64>,
-    /// What texts have cost so far.
+    /// What the cap is counted over: `total`, `monthly` or `daily`, in the account's zone.
+    #[schema(example = "monthly")]
+    pub period: String,
+    /// When the next period begins; null where there is but one.
+    #[schema(format = DateTime, example = "2026-02-01T00:00:00.000Z")]
+    pub renews_at: Option<String>,
+    /// What texts have cost in this period.
     #[schema(example = 3.25)]
     pub spent: f64,
+    /// What texts have cost ever.
+    #[schema(example = 41.5)]
+    pub spent_total: f64,
     /// Set aside for texts that are being written.
     #[schema(example = 0.02)]
     pub reserved: f64,
@@ -36,9 +45,11 @@ pub struct TokenPrices {
 
 /// The cap to be set.
 #[derive(ToSchema)]
-#[schema(example = json!({"cap": 25.0}))]
+#[schema(example = json!({"cap": 25.0, "period": "monthly"}))]
 pub struct CapInput {
     /// 0 or more; null lifts it.
     #[schema(required = true)]
     pub cap: Option<f64>,
+    /// What it is counted over: `total`, `monthly` or `daily`, in the account's zone; absent: as before, `total` at first.
+    pub period: Option<String>,
 }

@@ -36,6 +36,10 @@ pub struct Taken {
     pub step: Step,
     /// The hashes that hand-overs are forbidden to from now on.
     pub forbidden: Vec<String>,
+    /// Leads that were enrolled.
+    pub enrolled: u64,
+    /// Leads that nothing will be sent to.
+    pub suppressed: u64,
 }
 
 /// Takes a chunk.
@@ -47,7 +51,8 @@ pub async fn take(
     digest: &str,
 ) -> Result<Taken, Refusal> {
     let mut work = Work::new(core, actor.clone())?;
-    let mut taken = Taken { step: Step { digest: digest.into(), ..Step::default() }, forbidden: Vec::new() };
+    let step = Step { digest: digest.into(), ..Step::default() };
+    let mut taken = Taken { step, forbidden: Vec::new(), enrolled: 0, suppressed: 0 };
     for line in lines {
         if let Err(errors) = &line.who {
             taken.step.refused.push(refused(line, &Refusal::Invalid(errors.clone())));
@@ -116,10 +121,19 @@ async fn take_leads(work: &mut Work<'_>, lines: &[Line], taken: &mut Taken) -> R
     }
     let import = leads::import(work, parsed, leads::Known::Take).await?;
     for lead in &import.taken {
+        taken.enrolled += u64::from(lead.enrolled);
+        taken.suppressed += u64::from(lead.suppressed);
         *(if lead.known { &mut taken.step.updated } else { &mut taken.step.created }) += 1;
     }
     for lead in &import.refused {
-        taken.step.refused.extend(lines.get(lead.index).map(|line| refused(line, &lead.why)));
+        // Who is there is taken: a duplicate is one of this chunk's own.
+        let why = match &lead.why {
+            Refusal::Duplicate(_) => {
+                Refusal::field("email", "duplicate", "is in the file twice; the first one counts")
+            }
+            other => other.clone(),
+        };
+        taken.step.refused.extend(lines.get(lead.index).map(|line| refused(line, &why)));
     }
     Ok(())
 }

@@ -182,7 +182,7 @@ fn holds(reason: &Reason) -> bool {
             | Reason::AccountInactive
             | Reason::NoModel
             | Reason::NoTransport
-            | Reason::SpendCap
+            | Reason::SpendCap { until: None }
             | Reason::WritingFailed { .. }
             | Reason::MissingVariable { .. }
             | Reason::Approval

@@ -99,7 +99,11 @@ fn sentence(reason: &Reason, zone: Tz) -> String {
              or cancel it"
             .into(),
         Reason::Overtaken => "a later step of the sequence went out first".into(),
-        Reason::SpendCap => {
+        Reason::SpendCap { until: Some(until) } => format!(
+            "the text could cost more than the account's spend cap leaves; the cap begins anew at {}",
+            at(until)
+        ),
+        Reason::SpendCap { until: None } => {
             "the text could cost more than the account's spend cap leaves; raise it with PUT /spending, then write the draft again or release it".into()
         }
         Reason::Cancelled => "it was cancelled, or its enrolment has ended".into(),

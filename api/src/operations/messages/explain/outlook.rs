@@ -120,6 +120,7 @@ fn writing_turn(facts: &Facts) -> Outlook {
     let late = Reason::Late { cause: Cause::Writing };
     let reasons = match facts.message.reasons().last() {
         Some(last) if *last == late => vec![late],
+        Some(cap @ Reason::SpendCap { until: Some(until) }) if *until > facts.now => vec![cap.clone()],
         _ => moved_by(facts),
     };
     Outlook { reasons, next: Some(look) }
