@@ -2,7 +2,6 @@
 //! asked of `workflows`, as the real store does; what is here is only which rows a transaction reads and writes.
 
 use crate::scene::{PEOPLE, Scene};
-use chrono_tz::Tz;
 use sendwright_workflows::backoff;
 use sendwright_workflows::campaign::Policy;
 use sendwright_workflows::clock::{Micros, Millis, SECOND};
@@ -15,6 +14,7 @@ use sendwright_workflows::rate_limit::{
 };
 use sendwright_workflows::reason::Reason;
 use sendwright_workflows::sequence::ByChannel;
+use sendwright_workflows::zone::Zone;
 
 /// How long before its planned instant a message is planned. Milliseconds.
 pub const PLAN_AHEAD: Millis = 5 * SECOND;
@@ -48,7 +48,7 @@ impl Stand {
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "columns by their own names")]
 pub struct Enrolment {
-    pub zone: Tz,
+    pub zone: Zone,
     pub suppressed: Option<&'static str>,
     pub stand: Stand,
     pub settled: u32,

@@ -1,20 +1,19 @@
 //! What a history begins with: a campaign, its limits and quiet hours, and people in several zones.
 
 use crate::dice::Dice;
-use chrono_tz::Tz;
 use sendwright_workflows::campaign::Policy;
 use sendwright_workflows::clock::{HOUR, Millis};
 use sendwright_workflows::quiet_hours::QuietHours;
 use sendwright_workflows::rate_limit::Rates;
 use sendwright_workflows::sequence::{Delay, Sequence, Step};
+use sendwright_workflows::zone::Zone;
 
 /// People of every history.
 pub const PEOPLE: usize = 4;
 /// Worker processes at work at once.
 pub const WORKERS: usize = 2;
 /// Zones with and without summer time, on both halves of the globe.
-const ZONES: [Tz; 5] =
-    [Tz::UTC, Tz::Europe__Berlin, Tz::America__New_York, Tz::Asia__Kolkata, Tz::Australia__Lord_Howe];
+const ZONES: [&str; 5] = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"];
 /// Around these instants clocks change in some of them, or nothing happens at all. Unix milliseconds.
 const STARTS: [Millis; 4] = [1_774_738_800_000, 1_772_953_200_000, 1_780_308_000_000, 1_793_490_000_000];
 
@@ -32,7 +31,7 @@ pub struct Scene {
     /// The steps.
     pub sequence: Sequence,
     /// The people's zones.
-    pub zones: [Tz; PEOPLE],
+    pub zones: [Zone; PEOPLE],
 }
 
 impl Scene {
@@ -50,12 +49,16 @@ impl Scene {
             per_second: dice.one(&[None, Some(2.0), Some(1.0)]).flatten(),
             per_minute: dice.one(&[None, Some(3)]).flatten(),
             per_day: dice.one(&[None, None, Some(5)]).flatten(),
-            zone: dice.one(&ZONES).unwrap_or_default(),
+            zone: zone(dice),
         };
         let steps = (1..=2 + dice.below(2) as u32).map(|number| step(number, delay(dice))).collect();
-        let zones = std::array::from_fn(|_| dice.one(&ZONES).unwrap_or_default());
+        let zones = std::array::from_fn(|_| zone(dice));
         Self { start, policy, quiet, rates, sequence: Sequence { version: 1, steps }, zones }
     }
+}
+
+fn zone(dice: &mut Dice) -> Zone {
+    dice.one(&ZONES).and_then(|name| name.parse().ok()).unwrap_or_default()
 }
 
 fn delay(dice: &mut Dice) -> Delay {

@@ -1,11 +1,11 @@
 //! What must hold, reckoned apart from the rules: what the receiver took, and every intent that was committed.
 
 use crate::scene::{PEOPLE, Scene};
-use chrono::{DateTime, Offset, TimeZone, Timelike, Utc};
-use chrono_tz::Tz;
-use sendwright_workflows::clock::{MINUTE, Micros, Millis};
+use chrono::{DateTime, Timelike, Utc};
+use sendwright_workflows::clock::{MINUTE, Micros, Millis, SECOND};
 use sendwright_workflows::message::State;
 use sendwright_workflows::quiet_hours::{G, W};
+use sendwright_workflows::zone::Zone;
 
 /// What somebody outside has seen.
 #[derive(Debug, Clone, Default)]
@@ -68,7 +68,7 @@ impl Witness {
         &mut self,
         scene: &Scene,
         person: usize,
-        zone: Tz,
+        zone: Zone,
         slot: Micros,
         now: Millis,
     ) -> Result<(), Broken> {
@@ -129,13 +129,12 @@ impl Witness {
     }
 }
 
-fn local(at: Millis, zone: Tz) -> Option<DateTime<chrono::FixedOffset>> {
-    let instant = DateTime::<Utc>::from_timestamp_millis(at)?;
-    let offset = zone.offset_from_utc_datetime(&instant.naive_utc()).fix();
-    Some(instant.with_timezone(&offset))
+/// The wall clock, reckoned by the standing of the clock against UTC alone.
+fn local(at: Millis, zone: Zone) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_millis(at + zone.offset(at) * SECOND)
 }
 
-fn is_quiet((from, to): (u16, u16), at: Millis, zone: Tz) -> bool {
+fn is_quiet((from, to): (u16, u16), at: Millis, zone: Zone) -> bool {
     let Some(local) = local(at, zone) else { return false };
     let minute = (local.hour() * 60 + local.minute()) as u16;
     if from < to { (from..to).contains(&minute) } else { minute >= from || minute < to }

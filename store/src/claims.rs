@@ -5,13 +5,13 @@ use crate::error::Result;
 use crate::gates;
 use crate::heads::policy_of;
 use crate::intents::Seen;
-use chrono_tz::Tz;
 use sendwright_workflows::campaign::Policy;
 use sendwright_workflows::clock::{Micros, Millis};
 use sendwright_workflows::rate_limit::{Due, Gate, HORIZON, Rates, Seat, TOLERANCE, seat, slot_millis};
 use sendwright_workflows::reason::{Owner, Reason};
 use sendwright_workflows::sequence::Channel;
 use sendwright_workflows::simulate::extend;
+use sendwright_workflows::zone::Zone;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 
@@ -32,7 +32,7 @@ pub struct Claimed {
     pub version: i64,
     pub address: String,
     pub address_hash: String,
-    pub zone: Tz,
+    pub zone: Zone,
     pub planned_at: Millis,
     pub fence: i64,
     pub attempts: i64,
@@ -325,8 +325,8 @@ async fn has_suspect(tx: &mut Tx, worker: i64) -> Result<bool> {
     Ok(row!(tx, (i64,), sql, worker)?.is_some())
 }
 
-fn zone_of(name: &str) -> Tz {
-    name.parse().unwrap_or(Tz::UTC)
+fn zone_of(name: &str) -> Zone {
+    name.parse().unwrap_or(Zone::UTC)
 }
 
 impl Seen {

@@ -18,6 +18,7 @@ use sendwright_workflows::message::State;
 use sendwright_workflows::outcome::End;
 use sendwright_workflows::reason::Reason;
 use sendwright_workflows::sequence::Channel;
+use sendwright_workflows::zone::Zone;
 use std::sync::Arc;
 
 /// The real store, its workers, and what each of them holds.
@@ -37,10 +38,8 @@ impl Theatre {
         let world = World::new(on, scene.start).await;
         let profile = world.profile("main", &scene.rates).await;
         let campaign = world.campaign("One", profile, &scene.policy, &scene.sequence.steps).await;
-        let lead = |(n, zone): (usize, &chrono_tz::Tz)| Lead {
-            email: format!("p{n}@example.com"),
-            zone: Some(zone.name()),
-        };
+        let lead =
+            |(n, zone): (usize, &Zone)| Lead { email: format!("p{n}@example.com"), zone: Some(zone.name()) };
         let leads: Vec<Lead> = scene.zones.iter().enumerate().map(lead).collect();
         let enrolments = world.enrol(campaign, &leads).await;
         let mut theatre =

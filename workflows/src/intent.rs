@@ -7,7 +7,7 @@ use crate::message::State;
 use crate::quiet_hours::W;
 use crate::rate_limit::slot_millis;
 use crate::reason::{Cause, Reason};
-use chrono_tz::Tz;
+use crate::zone::Zone;
 
 /// What stands around a claimed message.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +45,7 @@ pub struct StepSight<'a> {
     /// The campaign's settings.
     pub policy: &'a Policy,
     /// The recipient's zone.
-    pub zone: Tz,
+    pub zone: Zone,
 }
 
 /// The state that a message goes back to, and why.

@@ -42,3 +42,4 @@ pub mod tracking;
 pub mod twilio_code;
 pub mod variables;
 pub mod webhook;
+pub mod zone;

@@ -5,7 +5,6 @@ use crate::context::Context;
 use crate::outlet::{self, Route};
 use crate::scripts::Script;
 use crate::text::{About, compose};
-use chrono_tz::Tz;
 use sendwright_store::events::{self, NewEvent};
 use sendwright_store::heads::{self, Head};
 use sendwright_store::planning::{self, Advance, DueEnrolment, NewMessage, NewText, Whom};
@@ -17,6 +16,7 @@ use sendwright_workflows::enrolment::{Action, Decision, Means, PLANNER, Person, 
 use sendwright_workflows::message::UNPLANNED;
 use sendwright_workflows::reason::Reason;
 use sendwright_workflows::sequence::{ByChannel, Channel, Step};
+use sendwright_workflows::zone::Zone;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -164,7 +164,7 @@ struct Batch<'a> {
     settings: Value,
     script: &'a Script,
     routes: &'a Routes,
-    account_zone: Tz,
+    account_zone: Zone,
     now: Millis,
     message_ids: Range<i64>,
     event_ids: Range<i64>,
@@ -234,7 +234,7 @@ impl Batch<'_> {
     fn wait_or_plan(
         &mut self,
         row: &DueEnrolment,
-        zone: Tz,
+        zone: Zone,
         standing: Standing,
         decision: Decision,
         mut advance: Advance,
@@ -254,7 +254,7 @@ impl Batch<'_> {
     fn message(
         &mut self,
         row: &DueEnrolment,
-        zone: Tz,
+        zone: Zone,
         standing: Standing,
         decision: &Decision,
         step: &Step,
@@ -398,7 +398,7 @@ pub fn after(
     enrolment: i64,
     settled: u32,
     base: Millis,
-    zone: Tz,
+    zone: Zone,
 ) -> Advance {
     let next = script.sequence.after(settled);
     Advance {
