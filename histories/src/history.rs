@@ -2,7 +2,7 @@
 
 use crate::act::{Act, Answer};
 use crate::dice::Dice;
-use crate::memory::Flaw;
+use crate::flaw::Flaw;
 use crate::scene::{PEOPLE, Scene};
 use crate::stage::{LEASE, Stage};
 use crate::witness::Broken;

@@ -7,8 +7,10 @@
 
 pub mod act;
 pub mod dice;
+pub mod flaw;
 pub mod history;
 pub mod memory;
+pub mod rows;
 pub mod scene;
 pub mod stage;
 pub mod witness;

@@ -1,6 +1,8 @@
 //! A store in memory: rows as the database has them, and each transaction of the protocol as one function. What decides is
 //! asked of `workflows`, as the real store does; what is here is only which rows a transaction reads and writes.
 
+use crate::flaw::Flaw;
+use crate::rows::{Attempt, Came, Claimed, Enrolment, Message, Outcome, Stand};
 use crate::scene::{PEOPLE, Scene};
 use sendwright_workflows::backoff;
 use sendwright_workflows::campaign::Policy;
@@ -14,142 +16,9 @@ use sendwright_workflows::rate_limit::{
 };
 use sendwright_workflows::reason::Reason;
 use sendwright_workflows::sequence::ByChannel;
-use sendwright_workflows::zone::Zone;
 
 /// How long before its planned instant a message is planned. Milliseconds.
 pub const PLAN_AHEAD: Millis = 5 * SECOND;
-
-/// Where an enrolment is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stand {
-    /// Goes on.
-    Active,
-    /// Through.
-    Completed,
-    /// Ended before that.
-    Stopped,
-    /// Ended by a refusal for good.
-    Failed,
-}
-
-impl Stand {
-    /// The word in tables.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Stand::Active => "active",
-            Stand::Completed => "completed",
-            Stand::Stopped => "stopped",
-            Stand::Failed => "failed",
-        }
-    }
-}
-
-/// One person in the campaign.
-#[derive(Debug, Clone)]
-#[allow(missing_docs, reason = "columns by their own names")]
-pub struct Enrolment {
-    pub zone: Zone,
-    pub suppressed: Option<&'static str>,
-    pub stand: Stand,
-    pub settled: u32,
-    pub base: Millis,
-    pub next_run_at: Option<Millis>,
-}
-
-/// One message; it is found by its person and step.
-#[derive(Debug, Clone)]
-#[allow(missing_docs, reason = "columns by their own names")]
-pub struct Message {
-    pub person: usize,
-    pub step: u32,
-    pub state: State,
-    pub planned: Millis,
-    pub slot: Option<Micros>,
-    pub fence: i64,
-    pub attempts: i64,
-    pub worker: Option<usize>,
-    pub crashes: i64,
-    pub approved: bool,
-}
-
-/// A hand-over that was begun.
-#[derive(Debug, Clone)]
-#[allow(missing_docs, reason = "columns by their own names")]
-pub struct Attempt {
-    pub message: usize,
-    pub fence: i64,
-    pub worker: usize,
-    pub slot: Micros,
-    pub state: &'static str,
-    pub intent_at: Millis,
-}
-
-/// A message as its claim has read it: what a worker holds.
-#[derive(Debug, Clone)]
-#[allow(missing_docs, reason = "columns by their own names")]
-pub struct Claimed {
-    pub message: usize,
-    pub fence: i64,
-    pub slot: Micros,
-    pub attempts: i64,
-    pub planned: Millis,
-}
-
-/// What is recorded of an attempt.
-#[derive(Debug, Clone)]
-pub struct Outcome {
-    /// The attempt, by its place.
-    pub attempt: usize,
-    /// The message as it was claimed.
-    pub claimed: Claimed,
-    /// How it ended.
-    pub end: End,
-    /// Recovery found it.
-    pub crashed: bool,
-}
-
-/// What an intent came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Came {
-    /// The hand-over begins, as this attempt.
-    Go(usize),
-    /// Something forbids it.
-    Back,
-    /// It is somebody else's.
-    Lost,
-}
-
-/// A flaw that is put in to see that it is found out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flaw {
-    /// What a dead worker was handing over is sent again.
-    RepeatsTheUnknown,
-    /// An intent does not look for opt-outs.
-    OverlooksOptOuts,
-    /// An intent does not look for a pause.
-    OverlooksPauses,
-    /// Slots and intents know no quiet hours.
-    OverlooksQuietHours,
-    /// Slots move no gate.
-    OverlooksLimits,
-    /// What a dead worker had claimed stays claimed.
-    LosesClaims,
-    /// A refusal is recorded as an acceptance.
-    BelievesAnything,
-}
-
-impl Flaw {
-    /// Every flaw.
-    pub const ALL: [Flaw; 7] = [
-        Flaw::RepeatsTheUnknown,
-        Flaw::OverlooksOptOuts,
-        Flaw::OverlooksPauses,
-        Flaw::OverlooksQuietHours,
-        Flaw::OverlooksLimits,
-        Flaw::LosesClaims,
-        Flaw::BelievesAnything,
-    ];
-}
 
 /// All rows.
 #[derive(Debug, Clone)]

@@ -1,7 +1,8 @@
 //! The stage: the store in memory, the worker processes with what they hold, and the witness.
 
 use crate::act::{Act, Answer};
-use crate::memory::{Came, Claimed, Memory, Outcome, refused_for_now};
+use crate::memory::{Memory, refused_for_now};
+use crate::rows::{Came, Claimed, Message, Outcome, Stand};
 use crate::scene::{Scene, WORKERS};
 use crate::witness::{Broken, Witness};
 use sendwright_workflows::clock::{MINUTE, Millis};
@@ -205,8 +206,8 @@ impl Stage {
             }
         }
         for (person, row) in self.memory.enrolments.iter().enumerate() {
-            let is_held = |m: &crate::memory::Message| m.person == person && m.state == State::Held;
-            if row.stand == crate::memory::Stand::Active && !self.memory.messages.iter().any(is_held) {
+            let is_held = |m: &Message| m.person == person && m.state == State::Held;
+            if row.stand == Stand::Active && !self.memory.messages.iter().any(is_held) {
                 return Err(format!("person {person} never gets to an end"));
             }
         }

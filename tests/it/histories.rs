@@ -3,7 +3,8 @@
 
 use crate::support::engine::{BOTH, Lead, On, World};
 use crate::support::protocol::{dies, intend, opt_out, yes};
-use sendwright_histories::memory::{Memory, Outcome};
+use sendwright_histories::memory::Memory;
+use sendwright_histories::rows::Outcome;
 use sendwright_histories::scene::WORKERS;
 use sendwright_histories::{Act, History, Stage};
 use sendwright_store::claims::{self, Claimed, Way};

@@ -1,6 +1,8 @@
 //! Quiet hours and calendar days in every zone, around every transition from 2020 to 2035, against a reckoning minute by
 //! minute, with what another library and its own time-zone database know of them.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 use chrono::{DateTime, Offset, TimeZone as _, Utc};
 use chrono_tz::Tz;
 use sendwright_workflows::clock::{DAY, HOUR, MINUTE, Millis};
