@@ -183,9 +183,9 @@ impl<'a> Batch<'a> {
                 &mut *tx,
                 "DELETE FROM suppressions WHERE id IN (
                      SELECT s.id FROM json_each($1) AS e
-                       JOIN suppressions s ON s.account_id = $2 AND s.channel = e.value ->> 0
-                            AND s.address_hash = e.value ->> 1
-                      WHERE s.why IN ('opt_out', 'stop'))",
+                      CROSS JOIN suppressions s
+                      WHERE s.account_id = $2 AND s.channel = e.value ->> 0 AND s.address_hash = e.value ->> 1
+                        AND s.why IN ('opt_out', 'stop'))",
                 json!(self.lifted).to_string(),
                 self.account
             )?;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use sendwright_workflows::ids::{self, Kind};
 use serde_json::{Value, json};
 
+use crate::support::dice::{Dice, seeds};
 use crate::support::process::journal_lines;
 use crate::support::site::{D, LEASE, Shape, Site, leads};
 use crate::support::witness::Account;
@@ -18,35 +19,13 @@ use crate::support::witness::Account;
 /// How many people are under way when something breaks; each gets two messages.
 const PEOPLE: usize = 300;
 
-fn seeds() -> impl Iterator<Item = u64> {
-    let number = |name: &str| std::env::var(name).ok().and_then(|n| n.parse().ok());
-    let first = number("SENDWRIGHT_FIRST_SEED").unwrap_or(1);
-    first..first + number("SENDWRIGHT_SEEDS").unwrap_or(1)
-}
-
-/// Random numbers that a seed repeats (SplitMix64).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % limit
-    }
-
-    /// Waits until a random share of what is still to come has come, and then some more microseconds.
-    async fn instant(&mut self, site: &Site) {
-        let there = site.smtp.received().len();
-        let left = (2 * PEOPLE).saturating_sub(there);
-        let wanted = there + 1 + self.below(left as u64 * 2 / 3 + 1) as usize;
-        site.smtp.wait_for(wanted.min(2 * PEOPLE), Duration::from_secs(60)).await;
-        tokio::time::sleep(Duration::from_micros(self.below(20_000))).await;
-    }
-
-    async fn pause(&mut self, most_millis: u64) {
-        tokio::time::sleep(Duration::from_millis(self.below(most_millis))).await;
-    }
+/// Waits until a random share of what is still to come has come, and then some more microseconds.
+async fn instant(dice: &mut Dice, site: &Site) {
+    let there = site.smtp.received().len();
+    let left = (2 * PEOPLE).saturating_sub(there);
+    let wanted = there + 1 + dice.below(left as u64 * 2 / 3 + 1) as usize;
+    site.smtp.wait_for(wanted.min(2 * PEOPLE), Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_micros(dice.below(20_000))).await;
 }
 
 /// Attempts whose dot a dead worker's journal has and whose reply it has not: nobody can know more.
@@ -100,10 +79,10 @@ async fn at_work(shape: Shape) -> Site {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_killed_and_back_with_its_journal_leaves_only_the_unknowable() {
     for seed in seeds() {
-        let (mut dice, mut site) = (Dice(seed), at_work(Shape::PARTS).await);
+        let (mut dice, mut site) = (Dice::new(seed), at_work(Shape::PARTS).await);
         let mut unknown = HashSet::new();
         for _ in 0..2 {
-            dice.instant(&site).await;
+            instant(&mut dice, &site).await;
             let victim = dice.below(2) as usize;
             site.workers[victim].kill();
             unknown.extend(unknowable(&site.data(victim)));
@@ -118,8 +97,8 @@ async fn a_worker_killed_and_back_with_its_journal_leaves_only_the_unknowable() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_journal_found_after_its_workers_lease_still_settles_what_it_knows() {
     for seed in seeds() {
-        let (mut dice, mut site) = (Dice(seed), at_work(Shape::PARTS).await);
-        dice.instant(&site).await;
+        let (mut dice, mut site) = (Dice::new(seed), at_work(Shape::PARTS).await);
+        instant(&mut dice, &site).await;
         site.workers[0].kill();
         let unknown = unknowable(&site.data(0));
         until(&site, "SELECT -COUNT(*) FROM workers WHERE state = 'dead'", -1).await;
@@ -132,8 +111,8 @@ async fn a_journal_found_after_its_workers_lease_still_settles_what_it_knows() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_killed_without_a_journal_leaves_at_most_d_uncertain() {
     for seed in seeds() {
-        let (mut dice, mut site) = (Dice(seed), at_work(Shape { journal: false, ..Shape::PARTS }).await);
-        dice.instant(&site).await;
+        let (mut dice, mut site) = (Dice::new(seed), at_work(Shape { journal: false, ..Shape::PARTS }).await);
+        instant(&mut dice, &site).await;
         site.workers[0].kill();
         dice.pause(1_000).await;
         site.workers[0].start_again();
@@ -144,8 +123,8 @@ async fn a_worker_killed_without_a_journal_leaves_at_most_d_uncertain() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_workers_killed_at_once_are_recovered_by_themselves() {
     for seed in seeds() {
-        let (mut dice, mut site) = (Dice(seed), at_work(Shape::PARTS).await);
-        dice.instant(&site).await;
+        let (mut dice, mut site) = (Dice::new(seed), at_work(Shape::PARTS).await);
+        instant(&mut dice, &site).await;
         site.workers.iter_mut().for_each(|worker| worker.kill());
         let unknown = &unknowable(&site.data(0)) | &unknowable(&site.data(1));
         dice.pause(500).await;
@@ -158,10 +137,10 @@ async fn all_workers_killed_at_once_are_recovered_by_themselves() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn up_killed_on_sqlite_goes_on_where_it_stood() {
     for seed in seeds() {
-        let (mut dice, mut site) = (Dice(seed), at_work(Shape::UP).await);
+        let (mut dice, mut site) = (Dice::new(seed), at_work(Shape::UP).await);
         let mut unknown = HashSet::new();
         for _ in 0..2 {
-            dice.instant(&site).await;
+            instant(&mut dice, &site).await;
             site.front.kill();
             unknown.extend(unknowable(&site.data(0)));
             site.front.start_again();
@@ -174,9 +153,9 @@ async fn up_killed_on_sqlite_goes_on_where_it_stood() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_asked_to_end_leaves_nothing_uncertain() {
     for seed in seeds() {
-        let (mut dice, mut site) = (Dice(seed), at_work(Shape::PARTS).await);
+        let (mut dice, mut site) = (Dice::new(seed), at_work(Shape::PARTS).await);
         for _ in 0..3 {
-            dice.instant(&site).await;
+            instant(&mut dice, &site).await;
             let asked = dice.below(2) as usize;
             let status = site.workers[asked].terminate();
             assert_eq!(status.code(), Some(0), "{}", site.workers[asked].log());
@@ -196,8 +175,8 @@ async fn a_worker_asked_to_end_leaves_nothing_uncertain() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn up_asked_to_end_leaves_nothing_uncertain() {
     for seed in seeds() {
-        let (mut dice, mut site) = (Dice(seed), at_work(Shape::UP).await);
-        dice.instant(&site).await;
+        let (mut dice, mut site) = (Dice::new(seed), at_work(Shape::UP).await);
+        instant(&mut dice, &site).await;
         assert_eq!(site.front.terminate().code(), Some(0), "{}", site.front.log());
         site.front.start_again();
         account(&site, "up terminated", seed, 0).await;
@@ -207,8 +186,8 @@ async fn up_asked_to_end_leaves_nothing_uncertain() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_stopped_past_its_lease_sends_nothing_twice_when_it_goes_on() {
     for seed in seeds() {
-        let (mut dice, site) = (Dice(seed), at_work(Shape::PARTS).await);
-        dice.instant(&site).await;
+        let (mut dice, site) = (Dice::new(seed), at_work(Shape::PARTS).await);
+        instant(&mut dice, &site).await;
         site.workers[0].pause();
         until(&site, "SELECT -COUNT(*) FROM workers WHERE state = 'dead'", -1).await;
         dice.pause(1_000).await;
@@ -232,9 +211,9 @@ async fn until(site: &Site, count: &'static str, most: i64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_flushed_again_and_again_changes_nothing() {
     for seed in seeds() {
-        let (mut dice, site) = (Dice(seed), at_work(Shape::PARTS).await);
+        let (mut dice, site) = (Dice::new(seed), at_work(Shape::PARTS).await);
         for _ in 0..4 {
-            dice.instant(&site).await;
+            instant(&mut dice, &site).await;
             site.redis.flush();
         }
         account(&site, "Redis flushed", seed, 0).await;
@@ -244,8 +223,8 @@ async fn a_redis_flushed_again_and_again_changes_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_killed_and_back_empty_changes_nothing() {
     for seed in seeds() {
-        let (mut dice, mut site) = (Dice(seed), at_work(Shape::PARTS).await);
-        dice.instant(&site).await;
+        let (mut dice, mut site) = (Dice::new(seed), at_work(Shape::PARTS).await);
+        instant(&mut dice, &site).await;
         site.redis.kill();
         dice.pause(3_000).await;
         site.redis.start_again();
@@ -263,9 +242,9 @@ async fn without_any_redis_everything_arrives_all_the_same() {
 async fn a_postgres_killed_and_back_loses_nothing() {
     for seed in seeds() {
         let shape = Shape { own_postgres: true, ..Shape::PARTS };
-        let (mut dice, mut site) = (Dice(seed), at_work(shape).await);
+        let (mut dice, mut site) = (Dice::new(seed), at_work(shape).await);
         for outage in [1_000, 1_000 * (LEASE + 2)] {
-            dice.instant(&site).await;
+            instant(&mut dice, &site).await;
             site.postgres.as_mut().unwrap().kill();
             dice.pause(outage).await;
             site.postgres.as_mut().unwrap().start_again();
@@ -277,13 +256,13 @@ async fn a_postgres_killed_and_back_loses_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_go_on_without_a_scheduler() {
     for seed in seeds() {
-        let (mut dice, mut site) = (Dice(seed), at_work(Shape::PARTS).await);
-        dice.instant(&site).await;
+        let (mut dice, mut site) = (Dice::new(seed), at_work(Shape::PARTS).await);
+        instant(&mut dice, &site).await;
         let scheduler = site.scheduler.as_mut().unwrap();
         scheduler.kill();
         dice.pause(500).await;
         scheduler.start_again();
-        dice.instant(&site).await;
+        instant(&mut dice, &site).await;
         site.scheduler.as_mut().unwrap().kill();
         account(&site, "scheduler killed", seed, 0).await;
     }
@@ -299,7 +278,7 @@ async fn a_bulk_request_cut_off_by_a_killed_api_happens_once() {
         let number = site.rows::<(i64,)>("SELECT id FROM campaigns").await[0].0;
         let mut body = leads(1..PEOPLE);
         body.as_array_mut().unwrap().iter_mut().for_each(|lead| lead["campaign_id"] = number.into());
-        let (mut dice, mut cut_off, mut unheard) = (Dice(seed), 0, 0);
+        let (mut dice, mut cut_off, mut unheard) = (Dice::new(seed), 0, 0);
         for _ in 0..5 {
             let headers = [("idempotency-key", "the-same")];
             let asking = site.try_ask("POST", PATH, &headers, Some(&body));

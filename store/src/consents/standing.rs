@@ -1,4 +1,7 @@
 //! What the ledger comes to, by address: the last state, and where the chain ends.
+//!
+//! Addresses are looked up by CROSS JOIN: SQLite, which knows no counts of these tables, would else walk all of an account's
+//! for every one that is asked for.
 
 use super::Said;
 use crate::db::{Tx, execute, row, rows};
@@ -51,7 +54,8 @@ pub(super) async fn heads<'a>(
         tx,
         (String, String, String, i64, i64, String),
         "SELECT s.channel, s.address_hash, s.state, s.at, s.place, s.hash FROM json_each($2) AS e
-           JOIN consent_states s ON s.account_id = $1 AND s.channel = e.value ->> 0 AND s.address_hash = e.value ->> 1",
+          CROSS JOIN consent_states s
+          WHERE s.account_id = $1 AND s.channel = e.value ->> 0 AND s.address_hash = e.value ->> 1",
         account,
         Value::Array(asked).to_string()
     )?;
@@ -91,7 +95,7 @@ pub(super) async fn advance(tx: &mut Tx, account: i64, moved: &HashMap<Key<'_>, 
                 standing!("contacts.phone_hash", "$2"),
                 "
                   WHERE id IN (SELECT c.id FROM json_each($1) AS e
-                                 JOIN contacts c ON c.account_id = $2 AND c.phone_hash = e.value ->> 0)"
+                                CROSS JOIN contacts c WHERE c.account_id = $2 AND c.phone_hash = e.value ->> 0)"
             ),
             Value::Array(phones).to_string(),
             account
@@ -112,7 +116,8 @@ pub async fn states(
         tx,
         (String, String, i64),
         "SELECT s.address_hash, s.state, s.at FROM json_each($3) AS e
-           JOIN consent_states s ON s.account_id = $1 AND s.channel = $2 AND s.address_hash = e.value ->> 0",
+          CROSS JOIN consent_states s
+          WHERE s.account_id = $1 AND s.channel = $2 AND s.address_hash = e.value ->> 0",
         account,
         channel.as_str(),
         json!(asked).to_string()
@@ -135,8 +140,8 @@ pub async fn said_at(tx: &mut Tx, account: i64, hashes: &[&str]) -> Result<HashM
         tx,
         (String, i64),
         "SELECT s.address_hash, MAX(s.at) FROM json_each($2) AS e
-           JOIN consent_states s ON s.account_id = $1 AND s.channel IN ('sms', 'whatsapp')
-                AND s.address_hash = e.value ->> 0
+          CROSS JOIN consent_states s
+          WHERE s.account_id = $1 AND s.channel IN ('sms', 'whatsapp') AND s.address_hash = e.value ->> 0
           GROUP BY s.address_hash",
         account,
         json!(asked).to_string()

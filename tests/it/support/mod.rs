@@ -1,10 +1,13 @@
 //! What several tests stand on: real servers of their own, started at first use, gone with the process.
 
 pub mod api;
+pub mod caller;
 pub mod desk;
+pub mod dice;
 pub mod dns_server;
 pub mod document;
 pub mod engine;
+pub mod history;
 pub mod hooks;
 pub mod imap_server;
 pub mod loops;
@@ -17,6 +20,7 @@ pub mod receiver;
 pub mod redis;
 mod server;
 pub mod site;
+pub mod site_phones;
 pub mod smtp_server;
 pub mod twilio_loops;
 pub mod twilio_server;

@@ -64,6 +64,11 @@ impl Process {
         addresses.next().expect("a process that listens says where")
     }
 
+    /// How much memory it has now, MiB.
+    pub fn memory(&self) -> u64 {
+        self.server.memory()
+    }
+
     /// Ends it with SIGKILL, wherever it stands.
     pub fn kill(&mut self) {
         self.server.end("KILL");
@@ -139,7 +144,8 @@ pub fn journal_lines(data: &Path) -> Vec<Value> {
     texts.flat_map(lines).collect()
 }
 
-/// One request over a connection of its own: the status and the answer, or that the server was not there for it.
+/// One request with a JSON body over a connection of its own: the status and the answer, or that the server was not
+/// there for it.
 pub async fn call(
     to: SocketAddr,
     method: &str,
@@ -147,14 +153,28 @@ pub async fn call(
     headers: &[(&str, &str)],
     body: Option<&Value>,
 ) -> Result<(u16, Value), Error> {
+    let json = [("content-type", "application/json")];
+    let headers = if body.is_some() { [headers, &json].concat() } else { headers.to_vec() };
     let body = body.map(Value::to_string).unwrap_or_default();
+    let (status, answer) = exchange(to, method, path, &headers, body.as_bytes()).await?;
+    Ok((status, serde_json::from_str(&answer).unwrap_or_default()))
+}
+
+/// The same with any body.
+pub async fn exchange(
+    to: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Result<(u16, String), Error> {
     let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {to}\r\nconnection: close\r\n");
     headers.iter().for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
     if !body.is_empty() {
-        head.push_str(&format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len()));
+        head.push_str(&format!("content-length: {}\r\n", body.len()));
     }
     let mut stream = TcpStream::connect(to).await?;
-    stream.write_all(format!("{head}\r\n{body}").as_bytes()).await?;
+    stream.write_all(&[format!("{head}\r\n").as_bytes(), body].concat()).await?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await?;
     let answer = String::from_utf8_lossy(&answer).into_owned();
@@ -166,5 +186,5 @@ pub async fn call(
         return Err(Error::other("half an answer"));
     }
     let status = status.ok_or_else(|| Error::other("no status"))?;
-    Ok((status, serde_json::from_str(body).unwrap_or_default()))
+    Ok((status, body.to_owned()))
 }

@@ -121,6 +121,14 @@ impl Server {
         status
     }
 
+    /// How much memory the running server has now, MiB; 0 where the system does not say.
+    pub fn memory(&self) -> u64 {
+        let child = self.child.as_ref().expect("the server runs");
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or_default() / 1_024
+    }
+
     /// Whether it runs, as far as this side has heard.
     pub fn runs(&self) -> bool {
         self.child.is_some()

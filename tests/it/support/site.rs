@@ -8,10 +8,12 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::phones::{NUMBER, PUBLIC};
 use super::postgres::{self, Postgres};
 use super::process::{Environment, Process, call, run};
 use super::redis::Redis;
 use super::smtp_server::{Act, At, Rule, Script, SmtpServer};
+use super::twilio_server::{SID, TOKEN, TwilioServer};
 
 /// D of every worker.
 pub const D: usize = 16;
@@ -40,6 +42,8 @@ pub struct Shape {
     pub slow_answers: bool,
     /// It works hard: no other such installation beside it.
     pub hard: bool,
+    /// It sends texts by the stand-in for Twilio, and says an address at which it is called back.
+    pub phones: bool,
 }
 
 impl Shape {
@@ -51,6 +55,7 @@ impl Shape {
         own_postgres: false,
         slow_answers: true,
         hard: true,
+        phones: false,
     };
     /// An API, a scheduler and two workers with journals, on PostgreSQL and Redis.
     pub const PARTS: Shape = Shape { workers: 2, redis: true, ..Shape::UP };
@@ -66,13 +71,17 @@ pub struct Site {
     pub scheduler: Option<Process>,
     /// Where messages arrive.
     pub smtp: SmtpServer,
+    /// Where texts arrive.
+    pub twilio: TwilioServer,
     /// Its own Redis.
     pub redis: Redis,
     /// Its own PostgreSQL, if it was asked for.
     pub postgres: Option<Postgres>,
     /// The database, from outside.
     pub db: Db,
-    key: String,
+    /// A key of its first account.
+    pub key: String,
+    pub(super) environment: Environment,
     _data: TempDir,
     _turn: Option<MutexGuard<'static, ()>>,
 }
@@ -87,6 +96,7 @@ impl Site {
             false => Script::default(),
         };
         let smtp = SmtpServer::start(script).await;
+        let twilio = TwilioServer::start().await;
         let data = tempfile::tempdir().unwrap();
         let postgres = shape.own_postgres.then(Postgres::start);
         let mut redis = Redis::start();
@@ -102,6 +112,15 @@ impl Site {
             (_, Some(own)) => own.database(),
             (_, None) => postgres::database(),
         };
+        if shape.phones {
+            environment.extend([
+                ("TWILIO_ACCOUNT_SID", SID.to_owned()),
+                ("TWILIO_AUTH_TOKEN", TOKEN.to_owned()),
+                ("TWILIO_FROM", NUMBER.to_owned()),
+                ("TWILIO_API_BASE", twilio.base()),
+                ("SENDWRIGHT_PUBLIC_URL", PUBLIC.to_owned()),
+            ]);
+        }
         let at = data.path().display().to_string();
         match shape.workers {
             0 => environment.push(("SENDWRIGHT_DATA", at)),
@@ -128,7 +147,20 @@ impl Site {
         let workers = workers.collect();
         let db = Db::connect(&url, 4).await.unwrap();
         let key = key.trim_end().to_owned();
-        Site { front, workers, scheduler, smtp, redis, postgres, db, key, _data: data, _turn: turn }
+        Site {
+            front,
+            workers,
+            scheduler,
+            smtp,
+            twilio,
+            redis,
+            postgres,
+            db,
+            key,
+            environment,
+            _data: data,
+            _turn: turn,
+        }
     }
 
     /// The directory in which worker `n` keeps its journal; `up` has the only one.
@@ -138,6 +170,12 @@ impl Site {
         } else {
             self._data.path().join(format!("worker{n}"))
         }
+    }
+
+    /// What sends: the workers, or `up`.
+    pub fn senders(&self) -> impl Iterator<Item = &Process> {
+        let up = self.workers.is_empty().then_some(&self.front);
+        self.workers.iter().chain(up)
     }
 
     /// One request that must be answered with success.
@@ -219,6 +257,14 @@ impl Site {
         self.try_rows(sql).await.unwrap()
     }
 
+    /// A hand in the database.
+    pub async fn execute(&self, sql: &'static str) {
+        match &self.db {
+            Db::Postgres(pool) => drop(sqlx::query(sql).execute(pool).await.unwrap()),
+            Db::Sqlite { write, .. } => drop(sqlx::query(sql).execute(write).await.unwrap()),
+        }
+    }
+
     async fn try_rows<R>(&self, sql: &'static str) -> Result<Vec<R>, sqlx::Error>
     where
         R: for<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow>,
@@ -238,7 +284,8 @@ pub fn leads(people: Range<usize>) -> Value {
     people.map(lead).collect()
 }
 
-fn extend(body: &mut Value, more: Value) {
+/// Puts more fields into an object.
+pub fn extend(body: &mut Value, more: Value) {
     let (Value::Object(body), Value::Object(more)) = (body, more) else { return };
     body.extend(more);
 }

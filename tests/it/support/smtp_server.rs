@@ -103,6 +103,10 @@ impl SmtpServer {
     pub fn received(&self) -> Vec<Received> {
         self.shared.log.lock().unwrap().clone()
     }
+    /// The same but for the first so many.
+    pub fn received_after(&self, count: usize) -> Vec<Received> {
+        self.shared.log.lock().unwrap()[count..].to_vec()
+    }
     /// How often a moment has come; for bodies ask `Data`, for their ends `Dot`.
     pub fn seen(&self, at: At) -> usize {
         self.shared.seen.lock().unwrap().get(&at).copied().unwrap_or(0)

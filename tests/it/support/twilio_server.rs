@@ -66,14 +66,23 @@ pub struct Made {
     pub made_at: i64,
 }
 
+/// A request to make a message, whatever came of it.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    pub to: String,
+    pub body: String,
+    /// When all of it was there.
+    pub at: Instant,
+}
+
 #[derive(Default)]
 struct Inner {
     base: String,
     script: VecDeque<Act>,
     by_number: HashMap<String, Act>,
     made: Vec<Made>,
-    /// Every request to make a message, refused ones too: the recipient.
-    asked: Vec<String>,
+    /// Every request to make a message, refused ones too.
+    asked: Vec<Asked>,
     lists: usize,
     lists_fail: bool,
     account_status: Option<&'static str>,
@@ -120,6 +129,11 @@ impl TwilioServer {
         self.lock().script.push_back(act);
     }
 
+    /// Forgets what it was told to do with the next ones.
+    pub fn forget_script(&self) {
+        self.lock().script.clear();
+    }
+
     /// What every message to a number comes to, by E.164; `Act::Accept` takes it back.
     pub fn to_number(&self, number: &str, act: Act) {
         self.lock().by_number.insert(number.to_owned(), act);
@@ -135,9 +149,29 @@ impl TwilioServer {
         self.lock().made.clone()
     }
 
+    /// How many that is.
+    pub fn made_count(&self) -> usize {
+        self.lock().made.len()
+    }
+
+    /// The same but for the first so many.
+    pub fn made_after(&self, count: usize) -> Vec<Made> {
+        self.lock().made[count..].to_vec()
+    }
+
     /// How many times it was asked to make a message, whatever came of it.
     pub fn asked(&self) -> usize {
         self.lock().asked.len()
+    }
+
+    /// Every time it was asked, in order.
+    pub fn requests(&self) -> Vec<Asked> {
+        self.lock().asked.clone()
+    }
+
+    /// Whom it was asked for last with a text that begins so.
+    pub fn last_asked(&self, begins: &str) -> Option<String> {
+        self.lock().asked.iter().rfind(|asked| asked.body.starts_with(begins)).map(|asked| asked.to.clone())
     }
 
     /// Whether its list answers 500.
@@ -282,6 +316,7 @@ async fn make(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    let at = Instant::now();
     if let Some(refused) = refused(&headers, &account) {
         return refused;
     }
@@ -299,7 +334,7 @@ async fn make(
     let number = to.trim_start_matches("whatsapp:").to_owned();
     let act = {
         let mut inner = inner.lock().unwrap();
-        inner.asked.push(number.clone());
+        inner.asked.push(Asked { to: number.clone(), body: one("Body").unwrap_or_default(), at });
         let own = inner.by_number.get(&number).cloned().or_else(|| magic(&number));
         own.or_else(|| inner.script.pop_front()).unwrap_or(Act::Accept)
     };

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::site::Site;
+use super::smtp_server::Received;
 
 /// What became of everybody's messages.
 #[derive(Debug, Default)]
@@ -32,8 +33,7 @@ impl Account {
     pub async fn of(site: &Site, steps: usize) -> Account {
         let mut received: HashMap<i64, usize> = HashMap::new();
         for message in site.smtp.received() {
-            let id = message.header("Message-ID").expect("every message has an id");
-            *received.entry(row_of(&id)).or_default() += 1;
+            *received.entry(row_of(&message)).or_default() += 1;
         }
         let rows: Vec<(i64, String, String)> =
             site.rows("SELECT id, state, reasons FROM messages ORDER BY id").await;
@@ -85,7 +85,8 @@ impl Account {
 }
 
 /// The message's row, out of `<m-17.epoch@domain>`.
-fn row_of(message_id: &str) -> i64 {
+pub fn row_of(message: &Received) -> i64 {
+    let message_id = message.header("Message-ID").expect("every message has an id");
     let number = message_id.strip_prefix("<m-").and_then(|rest| rest.split('.').next());
     number.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("a foreign id: {message_id}"))
 }
