@@ -1,8 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help up test lint fmt openapi sdks bench histories release reset
+.PHONY: help up test lint fmt openapi sdks bench prove release reset
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 up: ## build and start everything on one SQLite file, with a sample campaign: http://127.0.0.1:8080
 	cargo run --bin sendwright -- up --demo
@@ -33,10 +33,8 @@ bench: ## compare with BullMQ, nodemailer and PostgreSQL on this machine; about 
 	cargo build --release -p sendwright -p sendwright-bench
 	bench/run
 
-histories: ## play 100,000 seeded histories of crashes in memory, and 200 of them on both real databases
-	@.ci/servers
-	cargo run --release -p sendwright-histories
-	SENDWRIGHT_HISTORIES=200 cargo test --test it -- histories --nocapture
+prove: ## break what can be broken, under 20 seeds each, and write docs/PROOF.md; more than an hour
+	prove/run
 
 release: ## build target/release/sendwright
 	cargo build --release --bin sendwright

@@ -24,6 +24,7 @@ mod drafts;
 mod edit_effect;
 mod explain;
 mod external;
+mod faults;
 mod fuzz;
 mod hand_over;
 mod histories;
