@@ -28,6 +28,7 @@ const SHARED: &[(i64, &str, &str)] = &[
     (81, "create callbacks", include_str!("../../migrations/0081_create_callbacks.sql")),
     (90, "extend phones", include_str!("../../migrations/0090_extend_phones.sql")),
     (110, "add spend period", include_str!("../../migrations/0110_add_spend_period.sql")),
+    (111, "index prunable", include_str!("../../migrations/0111_index_prunable.sql")),
 ];
 const POSTGRES: &[(i64, &str, &str)] = &[
     (2, "create json_each", include_str!("../../migrations/postgres/0002_create_json_each.sql")),

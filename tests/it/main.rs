@@ -36,6 +36,7 @@ mod native;
 mod outreach;
 mod program;
 mod protocol;
+mod prune;
 mod review;
 mod roles;
 mod running;
