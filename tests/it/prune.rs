@@ -100,7 +100,7 @@ async fn deliveries_go_when_their_days_are_over_and_a_dead_one_can_be_replayed_u
 
 /// The face of the first delivery that was given up.
 async fn dead(desk: &Desk) -> String {
-    let path = "/api/v1/webhooks/1/deliveries?status=dead&sort=created_at";
+    let path = "/api/v1/webhooks/1/deliveries?status=dead&sort=number";
     let (_, listed) = desk.call("GET", path, None).await;
     listed["deliveries"][0]["id"].as_str().unwrap_or_else(|| panic!("{listed}")).to_owned()
 }
