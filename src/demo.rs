@@ -81,6 +81,7 @@ Sendwright runs at http://{bound}/   (nothing leaves this machine: every message
   mailbox   http://{bound}/mailbox
   key       {key}   (kept in {file})
   try       curl -H 'X-API-Key: {key}' http://{bound}/api/external/campaigns
+  or        curl http://{bound}/api/v1/campaigns   (from this machine /api/v1 needs no key)
 "
         );
     }

@@ -1,6 +1,10 @@
 //! Keys at the door: who calls, whether they may, and how often.
 
-use crate::dialects::{Dialect, Door};
+mod keyless;
+mod limits;
+
+pub use limits::{Class, per_address};
+
 use crate::openapi;
 use crate::operations::keys::Rights;
 use crate::peer::Peer;
@@ -11,24 +15,20 @@ use crate::state::ApiState;
 use crate::work::Actor;
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::http::{Extensions, HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use sendwright_queue::{Allowance, Rule};
+use limits::{Counted, told};
+use sendwright_queue::Rule;
 use sendwright_store::keys::{self, Holder};
-use sendwright_store::tiers;
 use sendwright_workflows::clock::Millis;
 use sendwright_workflows::signing::ApiKey;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Bad keys an address may try a minute before it is told to wait (A3).
 const MOST_FAILURES: Rule = Rule::per_minute(20);
 /// What a route asks for that the document does not name: only a key without scopes has it.
 const EVERYTHING: &str = "all";
-
-/// Calls an address may make a minute where no key is asked for.
-const MOST_OPEN: Rule = Rule::per_minute(300);
 
 /// Who calls: a handler that takes one is behind the door.
 #[derive(Debug, Clone)]
@@ -49,37 +49,52 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// Calls counted under rules: what goes on the answer.
-struct Counted {
-    rules: Vec<Rule>,
-    allowance: Allowance,
+/// A way in: the face that speaks there, and the limits its routes are under.
+#[derive(Clone)]
+pub struct Entrance {
+    /// What the process holds.
+    pub state: ApiState,
+    /// The limits.
+    pub class: Class,
 }
 
-/// Lets a request in by its key, within the key's limits for this dialect, whose state goes on the answer.
-pub async fn guard(State(door): State<Door>, mut request: Request, next: Next) -> Response {
-    let state = &door.state;
+/// Why somebody is not let in, and what was counted.
+type Refused = (Refusal, Option<Counted>);
+
+/// Lets a request in by its key, or without one where that is enough, within the limits there are for it, whose state
+/// goes on the answer.
+pub async fn guard(State(entrance): State<Entrance>, mut request: Request, next: Next) -> Response {
+    let state = &entrance.state;
     let now = match state.core.now() {
         Ok(now) => now,
         Err(refusal) => return refusal.into_response(),
     };
     let template = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let needed = openapi::scope_of(request.method().as_str(), template).unwrap_or(EVERYTHING);
-    let peer = Peer::of(request.extensions());
-    let (holder, counted) = match enter(&door, request.headers(), peer, needed, now).await {
+    let entered = match keyless::is_open(state, entrance.class, request.headers()) {
+        true => {
+            keyless::enter(state, request.extensions()).await.map(|(caller, counted)| (caller, None, counted))
+        }
+        false => enter(&entrance, request.headers(), request.extensions(), needed, now).await,
+    };
+    let (caller, key, counted) = match entered {
         Ok(entered) => entered,
         Err((refusal, counted)) => return told(refusal.into_response(), counted.as_ref(), now),
     };
     let template = openapi::native(template);
-    let method = known_method(request.method());
-    let (key, account) = (holder.key_id, holder.account_id);
-    let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
-    let actor = Actor { account, who: format!("key:{key}"), source: "api", request_id };
-    let rights = Rights::of(&holder);
-    request.extensions_mut().insert(Caller { actor, user_email: holder.user_email, rights });
+    let (method, account) = (known_method(request.method()), caller.actor.account);
+    request.extensions_mut().insert(caller);
     let response = next.run(request).await;
     let is_error = response.extensions().get::<Arc<Refusal>>().is_some() || response.status().as_u16() >= 400;
-    state.meter.count(account, key, (method, &template), is_error, now);
+    if let Some(key) = key {
+        state.meter.count(account, key, (method, &template), is_error, now);
+    }
     told(response, counted.as_ref(), now)
+}
+
+fn actor(extensions: &Extensions, account: i64, who: String) -> Actor {
+    let request_id = extensions.get::<RequestId>().map(|id| id.0.clone());
+    Actor { account, who, source: "api", request_id }
 }
 
 /// The method as usage names it: anybody can invent one.
@@ -88,36 +103,28 @@ fn known_method(method: &Method) -> &'static str {
     known.into_iter().find(|name| *name == method.as_str()).unwrap_or("OTHER")
 }
 
-/// Counts a call that asks for no key under its address.
-pub async fn per_address(State(state): State<ApiState>, request: Request, next: Next) -> Response {
-    let peer = Peer::of(request.extensions());
-    let allowance = state.limiter.check(&format!("open:{}", peer.0), &[MOST_OPEN]).await;
-    let response = match allowance.allowed {
-        true => next.run(request).await,
-        false => Refusal::TooMany(allowance.retry_after_seconds).into_response(),
-    };
-    let counted = Counted { rules: vec![MOST_OPEN], allowance };
-    told(response, Some(&counted), state.core.clock.now().unwrap_or_default())
-}
-
-/// The holder of a request's key, its call counted; whatever the key may not do is refused after it is counted.
+/// Whoever a request's key belongs to, the key and the call counted; whatever the key may not do is refused after it is
+/// counted.
 async fn enter(
-    door: &Door,
+    entrance: &Entrance,
     headers: &HeaderMap,
-    peer: Peer,
+    extensions: &Extensions,
     needed: &'static str,
     now: Millis,
-) -> Result<(Holder, Option<Counted>), (Refusal, Option<Counted>)> {
-    let state = &door.state;
-    let holder = identify(state, headers, peer, now).await?;
-    let counted = count(state, door.dialect, &holder).await.map_err(|refusal| (refusal, None))?;
-    if let Some(refused) = counted.as_ref().filter(|counted| !counted.allowance.allowed) {
-        return Err((Refusal::TooMany(refused.allowance.retry_after_seconds), counted));
+) -> Result<(Caller, Option<i64>, Option<Counted>), Refused> {
+    let (state, class) = (&entrance.state, entrance.class);
+    let holder = identify(state, headers, Peer::of(extensions), now).await?;
+    let key = holder.key_id;
+    let counted = Counted::by_tier(state, &holder.limits, class, &format!("{}:{key}", class.name())).await?;
+    if let Some(refusal) = counted.as_ref().and_then(Counted::refused) {
+        return Err((refusal, counted));
     }
-    match may(&holder, needed) {
-        Ok(()) => Ok((holder, counted)),
-        Err(refusal) => Err((refusal, counted)),
+    if let Err(refusal) = may(&holder, needed) {
+        return Err((refusal, counted));
     }
+    let actor = actor(extensions, holder.account_id, format!("key:{key}"));
+    let rights = Rights::of(&holder);
+    Ok((Caller { actor, user_email: holder.user_email, rights }, Some(key), counted))
 }
 
 /// The holder of a key that opens, and may do what is asked; the same door for whoever is not a route.
@@ -134,24 +141,16 @@ pub(crate) async fn admit(
 }
 
 /// The key's holder. Every key that does not open is refused alike, and counted under its address.
-async fn identify(
-    state: &ApiState,
-    headers: &HeaderMap,
-    peer: Peer,
-    now: Millis,
-) -> Result<Holder, (Refusal, Option<Counted>)> {
+async fn identify(state: &ApiState, headers: &HeaderMap, peer: Peer, now: Millis) -> Result<Holder, Refused> {
     let key = given(headers).and_then(|text| ApiKey::parse(&text));
     // A key of no shape is looked up as well: it must not be told apart by the time it takes.
     let prefix = key.as_ref().map_or("", ApiKey::prefix).to_owned();
     let found = state.holders.add(&state.core, prefix).await.map_err(|refusal| (refusal, None))?;
     let hash = key.map(|key| key.hash()).unwrap_or_default();
     let Some(holder) = found.filter(|holder| holder.opens(&hash, now)) else {
-        let allowance = state.limiter.check(&format!("bad-key:{}", peer.0), &[MOST_FAILURES]).await;
-        let refusal = match allowance.allowed {
-            true => Refusal::Unauthorized,
-            false => Refusal::TooMany(allowance.retry_after_seconds),
-        };
-        return Err((refusal, Some(Counted { rules: vec![MOST_FAILURES], allowance })));
+        let counted = Counted::under(state, &format!("bad-key:{}", peer.0), vec![MOST_FAILURES]).await;
+        let refusal = counted.as_ref().and_then(Counted::refused).unwrap_or(Refusal::Unauthorized);
+        return Err((refusal, counted));
     };
     if holder.active && holder.is_stale(now) {
         touch(state.clone(), holder.key_id, now);
@@ -185,46 +184,6 @@ pub(crate) fn may(holder: &Holder, needed: &'static str) -> Result<(), Refusal> 
 /// What the console asks for: as much as it shows or does.
 pub(crate) fn umbrella(method: &Method) -> &'static str {
     if method.is_safe() { "read" } else { "write" }
-}
-
-/// Counts the call under every limit the key's tier has for the dialect; none where it has none.
-async fn count(state: &ApiState, dialect: Dialect, holder: &Holder) -> Result<Option<Counted>, Refusal> {
-    let limits = tiers::limits(&holder.limits, dialect.name())?;
-    let rules: Vec<Rule> = limits
-        .iter()
-        .map(|l| Rule { limit: l.limit, window: Duration::from_secs(l.seconds.into()) })
-        .collect();
-    if rules.is_empty() {
-        return Ok(None);
-    }
-    let allowance = state.limiter.check(&format!("{}:{}", dialect.name(), holder.key_id), &rules).await;
-    Ok(Some(Counted { rules, allowance }))
-}
-
-/// Puts the limits' state on an answer: by the names in use, and by those of the IETF's draft
-/// (draft-ietf-httpapi-ratelimit-headers).
-fn told(mut response: Response, counted: Option<&Counted>, now: Millis) -> Response {
-    let Some(Counted { rules, allowance }) = counted else { return response };
-    let headers = response.headers_mut();
-    let reset = now.div_euclid(1_000) as u64 + allowance.reset_seconds;
-    headers.insert("x-ratelimit-limit", HeaderValue::from(allowance.limit));
-    headers.insert("x-ratelimit-remaining", HeaderValue::from(allowance.remaining));
-    headers.insert("x-ratelimit-reset", HeaderValue::from(reset));
-    let policies: Vec<String> = rules
-        .iter()
-        .map(|rule| {
-            let seconds = rule.window.as_secs();
-            format!("\"{seconds}s\";q={};w={seconds}", rule.limit)
-        })
-        .collect();
-    let wait = allowance.reset_seconds.max(allowance.retry_after_seconds);
-    let state = format!("\"{}s\";r={};t={wait}", allowance.window_seconds, allowance.remaining);
-    for (name, text) in [("ratelimit-policy", policies.join(", ")), ("ratelimit", state)] {
-        if let Ok(value) = HeaderValue::from_str(&text) {
-            headers.insert(name, value);
-        }
-    }
-    response
 }
 
 /// Notes the use of a key beside the request: who calls does not wait for it, and its loss is no harm.

@@ -43,6 +43,11 @@ impl Console {
         Self { mode: Mode::Loopback { port }, is_https: false }
     }
 
+    /// Whether it is for whoever sits at this machine.
+    pub fn is_loopback(&self) -> bool {
+        matches!(self.mode, Mode::Loopback { .. })
+    }
+
     /// For every other address.
     pub fn keyed(is_https: bool) -> Self {
         Self { mode: Mode::Keyed, is_https }

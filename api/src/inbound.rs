@@ -28,9 +28,10 @@ const RECEIVED: &str = r#"{"status":"received"}"#;
 
 /// `POST /webhooks/inbound`: a text (S2-34).
 pub async fn text(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
-    let _place = state.texts.clone().try_acquire_owned().map_err(|_| Refusal::Unavailable)?;
     let (form, proof, _) = read(&state, request).await?;
     require(&form, &["MessageSid"])?;
+    // A place is for who has proven to be the provider: nobody else can take them all.
+    let _place = state.texts.clone().try_acquire_owned().map_err(|_| Refusal::Unavailable)?;
     let (from, is_whatsapp) = bare(form.get("From").unwrap_or_default());
     let (to, _) = bare(form.get("To").unwrap_or_default());
     let text = Text {

@@ -3,7 +3,8 @@
 use crate::answer::Answer;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use sendwright_workflows::spec::FieldError;
+use sendwright_workflows::spec::{self, FieldError};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// As much of what a caller sent as an answer may quote.
@@ -23,6 +24,12 @@ pub enum Refusal {
     /// No key, or none that opens: one text for all of them (S1-54).
     #[error("Invalid API key")]
     Unauthorized,
+    /// No key, where it would take one to know whose request this is.
+    #[error(
+        "several accounts are here, and a request without a key belongs to none of them: make a key of one \
+         with `sendwright key create --account NAME`, and send it as X-API-Key"
+    )]
+    WhichAccount,
     /// The key's user or account is inactive (S1-55).
     #[error("User account is inactive")]
     Inactive,
@@ -91,6 +98,7 @@ impl Refusal {
                 _ => "validation_error",
             },
             Refusal::Unauthorized => "invalid_api_key",
+            Refusal::WhichAccount => "api_key_required",
             Refusal::Inactive => "user_inactive",
             Refusal::Scope(_) => "insufficient_scope",
             Refusal::NotFound(_) => "not_found",
@@ -120,6 +128,11 @@ impl Refusal {
             [only] if only.code == "reference_not_found" => Refusal::NotFound(only.message.clone()),
             _ => Refusal::Invalid(errors),
         }
+    }
+
+    /// The same, with what the body has in their places (see [`spec::provided`]).
+    pub fn faults_of(body: &Value, errors: Vec<FieldError>) -> Self {
+        Refusal::faults(spec::provided(errors, body))
     }
 
     /// The external contract's words for a campaign that is not there (S1-56).

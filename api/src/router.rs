@@ -1,6 +1,6 @@
 //! The whole HTTP surface.
 
-use crate::auth;
+use crate::auth::{self, Class, Entrance};
 use crate::dialects::{Dialect, Door, external, shape, v1};
 use crate::openapi::serve;
 use crate::refusal::Refusal;
@@ -17,7 +17,12 @@ use tower_http::compression::CompressionLayer;
 
 /// Every route, under the layers that give it its id, its door and its words for errors.
 pub fn router(state: ApiState) -> Router {
-    let native = || behind(native(), Dialect::V1, &state);
+    let native = || {
+        let routes =
+            guarded(native(), Class::Native, &state).merge(guarded(messaging(), Class::Messaging, &state));
+        behind(routes, Dialect::V1, &state)
+    };
+    let external = guarded(external(), Class::External, &state);
     let open = Router::new()
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
@@ -28,7 +33,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/webhooks/status", post(inbound::status));
     let door = Door { state: state.clone(), dialect: Dialect::V1 };
     Router::new()
-        .nest("/api/external", behind(external(), Dialect::External, &state))
+        .nest("/api/external", behind(external, Dialect::External, &state))
         .nest("/api/v1", native())
         .nest("/v1", native())
         .merge(serve::routes(&state).layer(packed()))
@@ -59,8 +64,8 @@ fn external() -> Router<ApiState> {
 /// The native surface.
 fn native() -> Router<ApiState> {
     use v1::{
-        analytics, businesses, campaigns, drafts, events, imports, inbound, keys, leads, mailbox, messages,
-        profiles, runs, segments, simulation, spending, suppressions, templates, usage, users, webhooks,
+        analytics, businesses, campaigns, drafts, events, inbound, keys, leads, mailbox, messages, profiles,
+        runs, simulation, spending, suppressions, usage, webhooks,
     };
     Router::new()
         .route("/health", get(health::native))
@@ -69,7 +74,6 @@ fn native() -> Router<ApiState> {
         .route("/campaigns/{id}/start", post(campaigns::start))
         .route("/campaigns/{id}/resume", post(campaigns::resume))
         .route("/campaigns/{id}/pause", post(campaigns::pause))
-        .route("/campaigns/{id}/trigger", post(campaigns::trigger))
         .route("/campaigns/{id}/leads", post(campaigns::enrol))
         .route("/campaigns/{id}/businesses", post(businesses::add))
         .route("/campaigns/{id}/generate", post(runs::generate))
@@ -100,13 +104,6 @@ fn native() -> Router<ApiState> {
         .route("/leads/bulk", post(leads::create_many))
         .route("/leads/{id}", get(leads::get).delete(leads::delete))
         .route("/leads/{id}/explain", get(messages::explain_lead))
-        .route("/users", get(users::list).post(users::create))
-        .route("/users/{id}", get(users::get).put(users::change).delete(users::delete))
-        .route("/users/{id}/consents", get(users::consents))
-        .route("/users/bulk/upload", post(imports::upload).layer(DefaultBodyLimit::disable()))
-        .route("/imports", get(imports::list))
-        .route("/imports/{id}", get(imports::get))
-        .route("/imports/{id}/errors", get(imports::errors))
         .route("/messages", get(messages::list))
         .route("/messages/{id}", get(messages::get))
         .route("/messages/{id}/explain", get(messages::explain))
@@ -115,12 +112,6 @@ fn native() -> Router<ApiState> {
         .route("/sending-profiles", get(profiles::list).post(profiles::create))
         .route("/sending-profiles/{id}", get(profiles::get).patch(profiles::change))
         .route("/suppressions", get(suppressions::list).post(suppressions::create))
-        .route("/templates", get(templates::list).post(templates::create))
-        .route("/templates/{id}", get(templates::get).put(templates::update).delete(templates::delete))
-        .route("/templates/{id}/preview", post(templates::preview))
-        .route("/segments", get(segments::list).post(segments::create))
-        .route("/segments/{id}", get(segments::get).put(segments::update).delete(segments::delete))
-        .route("/segments/{id}/evaluate", post(segments::evaluate))
         .route("/events", get(events::list).post(events::create))
         .route("/webhooks", get(webhooks::list).post(webhooks::create))
         .route(
@@ -133,12 +124,36 @@ fn native() -> Router<ApiState> {
         .route("/webhooks/{id}/replay", post(webhooks::replay))
 }
 
-/// A prefix: its routes behind the keys, and every error in its words.
+/// What S2 alone has of the native surface.
+fn messaging() -> Router<ApiState> {
+    use v1::{campaigns, imports, segments, templates, users};
+    Router::new()
+        .route("/campaigns/{id}/trigger", post(campaigns::trigger))
+        .route("/users", get(users::list).post(users::create))
+        .route("/users/{id}", get(users::get).put(users::change).delete(users::delete))
+        .route("/users/{id}/consents", get(users::consents))
+        .route("/users/bulk/upload", post(imports::upload).layer(DefaultBodyLimit::disable()))
+        .route("/imports", get(imports::list))
+        .route("/imports/{id}", get(imports::get))
+        .route("/imports/{id}/errors", get(imports::errors))
+        .route("/templates", get(templates::list).post(templates::create))
+        .route("/templates/{id}", get(templates::get).put(templates::update).delete(templates::delete))
+        .route("/templates/{id}/preview", post(templates::preview))
+        .route("/segments", get(segments::list).post(segments::create))
+        .route("/segments/{id}", get(segments::get).put(segments::update).delete(segments::delete))
+        .route("/segments/{id}/evaluate", post(segments::evaluate))
+}
+
+/// Routes behind the keys.
+fn guarded(routes: Router<ApiState>, class: Class, state: &ApiState) -> Router<ApiState> {
+    let entrance = Entrance { state: state.clone(), class };
+    routes.route_layer(from_fn(showing::show)).route_layer(from_fn_with_state(entrance, auth::guard))
+}
+
+/// A prefix: its routes, and every error in its words.
 fn behind(routes: Router<ApiState>, dialect: Dialect, state: &ApiState) -> Router<ApiState> {
     let door = Door { state: state.clone(), dialect };
     routes
-        .route_layer(from_fn(showing::show))
-        .route_layer(from_fn_with_state(door.clone(), auth::guard))
         .fallback(nothing)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(door, shape))

@@ -58,6 +58,9 @@ async fn work(
     accounts::first_or_only(&parts.core.store, parts.core.now()?).await?;
     let demo = if is_demo { Some(Demo::prepare(&parts.core, config).await?) } else { None };
     let state = parts.api(config, role, Some(bound));
+    if state.console.is_loopback() {
+        tracing::info!("requests to http://{bound}/api/v1 from this machine need no key");
+    }
     let api = sendwright_api::router(state.clone());
     metrics.open(&state);
     front.open(match metrics.beside(&state).filter(|_| bound.ip().is_loopback()) {

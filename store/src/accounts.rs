@@ -129,6 +129,12 @@ async fn own(tx: &mut Tx) -> Result<Vec<Account>> {
     rows!(tx, Account, sql)
 }
 
+/// The only account there is, test twins aside; `None` where there are several.
+pub async fn only(tx: &mut Tx) -> Result<Option<Account>> {
+    let mut found = own(tx).await?;
+    Ok(if found.len() == 1 { found.pop() } else { None })
+}
+
 /// Makes an account with its owner and its default sending profile, which follows the process's transport.
 /// Its name taken is [`Error::Duplicate`].
 pub async fn create(store: &Store, name: &str, owner: &str, timezone: &str, now: Millis) -> Result<Account> {

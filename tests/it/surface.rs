@@ -22,7 +22,8 @@ fn paths() -> Vec<String> {
         let calls = body.split(".route(").skip(1).map(|call| call.split('"').nth(1).unwrap());
         calls.map(|path| format!("{prefix}{path}")).collect()
     };
-    [of("fn external()", "/api/external"), of("fn native()", "/api/v1")].concat()
+    [of("fn external()", "/api/external"), of("fn native()", "/api/v1"), of("fn messaging()", "/api/v1")]
+        .concat()
 }
 
 /// What the router takes at a path, by its own `Allow`.

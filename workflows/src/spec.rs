@@ -39,6 +39,7 @@ pub use user::{Evidence, USER_FIELDS, UserBody, column};
 pub use zone::zone;
 
 use serde::Serialize;
+use serde_json::Value;
 
 /// One fault, or one warning, of a submitted body.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
@@ -71,12 +72,55 @@ impl FieldError {
 
     /// The same, with what was given and what was expected.
     pub fn instead(self, provided: &str, expected: &'static str) -> Self {
-        let provided = provided.chars().filter(|c| !c.is_control()).take(64).collect();
-        Self { provided: Some(provided), expected: Some(expected), ..self }
+        Self { expected: Some(expected), ..self.given(provided) }
     }
+
+    /// The same, with what was given.
+    pub fn given(self, provided: &str) -> Self {
+        let provided = provided.chars().filter(|c| !c.is_control()).take(64).collect();
+        Self { provided: Some(provided), ..self }
+    }
+}
+
+/// The same faults, each with what stands in its place in the body, where that is one value (S2-39). The body holds no
+/// secret, but for a sending profile's, of which nothing is said.
+pub fn provided(errors: Vec<FieldError>, body: &Value) -> Vec<FieldError> {
+    let given = |error: FieldError| {
+        let place = format!("/{}", error.field.replace(['.', '['], "/").replace(']', ""));
+        let is_secret = error.field.starts_with("sending_profile.");
+        match body.pointer(&place).filter(|_| error.provided.is_none() && !is_secret) {
+            Some(Value::String(text)) => error.given(text),
+            Some(plain @ (Value::Number(_) | Value::Bool(_))) => error.given(&plain.to_string()),
+            _ => error,
+        }
+    };
+    errors.into_iter().map(given).collect()
 }
 
 /// Every fault on one line, as a terminal or a `detail` shows them.
 pub fn sentence(errors: &[FieldError]) -> String {
     errors.iter().map(FieldError::to_string).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_fault_says_what_stands_in_its_place_and_nothing_larger_than_a_word() {
+        let body = json!({ "a": { "b": [1, { "c": "x\u{7}y" }] }, "long": "z".repeat(100), "list": [] });
+        let of = |field: &str| {
+            let errors = vec![FieldError::new(field, "invalid_type", "must be something else")];
+            provided(errors, &body).pop().and_then(|error| error.provided)
+        };
+        assert_eq!((of("a.b[0]"), of("a.b[1].c")), (Some("1".into()), Some("xy".into())));
+        assert_eq!(of("long").map(|text| text.len()), Some(64));
+        assert_eq!([of("a"), of("list"), of("nothing"), of("body"), of("a.b[7].c")], [const { None }; 5]);
+        let inner = vec![FieldError::new("sending_profile.password", "too_long", "is too long")];
+        let secret = json!({ "sending_profile": { "password": "hunter2" } });
+        assert_eq!(provided(inner.clone(), &secret), inner);
+        let said = FieldError::new("long", "x", "y").given("another");
+        assert_eq!(provided(vec![said.clone()], &body), [said], "who said it first knew better");
+    }
 }

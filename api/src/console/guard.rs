@@ -67,10 +67,16 @@ pub(crate) fn located(mode: Mode, headers: &HeaderMap) -> (bool, bool) {
     (is_here, is_own)
 }
 
-/// Whether a request is that of the person in front of this machine, who needs no key (C-10).
+/// What a proxy adds to a request: who asked it sits elsewhere.
+const FROM_AFAR: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
+
+/// Whether a request is that of the person in front of this machine, who needs no key (C-10): it came by this machine's
+/// own name, through no proxy, and no page of another site made it.
 pub(crate) fn is_at_home(state: &ApiState, headers: &HeaderMap) -> bool {
-    let is_loopback = matches!(state.console.mode, Mode::Loopback { .. });
-    is_loopback && located(state.console.mode, headers) == (true, true)
+    let is_direct = FROM_AFAR.iter().all(|name| !headers.contains_key(*name));
+    let mut sites = headers.get_all("sec-fetch-site").iter();
+    let is_own = sites.all(|site| site == "same-origin" || site == "none");
+    state.console.is_loopback() && is_direct && is_own && located(state.console.mode, headers) == (true, true)
 }
 
 fn one<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {

@@ -22,14 +22,6 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// The name that tiers know it by.
-    pub fn name(self) -> &'static str {
-        match self {
-            Dialect::External => "external",
-            Dialect::V1 => "v1",
-        }
-    }
-
     fn status(self, refusal: &Refusal, method: &Method) -> u16 {
         let external = self == Dialect::External;
         match refusal {
@@ -39,7 +31,7 @@ impl Dialect {
             Refusal::Invalid(_) if external => 400,
             Refusal::Invalid(errors) if v1::is_shape(errors) => 400,
             Refusal::Invalid(_) | Refusal::OtherRequest => 422,
-            Refusal::Unauthorized => 401,
+            Refusal::Unauthorized | Refusal::WhichAccount => 401,
             Refusal::Inactive | Refusal::Scope(_) | Refusal::Signature => 403,
             Refusal::NotFound(_) => 404,
             Refusal::Method => 405,
@@ -116,7 +108,7 @@ pub async fn shape(State(door): State<Door>, request: Request, next: Next) -> Re
         Refusal::Unavailable => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        Refusal::Unauthorized => {
+        Refusal::Unauthorized | Refusal::WhichAccount => {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         _ => {}

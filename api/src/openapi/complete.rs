@@ -25,7 +25,8 @@ const REFUSALS: [(u16, &str); 11] = [
 /// Ends the words of a field that an answer may lack.
 const SOMETIMES: &str = " (sometimes)";
 
-const SECURITY: &str = "`Authorization: Bearer sk_live_…`, or the same key as `X-API-Key`.";
+const SECURITY: &str = "`Authorization: Bearer sk_live_…`, or the same key as `X-API-Key`. Where `up` listens on \
+    loopback, `/api/v1` takes requests of that machine without one.";
 
 /// The whole document from what the annotations say.
 pub fn complete(mut document: Value) -> Value {

@@ -38,7 +38,8 @@ pub async fn create(work: &mut Work<'_>, body: SegmentBody) -> Result<Made, Refu
 /// Changes what `change` names; the rest stays. A campaign with a live audience goes by the new conditions from now on.
 pub async fn update(work: &mut Work<'_>, id: i64, change: &Value) -> Result<Made, Refusal> {
     let before = get(work.core(), work.account(), id).await?;
-    let body = SegmentBody::from_json(&changed(&before, change)?).map_err(Refusal::faults)?;
+    let body = SegmentBody::from_json(&changed(&before, change)?)
+        .map_err(|errors| Refusal::faults_of(change, errors))?;
     let size = estimate(work, &body.filter).await?;
     work.begin(Barrier::None).await?;
     let (account, now) = (work.account(), work.now());

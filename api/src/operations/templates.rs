@@ -35,7 +35,8 @@ pub async fn update(work: &mut Work<'_>, id: i64, change: &Value) -> Result<Made
     let (account, now) = (work.account(), work.now());
     let tx = work.tx()?;
     let before = existing(tx, account, id).await?;
-    let body = TemplateBody::from_json(&changed(&before, change)?).map_err(Refusal::faults)?;
+    let body = TemplateBody::from_json(&changed(&before, change)?)
+        .map_err(|errors| Refusal::faults_of(change, errors))?;
     templates::update(tx, (account, id), &body, now).await?;
     let made = existing(tx, account, id).await?;
     work.audit("update", "template", Some(id), &json!({ "variables": body.variables.len() }));

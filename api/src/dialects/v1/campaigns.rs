@@ -42,7 +42,8 @@ pub(super) fn id(face: &str) -> Result<i64, Refusal> {
     security(("key" = ["campaigns:write"])),
 )]
 pub async fn create(State(state): State<ApiState>, caller: Caller, body: Json) -> Answered {
-    let campaign = CampaignBody::from_json(&body.value).map_err(Refusal::faults)?;
+    let campaign =
+        CampaignBody::from_json(&body.value).map_err(|errors| Refusal::faults_of(&body.value, errors))?;
     let campaign = broadcasts::settle(&state.core, caller.actor.account, campaign).await?;
     let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
     let full = campaigns::create(&mut work, &campaign, Begin::Draft).await?;
@@ -110,7 +111,8 @@ pub async fn replace(
     body: Json,
 ) -> Answered {
     let id = id(&face)?;
-    let campaign = CampaignBody::from_json(&body.value).map_err(Refusal::faults)?;
+    let campaign =
+        CampaignBody::from_json(&body.value).map_err(|errors| Refusal::faults_of(&body.value, errors))?;
     let campaign = broadcasts::settle(&state.core, caller.actor.account, campaign).await?;
     let effect = effect::of_edit(&state.core, caller.actor.account, id, &campaign).await?;
     if query.get("dry_run").is_some_and(|word| matches!(word.as_str(), "1" | "true")) {

@@ -47,8 +47,8 @@ impl Asked {
             let text = given(name)?;
             let read = text.parse().ok().filter(|n| (least..=most).contains(n));
             if read.is_none() {
-                let text = format!("must be a whole number from {least} to {most}");
-                errors.push(FieldError::new(name, "out_of_range", text));
+                let message = format!("must be a whole number from {least} to {most}");
+                errors.push(FieldError::new(name, "out_of_range", message).given(text));
             }
             read
         };
@@ -69,9 +69,9 @@ impl Asked {
             None => is_newest,
             Some(word) if word == key => false,
             Some(word) if word.strip_prefix('-') == Some(key) => true,
-            Some(_) => {
+            Some(word) => {
                 let text = format!("must be {key} or -{key}, and nothing beside");
-                errors.push(FieldError::new("sort", "invalid_choice", text));
+                errors.push(FieldError::new("sort", "invalid_choice", text).given(word));
                 false
             }
         };
@@ -110,5 +110,6 @@ impl Asked {
 /// Reads a cursor: where a list goes on. It opens nothing: rows are the account's own with or without it.
 pub fn cursor(text: &str) -> Result<(Millis, i64), Refusal> {
     let read = text.split_once('-').and_then(|(at, id)| Some((at.parse().ok()?, id.parse().ok()?)));
-    read.ok_or_else(|| Refusal::field("cursor", "invalid_format", "must be a cursor that a list gave"))
+    let fault = FieldError::new("cursor", "invalid_format", "must be a cursor that a list gave");
+    read.ok_or_else(|| Refusal::Invalid(vec![fault.given(text)]))
 }

@@ -33,7 +33,8 @@ fn id(face: &str) -> Result<i64, Refusal> {
     security(("key" = ["segments:write"])),
 )]
 pub async fn create(State(state): State<ApiState>, caller: Caller, body: Json) -> Answered {
-    let segment = SegmentBody::from_json(&body.value).map_err(Refusal::faults)?;
+    let segment =
+        SegmentBody::from_json(&body.value).map_err(|errors| Refusal::faults_of(&body.value, errors))?;
     let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
     let (made, warnings) = segments::create(&mut work, segment).await?;
     let mut shown = show(&made);

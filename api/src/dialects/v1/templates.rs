@@ -39,7 +39,8 @@ fn id(face: &str) -> Result<i64, Refusal> {
     security(("key" = ["templates:write"])),
 )]
 pub async fn create(State(state): State<ApiState>, caller: Caller, body: Json) -> Answered {
-    let template = TemplateBody::from_json(&body.value).map_err(Refusal::faults)?;
+    let template =
+        TemplateBody::from_json(&body.value).map_err(|errors| Refusal::faults_of(&body.value, errors))?;
     let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
     let (made, warnings) = templates::create(&mut work, template).await?;
     let mut shown = show(&made);

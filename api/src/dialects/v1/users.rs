@@ -70,7 +70,7 @@ pub async fn list(
     security(("key" = ["users:write"])),
 )]
 pub async fn create(State(state): State<ApiState>, caller: Caller, body: Json) -> Answered {
-    let user = UserBody::from_json(&body.value).map_err(Refusal::faults)?;
+    let user = UserBody::from_json(&body.value).map_err(|errors| Refusal::faults_of(&body.value, errors))?;
     let account = caller.actor.account;
     let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
     let made = users::create(&mut work, &user).await?;
@@ -119,7 +119,8 @@ pub async fn change(
     let known = find(&state, account, &by).await?;
     let phone = known.contact.details.phone_key.as_deref().map(Phone::parse);
     let Some(Ok(phone)) = phone else { return Err(users::missing(&by)) };
-    let user = UserBody::change(&body.value, &phone).map_err(Refusal::faults)?;
+    let user =
+        UserBody::change(&body.value, &phone).map_err(|errors| Refusal::faults_of(&body.value, errors))?;
     let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
     let changed = users::change(&mut work, &user).await?;
     let shown = users::said(work.tx()?, account, &changed.contact).await?;
