@@ -1,6 +1,7 @@
 //! The console: plain pages over the same operations as the API. No script; every form carries a token.
 
 mod analytics;
+mod dashboard;
 mod form;
 mod guard;
 mod home;
@@ -62,6 +63,7 @@ pub fn routes(state: &ApiState) -> Router<ApiState> {
     Router::new()
         .route("/", get(home::show))
         .route("/console/campaigns/{id}/analytics", get(analytics::show))
+        .route("/console/dashboard", get(dashboard::show))
         .route("/console/campaigns/{id}/start", post(home::start))
         .route("/console/campaigns/{id}/pause", post(home::pause))
         .route("/console/keys/{id}/revoke", post(home::revoke))

@@ -13,6 +13,7 @@ pub mod keys;
 pub mod leads;
 pub mod mailbox;
 pub mod messages;
+pub mod reports;
 pub mod runs;
 pub mod segments;
 pub mod sending_profiles;

@@ -126,7 +126,7 @@ fn native() -> Router<ApiState> {
 
 /// What S2 alone has of the native surface.
 fn messaging() -> Router<ApiState> {
-    use v1::{campaigns, imports, segments, templates, users};
+    use v1::{campaigns, imports, monitoring, reporting, segments, templates, users};
     Router::new()
         .route("/campaigns/{id}/trigger", post(campaigns::trigger))
         .route("/users", get(users::list).post(users::create))
@@ -142,6 +142,10 @@ fn messaging() -> Router<ApiState> {
         .route("/segments", get(segments::list).post(segments::create))
         .route("/segments/{id}", get(segments::get).put(segments::update).delete(segments::delete))
         .route("/segments/{id}/evaluate", post(segments::evaluate))
+        .route("/reporting/campaigns/{id}/summary", get(reporting::summary))
+        .route("/reporting/messages/status", get(reporting::messages))
+        .route("/monitoring/dashboard", get(monitoring::dashboard))
+        .route("/monitoring/inbound", get(monitoring::inbound))
 }
 
 /// Routes behind the keys.

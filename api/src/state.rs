@@ -2,6 +2,7 @@
 
 use sendwright_queue::{Limiter, Queue};
 use sendwright_store::Store;
+use sendwright_store::clock::boot_millis;
 use sendwright_store::secrets::Seals;
 use sendwright_workflows::clock::{Clock, Millis};
 use sendwright_workflows::country::Country;
@@ -102,6 +103,8 @@ pub struct ApiState {
     pub(crate) texts: Arc<Semaphore>,
     /// Hits of pixels and links that are being written down.
     pub(crate) noting: Arc<Semaphore>,
+    /// Since when the process serves, by the boot-time clock.
+    pub began: i64,
     /// Counts what keys are used for.
     pub meter: Meter,
     closing: Arc<AtomicBool>,
@@ -127,6 +130,7 @@ impl ApiState {
             tokens: Tokens::default(),
             texts: Arc::new(Semaphore::new(MOST_TEXTS)),
             noting: Arc::new(Semaphore::new(MOST_NOTED)),
+            began: boot_millis(),
             meter: Meter::default(),
             core,
             closing: Arc::default(),
@@ -166,6 +170,11 @@ impl ApiState {
     /// The same, with a provider of text messages; without one otherwise.
     pub fn with_provider(self, provider: Provider) -> Self {
         Self { provider: Arc::new(provider), ..self }
+    }
+
+    /// How long the process has served.
+    pub fn uptime(&self) -> Millis {
+        boot_millis() - self.began
     }
 
     /// From now on `/readyz` says 503, so that a balancer sends nobody new; requests are still served.

@@ -4,7 +4,7 @@ mod known;
 mod people;
 
 pub use known::{Known, known, release};
-pub use people::{by_phone, count_by_consent, list_by_consent};
+pub use people::{by_phone, count_by_consent, counts_by_consent, list_by_consent};
 
 use crate::consents::standing;
 use crate::db::{Tx, execute, row, rows};

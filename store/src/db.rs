@@ -180,6 +180,16 @@ impl Tx {
         matches!(self, Tx::Postgres(_))
     }
 
+    /// Lets Postgres read tables in the order in which they lie, up to the end of this transaction: for statements over
+    /// most of an account's rows. All others are made for an index ([`Db::connect`]).
+    pub async fn read_widely(&mut self) -> Result<()> {
+        let Tx::Postgres(tx) = self else { return Ok(()) };
+        let sql =
+            "SELECT set_config('enable_seqscan', 'on', TRUE), set_config('random_page_cost', '4', TRUE)";
+        sqlx::query(sql).execute(&mut **tx).await?;
+        Ok(())
+    }
+
     /// The account's barrier (SEND_PROTOCOL 4): shared by intents, exclusive for whatever forbids. Always a
     /// statement of its own, before anything is read. On SQLite the IMMEDIATE transaction is the barrier.
     pub async fn barrier(&mut self, account: i64, exclusive: bool) -> Result<()> {

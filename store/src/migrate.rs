@@ -27,6 +27,7 @@ const SHARED: &[(i64, &str, &str)] = &[
     (80, "extend inbound", include_str!("../../migrations/0080_extend_inbound.sql")),
     (81, "create callbacks", include_str!("../../migrations/0081_create_callbacks.sql")),
     (90, "extend phones", include_str!("../../migrations/0090_extend_phones.sql")),
+    (100, "index reactions by channel", include_str!("../../migrations/0100_index_reactions_by_channel.sql")),
     (110, "add spend period", include_str!("../../migrations/0110_add_spend_period.sql")),
     (111, "index prunable", include_str!("../../migrations/0111_index_prunable.sql")),
     (130, "extend tiers", include_str!("../../migrations/0130_extend_tiers.sql")),
@@ -35,6 +36,7 @@ const POSTGRES: &[(i64, &str, &str)] = &[
     (2, "create json_each", include_str!("../../migrations/postgres/0002_create_json_each.sql")),
     (4, "replace json_each", include_str!("../../migrations/postgres/0004_replace_json_each.sql")),
     (11, "tune deliveries", include_str!("../../migrations/postgres/0011_tune_deliveries.sql")),
+    (101, "index changes", include_str!("../../migrations/postgres/0101_index_changes.sql")),
 ];
 
 fn migrator(postgres: bool) -> Migrator {

@@ -66,6 +66,7 @@ pub async fn keep(tx: &mut Tx, new: &NewText) -> Result<bool> {
 #[allow(missing_docs, reason = "columns of messages by their own names")]
 pub struct Answered {
     pub id: i64,
+    pub campaign_id: i64,
     pub profile_id: i64,
     pub contact_id: i64,
     pub accepted_at: Option<Millis>,
@@ -78,7 +79,7 @@ pub async fn answered(tx: &mut Tx, account: i64, profiles: &[i64], hash: &str) -
     row!(
         tx,
         Answered,
-        "SELECT id, profile_id, contact_id, accepted_at FROM messages
+        "SELECT id, campaign_id, profile_id, contact_id, accepted_at FROM messages
          WHERE account_id = $1 AND address_hash = $2 AND channel IN ('sms', 'whatsapp') AND attempts > 0
            AND (accepted_at IS NOT NULL OR state IN ('sending', 'uncertain'))
            AND profile_id IN (SELECT CAST(e.value ->> 0 AS BIGINT) FROM json_each($3) AS e)

@@ -7,13 +7,14 @@ use sendwright_store::accounts;
 use sendwright_workflows::campaign::Policy;
 use sendwright_workflows::clock::{DAY, HOUR, MINUTE};
 use sendwright_workflows::rate_limit::Rates;
-use sendwright_workflows::sequence::{Delay, Step};
+use sendwright_workflows::sequence::{Channel, Delay, Step};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tower::ServiceExt;
 
 use crate::support::desk::{Desk, START};
 use crate::support::engine::{BOTH, Lead, step};
+use crate::support::phones;
 
 const HOME: &str = "127.0.0.1:8080";
 
@@ -65,6 +66,7 @@ async fn another_name_for_this_machine_or_another_sites_page_is_refused_on_every
     let paths = [
         ("GET", "/"),
         ("GET", "/console.css"),
+        ("GET", "/console/dashboard"),
         ("GET", "/mailbox"),
         ("GET", "/mailbox/messages"),
         ("GET", "/mailbox/1"),
@@ -147,13 +149,52 @@ async fn the_page_counts_campaigns_masks_keys_and_escapes_names() {
     assert_eq!(desk.call("GET", "/api/v1/leads", None).await.0, 401, "revoked at once");
 }
 
+/// What the dashboard says as tiles, what came in, and what messages failed by; whatever people write is only shown.
+#[tokio::test]
+async fn the_dashboard_shows_the_last_day_and_escapes_what_people_write() {
+    for on in BOTH {
+        let mut desk = phones::begun(on, &[phones::by(Channel::Sms, 1, 0)]).await;
+        desk.state = desk.state.clone().with_console(Console::loopback(8080));
+        desk.run(
+            "UPDATE messages SET state = 'failed', accepted_at = NULL, provider_code = 21211 WHERE id = 2",
+        )
+        .await;
+        for (sid, n, body) in [("SM1", 1, "Is this <b>real</b>?"), ("SM2", 2, "STOP")] {
+            let from = phones::number(n);
+            let text = phones::text(sid, &from, body);
+            assert_eq!(phones::post(&desk, "/webhooks/inbound", &text).await.0, 200);
+        }
+        let (status, headers, page) = look(&desk, "/console/dashboard").await;
+        assert_eq!(status, 200, "{page}");
+        assert!(headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'self'"));
+        for tile in [
+            "<span>Sent</span><b>2</b>",
+            "<span>Failed</span><b>1</b><small>50.0 %</small>",
+            "<span>Came in</span><b>2</b><small>2 texts</small>",
+            "<span>STOP</span><b>1</b>",
+            "<span>People by phone</span><b>2</b><small>1 in, 1 out, 0 not asked</small>",
+        ] {
+            assert!(page.contains(tile), "{tile} is not in {page}");
+        }
+        assert!(page.contains("Is this &lt;b&gt;real&lt;/b&gt;?") && !page.contains("<b>real"), "{page}");
+        assert!(
+            page.contains("<td>21211</td><td>Invalid &#x27;To&#x27; phone number</td><td>1</td>"),
+            "{page}"
+        );
+        assert!(!page.contains("<script") && !page.contains("style=\""));
+        desk.world.clock.set(desk.now() + 2 * DAY);
+        let (_, _, later) = look(&desk, "/console/dashboard").await;
+        assert!(later.contains("Nobody wrote.") && later.contains("Nothing failed."), "{later}");
+    }
+}
+
 #[tokio::test]
 async fn elsewhere_a_key_opens_a_session_that_ends_with_the_key() {
     for on in BOTH {
         let desk = Desk::new(on).await;
         begun(&desk, &[step(1, Delay::default())]).await;
         assert_eq!(desk.state.console, Console::keyed(false), "asking for a key is what happens by itself");
-        for path in ["/", "/mailbox", "/mailbox/1"] {
+        for path in ["/", "/console/dashboard", "/mailbox", "/mailbox/1"] {
             let (status, _, page) = look(&desk, path).await;
             assert_eq!(status, 401);
             assert!(page.contains("API key") && !page.contains("Spring"), "{page}");

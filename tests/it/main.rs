@@ -40,6 +40,7 @@ mod program;
 mod protocol;
 mod prune;
 mod refusals;
+mod reports;
 mod review;
 mod roles;
 mod running;

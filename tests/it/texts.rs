@@ -149,7 +149,9 @@ async fn a_stop_ends_what_is_under_way_on_both_channels() {
                 desk.texts("SELECT recipient FROM mailbox ORDER BY id").await,
                 [number(1), number(2), number(2)]
             );
-            assert_eq!(desk.number("SELECT COUNT(*) FROM events WHERE kind = 'contact.opted_out'").await, 1);
+            // It is told of the campaign whose text it answers.
+            let told = "SELECT campaign_id || ' ' || message_id FROM events WHERE kind = 'contact.opted_out'";
+            assert_eq!(desk.texts(told).await, ["1 1"]);
             let said = "SELECT DISTINCT state || ' ' || actor || ' ' || wording FROM consents WHERE source = 'inbound'";
             assert_eq!(desk.texts(said).await, [format!("stop recipient {word}")]);
         }

@@ -2,6 +2,7 @@
 //! did with it is a fact beside.
 
 use crate::message::State;
+use crate::sequence::Channel;
 use serde::{Deserialize, Serialize};
 
 /// Counts of messages. `messages` is the sum of `pending`, `held`, `uncertain`, `sent`, `refused`, `failed`, `suppressed` and
@@ -28,7 +29,7 @@ pub struct Totals {
     pub suppressed: i64,
     /// Not sent: cancelled by hand, by an edit, by a deletion.
     pub cancelled: i64,
-    /// Of `sent`: the provider says that they arrived.
+    /// Of `sent`: they arrived, as the provider says or a complaint shows.
     pub delivered: i64,
     /// Bounced: all of `refused`, and of `sent` what came back.
     pub bounced: i64,
@@ -67,18 +68,21 @@ impl Totals {
         match state {
             State::Delivered => self.delivered += n,
             State::Bounced => self.bounced += n,
-            State::Complained => self.complained += n,
+            State::Complained => {
+                self.delivered += n;
+                self.complained += n;
+            }
             _ => {}
         }
     }
 
     /// Adds `n` messages, or opt-outs, to which something happened, by the event's kind.
     pub fn react(&mut self, kind: &str, n: i64) {
-        match kind {
-            "email.opened" => self.opened += n,
-            "email.clicked" => self.clicked += n,
-            "reply.received" => self.replied += n,
-            "contact.opted_out" => self.opted_out += n,
+        match what(kind) {
+            Some("opened") => self.opened += n,
+            Some("clicked") => self.clicked += n,
+            Some("replied") => self.replied += n,
+            Some("opted_out") => self.opted_out += n,
             _ => {}
         }
     }
@@ -111,6 +115,27 @@ impl Totals {
     /// A share of what was sent, 0 to 1 to four digits; none where nothing was.
     pub fn rate(&self, part: i64) -> Option<f64> {
         (self.sent > 0).then(|| (part as f64 * 10_000.0 / self.sent as f64).round() / 10_000.0)
+    }
+}
+
+/// What an event of this kind counts as, on whichever channel it happened: `opened`, `clicked`, `replied`, `bounced`,
+/// `failed` or `opted_out`.
+///
+/// ```
+/// # use sendwright_workflows::statistics::what;
+/// assert_eq!(what("sms.bounced"), what("email.bounced"));
+/// assert_eq!(what("reply.received"), Some("replied"));
+/// assert_eq!(what("profile.paused"), None);
+/// ```
+pub fn what(kind: &str) -> Option<&'static str> {
+    let (of, what) = kind.split_once('.')?;
+    match (of, what) {
+        ("reply", "received") => Some("replied"),
+        ("contact", "opted_out") => Some("opted_out"),
+        (channel, what) => {
+            let counted = ["opened", "clicked", "bounced", "failed"].into_iter().find(|known| *known == what);
+            counted.filter(|_| Channel::parse(channel).is_some())
+        }
     }
 }
 

@@ -18,6 +18,7 @@ static TEMPLATES: LazyLock<Handlebars<'static>> = LazyLock::new(|| {
         ("layout", include_str!("../../../templates/pages/layout.hbs")),
         ("home", include_str!("../../../templates/pages/home.hbs")),
         ("analytics", include_str!("../../../templates/pages/analytics.hbs")),
+        ("dashboard", include_str!("../../../templates/pages/dashboard.hbs")),
         ("login", include_str!("../../../templates/pages/login.hbs")),
         ("mailbox", include_str!("../../../templates/pages/mailbox.hbs")),
         ("mail", include_str!("../../../templates/pages/mail.hbs")),

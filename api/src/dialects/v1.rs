@@ -11,8 +11,10 @@ pub mod keys;
 pub mod leads;
 pub mod mailbox;
 pub mod messages;
+pub mod monitoring;
 mod paging;
 pub mod profiles;
+pub mod reporting;
 pub mod runs;
 pub mod segments;
 pub mod simulation;
@@ -29,7 +31,7 @@ pub use paging::{Asked, cursor};
 
 use crate::dialects::shape::Told;
 use crate::refusal::Refusal;
-use sendwright_workflows::clock::{Millis, rfc3339};
+use sendwright_workflows::clock::{Millis, parse_rfc3339, rfc3339};
 use sendwright_workflows::spec::{FieldError, sentence};
 use serde_json::{Value, json};
 
@@ -53,6 +55,17 @@ pub fn is_shape(errors: &[FieldError]) -> bool {
 fn seconds(at: Millis) -> String {
     let text = rfc3339(at);
     text.get(..19).map_or(text.clone(), |whole| format!("{whole}Z"))
+}
+
+/// Reads a field of a query that is an instant, or a day in UTC: then its first instant, and that it is one.
+fn instant(name: &str, text: &str) -> Result<(Millis, bool), FieldError> {
+    // A `+` in a query is a space to a form's reader.
+    let text = text.replace(' ', "+");
+    let day = parse_rfc3339(&format!("{text}T00:00:00Z")).map(|at| (at, true));
+    day.or_else(|| parse_rfc3339(&text).map(|at| (at, false))).ok_or_else(|| {
+        let text = "must be a day or an instant with its offset, such as 2026-03-15 or 2026-03-15T09:00:00Z";
+        FieldError::new(name, "invalid_format", text)
+    })
 }
 
 /// `{error, message, details | field, timestamp, request_id}` (S2-39, S2-40).

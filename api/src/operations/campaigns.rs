@@ -49,7 +49,7 @@ impl Totals {
             counts.iter().filter(|(state, _)| words.contains(&state.as_str())).map(|(_, n)| n).sum()
         };
         Self {
-            sent: sum(&["accepted", "delivered", "bounced", "complained"]),
+            sent: sum(&["accepted", "delivered", "bounced", "complained", "failed"]),
             failed: sum(&["failed", "bounced"]),
         }
     }

@@ -5,6 +5,7 @@ use crate::state::Core;
 use sendwright_store::campaigns::{self, Campaign};
 use sendwright_store::statistics::{self, Scope};
 use sendwright_workflows::clock::{DAY, HOUR, Millis};
+use sendwright_workflows::sequence::Channel;
 use sendwright_workflows::statistics::Totals;
 use std::collections::BTreeMap;
 
@@ -42,6 +43,8 @@ pub struct Statistics {
     pub totals: Totals,
     /// By step, ascending; step 0 has what belongs to none.
     pub steps: BTreeMap<i64, Totals>,
+    /// By channel; what belongs to no message is of none.
+    pub channels: BTreeMap<Option<Channel>, Totals>,
     /// Why messages are held, the most first.
     pub held: Vec<(String, i64)>,
     /// What happened in each interval that anything happened in, by its first instant.
@@ -70,14 +73,23 @@ pub async fn of_account(core: &Core, account: i64, interval: Interval) -> Result
 
 async fn read(core: &Core, scope: Scope, interval: Interval) -> Result<Statistics, Refusal> {
     let mut tx = core.store.snapshot().await?;
-    let steps = statistics::by_step(&mut tx, scope).await?;
+    let parts = statistics::parts(&mut tx, scope).await?;
     let held = statistics::held(&mut tx, scope).await?;
     let points = statistics::over_time(&mut tx, scope, interval.millis()).await?;
     tx.rollback().await?;
+    let (mut steps, mut channels) = (BTreeMap::new(), BTreeMap::new());
+    for ((step, channel), part) in &parts {
+        add(steps.entry(*step).or_default(), part);
+        add(channels.entry(*channel).or_default(), part);
+    }
     let mut series: BTreeMap<Millis, BTreeMap<&'static str, i64>> = BTreeMap::new();
     for (first, what, n) in points {
         *series.entry(first).or_default().entry(what).or_default() += n;
     }
-    let totals = steps.values().fold(Totals::default(), |sum, step| sum.plus(step));
-    Ok(Statistics { totals, steps, held, series })
+    let totals = parts.values().fold(Totals::default(), |sum, part| sum.plus(part));
+    Ok(Statistics { totals, steps, channels, held, series })
+}
+
+fn add(sum: &mut Totals, part: &Totals) {
+    *sum = sum.plus(part);
 }

@@ -9,7 +9,7 @@ use sendwright_queue::Job;
 use sendwright_store::audits::{self, Audit};
 use sendwright_store::consents::{self, Numbers, Said};
 use sendwright_store::events::{self, NewEvent};
-use sendwright_store::texts::{self, NewText};
+use sendwright_store::texts::{self, Answered, NewText};
 use sendwright_store::{Store, Tx, contacts};
 use sendwright_workflows::clock::Millis;
 use sendwright_workflows::consent::{Change, Grounds, State as Consent};
@@ -65,7 +65,7 @@ pub async fn take(core: &Core, text: &Text<'_>, to: &[Addressed]) -> Result<(), 
         }
     }
     let hash = number.as_ref().map(|number| number.hash(core.store.salt())).unwrap_or_default();
-    let Some(owner) = owner(&mut tx, to, &hash).await? else { return Ok(()) };
+    let Some((owner, answers)) = owner(&mut tx, to, &hash).await? else { return Ok(()) };
     let word = match word {
         // Who is written to anyway says yes to what was asked.
         Some(Keyword::Yes)
@@ -102,6 +102,7 @@ pub async fn take(core: &Core, text: &Text<'_>, to: &[Addressed]) -> Result<(), 
             wording: &new.body,
             provider_id: text.provider_id,
             owner: owner.account,
+            answers,
             row,
             now,
         };
@@ -122,20 +123,25 @@ pub async fn take(core: &Core, text: &Text<'_>, to: &[Addressed]) -> Result<(), 
     Ok(())
 }
 
-/// Whose message is answered: that of the last one to the number; of nobody's the oldest account's.
-async fn owner(tx: &mut Tx, to: &[Addressed], hash: &str) -> Result<Option<Addressed>, Refusal> {
+/// Whose message is answered, and which: the last one to the number; of nobody's the oldest account's.
+async fn owner(
+    tx: &mut Tx,
+    to: &[Addressed],
+    hash: &str,
+) -> Result<Option<(Addressed, Option<Answered>)>, Refusal> {
     let accounts: BTreeSet<i64> = to.iter().map(|one| one.account).collect();
-    let mut last: Option<(Option<Millis>, Addressed)> = None;
+    let mut last: Option<(Addressed, Answered)> = None;
     for account in accounts {
         let profiles: Vec<i64> =
             to.iter().filter(|a| a.account == account).filter_map(|a| a.profile).collect();
         if let Some(found) = texts::answered(tx, account, &profiles, hash).await?
-            && last.is_none_or(|(at, _)| found.accepted_at > at)
+            && last.is_none_or(|(_, before)| found.accepted_at > before.accepted_at)
         {
-            last = Some((found.accepted_at, Addressed { account, profile: Some(found.profile_id) }));
+            last = Some((Addressed { account, profile: Some(found.profile_id) }, found));
         }
     }
-    Ok(last.map(|(_, owner)| owner).or_else(|| to.iter().min_by_key(|one| one.account).copied()))
+    let oldest = || to.iter().min_by_key(|one| one.account).map(|one| (*one, None));
+    Ok(last.map(|(owner, found)| (owner, Some(found))).or_else(oldest))
 }
 
 /// What a keyword says of the number's channels.
@@ -160,6 +166,7 @@ struct Saying<'a> {
     wording: &'a str,
     provider_id: &'a str,
     owner: i64,
+    answers: Option<Answered>,
     row: i64,
     now: Millis,
 }
@@ -217,14 +224,15 @@ impl Saying<'_> {
         if before != Some(self.said) && changes.contains(&Change::Holds) {
             let data =
                 json!({ "phone": self.number.as_str(), "source": "inbound", "why": self.said.as_str() });
+            let answers = self.answers.filter(|_| account == self.owner);
             let told = NewEvent {
                 id: rows.event,
                 account_id: account,
                 kind,
-                campaign_id: None,
+                campaign_id: answers.map(|message| message.campaign_id).filter(|campaign| *campaign > 0),
                 contact_id: contact,
                 enrolment_id: None,
-                message_id: None,
+                message_id: answers.map(|message| message.id),
                 data: data.to_string(),
                 at: self.now,
             };

@@ -82,3 +82,10 @@ pub async fn count_by_consent(tx: &mut Tx, account: i64, consent: Option<&str>) 
     };
     Ok(found.map_or(0, |r| r.0))
 }
+
+/// How many contacts with a number the account has in each state of consent; none for who has said nothing.
+pub async fn counts_by_consent(tx: &mut Tx, account: i64) -> Result<Vec<(Option<String>, i64)>> {
+    let sql = "SELECT consent, COUNT(*) FROM contacts
+                WHERE account_id = $1 AND phone_key IS NOT NULL AND state <> 'deleted' GROUP BY consent";
+    rows!(tx, (Option<String>, i64), sql, account)
+}

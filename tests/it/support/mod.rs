@@ -5,6 +5,7 @@ pub mod desk;
 pub mod dns_server;
 pub mod document;
 pub mod engine;
+pub mod history;
 pub mod hooks;
 pub mod imap_server;
 pub mod loops;

@@ -9,6 +9,7 @@ use crate::refusal::Refusal;
 use crate::state::ApiState;
 use axum::extract::{Path, Query, State};
 use sendwright_workflows::ids::{Kind, uuid};
+use sendwright_workflows::sequence::Channel;
 use sendwright_workflows::statistics::Totals;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -73,6 +74,11 @@ fn statistics(found: &Statistics, interval: Interval) -> Value {
         shown["step_number"] = json!(number);
         shown
     };
+    let channel = |(channel, totals): (&Option<Channel>, &Totals)| {
+        let mut shown = json!(totals);
+        shown["channel"] = json!(channel);
+        shown
+    };
     let held = found.held.iter().map(|(code, n)| json!({ "reason": code, "count": n }));
     let point = |(at, counts): (&i64, &std::collections::BTreeMap<&'static str, i64>)| {
         let mut shown = json!({ "from": seconds(*at) });
@@ -93,6 +99,7 @@ fn statistics(found: &Statistics, interval: Interval) -> Value {
         },
         "held": held.collect::<Value>(),
         "steps": found.steps.iter().map(step).collect::<Value>(),
+        "channels": found.channels.iter().map(channel).collect::<Value>(),
         "interval": interval.as_str(),
         "series": found.series.iter().map(point).collect::<Value>(),
     })

@@ -1,6 +1,6 @@
 //! Usage on the native face (S0-29).
 
-use super::seconds;
+use super::{instant, seconds};
 use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::openapi::bodies::key::{Usage as UsageShown, UsageParams};
@@ -9,7 +9,7 @@ use crate::refusal::Refusal;
 use crate::state::ApiState;
 use axum::extract::{Query, State};
 use sendwright_store::usage::{Endpoint, Period};
-use sendwright_workflows::clock::{DAY, Millis, parse_rfc3339};
+use sendwright_workflows::clock::{DAY, Millis};
 use sendwright_workflows::ids::{self, Kind, uuid};
 use sendwright_workflows::spec::FieldError;
 use serde_json::{Value, json};
@@ -67,18 +67,12 @@ fn endpoint(row: &Endpoint) -> Value {
 
 fn period(query: &HashMap<String, String>, now: Millis) -> Result<Period, Refusal> {
     let mut errors = Vec::new();
-    let mut instant = |name: &str| {
-        // A `+` in a query is a space to a form's reader.
-        let text = query.get(name).filter(|text| !text.is_empty())?.replace(' ', "+");
-        let at = parse_rfc3339(&text).or_else(|| parse_rfc3339(&format!("{text}T00:00:00Z")));
-        if at.is_none() {
-            let text =
-                "must be a day or an instant with its offset, such as 2026-03-15 or 2026-03-15T09:00:00Z";
-            errors.push(FieldError::new(name, "invalid_format", text));
-        }
-        at
+    let mut at = |name: &str| {
+        let text = query.get(name).filter(|text| !text.is_empty())?;
+        let read = instant(name, text).map_err(|fault| errors.push(fault));
+        read.ok().map(|(at, _)| at)
     };
-    let (from, until) = (instant("from"), instant("until").unwrap_or(now + 1));
+    let (from, until) = (at("from"), at("until").unwrap_or(now + 1));
     let from = from.unwrap_or(until - PERIOD);
     if errors.is_empty() && from >= until {
         errors.push(FieldError::new("from", "out_of_range", "must lie before until"));

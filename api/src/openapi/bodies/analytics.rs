@@ -45,7 +45,7 @@ pub struct Totals {
     /// Not sent: cancelled by hand, by an edit, by a deletion.
     #[schema(example = 0)]
     pub cancelled: i64,
-    /// Of `sent`: the provider says that they arrived.
+    /// Of `sent`: they arrived, as the provider says or a complaint shows; for e-mail no provider says it.
     #[schema(example = 0)]
     pub delivered: i64,
     /// Bounced: all of `refused`, and of `sent` what came back.
@@ -74,6 +74,17 @@ pub struct StepTotals {
     /// The step; 0 for what belongs to none.
     #[schema(example = 1)]
     pub step_number: i64,
+    /// Its counts.
+    #[serde(flatten)]
+    pub totals: Totals,
+}
+
+/// Counts of one channel.
+#[derive(ToSchema)]
+pub struct ChannelTotals {
+    /// `email`, `sms` or `whatsapp`; null for what belongs to no message.
+    #[schema(example = "sms")]
+    pub channel: Option<String>,
     /// Its counts.
     #[serde(flatten)]
     pub totals: Totals,
@@ -150,6 +161,8 @@ pub struct Analytics {
     pub held: Vec<HeldCount>,
     /// The same by step, ascending; step 0 has what belongs to none.
     pub steps: Vec<StepTotals>,
+    /// The same by channel.
+    pub channels: Vec<ChannelTotals>,
     /// `day` or `hour`.
     #[schema(example = "day")]
     pub interval: String,
