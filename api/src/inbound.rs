@@ -9,6 +9,8 @@ mod verify;
 pub(crate) use tokens::Tokens;
 
 use crate::intake::Form;
+use crate::openapi::bodies::callback::{StatusForm, StatusReceived, TextForm};
+use crate::openapi::bodies::common::Error;
 use crate::operations::texts::{self, Text};
 use crate::refusal::{Refusal, printable};
 use crate::state::ApiState;
@@ -26,7 +28,21 @@ use verify::Proof;
 const TWIML: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response></Response>";
 const RECEIVED: &str = r#"{"status":"received"}"#;
 
-/// `POST /webhooks/inbound`: a text (S2-34).
+/// Takes a text that somebody sent (S2-34).
+///
+/// Twilio posts it where a number or a messaging service names this address, and signs it; posted again it is the same
+/// text. STOP and its like have taken effect once this is answered. There is no limit; where more come at once than can be
+/// written down, 503 asks for it again.
+#[utoipa::path(
+    post, path = "/webhooks/inbound", operation_id = "take_text", tag = "Callbacks",
+    request_body(content = TextForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "Taken; nothing is sent back.", content_type = "text/xml", body = String,
+         example = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response></Response>"),
+        (status = 403, description = "The signature is not that of the account which sends from the number.", body = Error),
+    ),
+    security(("signature" = [])),
+)]
 pub async fn text(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
     let (form, proof, _) = read(&state, request).await?;
     require(&form, &["MessageSid"])?;
@@ -54,7 +70,20 @@ pub async fn text(State(state): State<ApiState>, request: Request) -> Result<Res
     Ok(([(header::CONTENT_TYPE, "text/xml")], TWIML).into_response())
 }
 
-/// `POST /webhooks/status`: how far a message has come (S2-35).
+/// Takes how far a message has come (S2-35).
+///
+/// Every message that leaves by Twilio names this address itself, with `attempt`. Repeats and disorder do no harm: a message
+/// only ever moves forward. There is no limit; where more come at once than can be written down, 503 asks for it again.
+#[utoipa::path(
+    post, path = "/webhooks/status", operation_id = "take_status", tag = "Callbacks",
+    params(("attempt" = Option<String>, Query, description = "Which attempt it is about: a signed token.", example = "0a1b2c")),
+    request_body(content = StatusForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, body = StatusReceived),
+        (status = 403, description = "The signature is not that of an account which messages leave by.", body = Error),
+    ),
+    security(("signature" = [])),
+)]
 pub async fn status(State(state): State<ApiState>, request: Request) -> Result<Response, Refusal> {
     let (form, proof, query) = read(&state, request).await?;
     require(&form, &["MessageSid", "MessageStatus"])?;

@@ -4,6 +4,7 @@ mod book;
 pub mod broadcasts;
 pub mod callbacks;
 pub mod campaigns;
+pub mod destinations;
 pub mod drafts;
 pub mod effect;
 pub mod events;

@@ -326,8 +326,8 @@ pub struct MessageArgs {
 pub enum SuppressCommand {
     /// Never write to an address again
     Add {
-        /// The address
-        email: String,
+        /// The e-mail address, or the number in E.164: +14155551234
+        address: String,
         /// Why: manual, opt_out or complained
         #[arg(long, value_name = "WHY", default_value = "manual", value_parser = ["manual", "opt_out", "complained"])]
         why: String,

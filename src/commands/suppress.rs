@@ -5,11 +5,13 @@ use crate::cli::{AccountArgs, ListArgs, SuppressCommand};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::table;
+use sendwright_api::operations::messages::Recipient;
 use sendwright_api::operations::suppressions;
 use sendwright_api::{Actor, Work};
 use sendwright_store::Page;
 use sendwright_workflows::address::Email;
 use sendwright_workflows::clock::rfc3339;
+use sendwright_workflows::phone::Phone;
 use serde_json::json;
 use std::io::{self, Write};
 
@@ -20,22 +22,32 @@ use std::io::{self, Write};
 pub fn run(config: &Config, command: SuppressCommand) -> Result<(), Failure> {
     open::block_on(async {
         match command {
-            SuppressCommand::Add { email, why, account } => add(config, &email, &why, &account).await,
+            SuppressCommand::Add { address, why, account } => add(config, &address, &why, &account).await,
             SuppressCommand::List(args) => list(config, &args).await,
         }
     })
 }
 
 /// Once it returns, no hand-over to the address begins.
-async fn add(config: &Config, email: &str, why: &str, account: &AccountArgs) -> Result<(), Failure> {
-    let email = Email::parse(email).map_err(|error| Failure::input(vec![error.to_string()]))?;
+async fn add(config: &Config, address: &str, why: &str, account: &AccountArgs) -> Result<(), Failure> {
+    let address = recipient(address).map_err(|error| Failure::input(vec![error]))?;
     let (core, account) = open::core_in(config, account).await?;
     let mut work = Work::new(&core, Actor::command(account.id))?;
-    let stored = suppressions::add(&mut work, &email, why).await?;
+    let stored = suppressions::add(&mut work, &address, why).await?;
     work.commit().await?;
     suppressions::settle(&core, account.id, std::slice::from_ref(&stored.address_hash)).await;
     eprintln!("{} is not written to from now on", stored.hint);
     Ok(())
+}
+
+/// A number where it begins with a plus, an e-mail address otherwise.
+fn recipient(text: &str) -> Result<Recipient, String> {
+    match text.starts_with('+') {
+        true => Phone::parse(text)
+            .map(Recipient::Phone)
+            .map_err(|error| format!("{error}: E.164 is expected, such as +14155551234")),
+        false => Email::parse(text).map(Recipient::Email).map_err(|error| error.to_string()),
+    }
 }
 
 async fn list(config: &Config, args: &ListArgs) -> Result<(), Failure> {

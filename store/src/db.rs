@@ -184,8 +184,10 @@ impl Tx {
     /// most of an account's rows. All others are made for an index ([`Db::connect`]).
     pub async fn read_widely(&mut self) -> Result<()> {
         let Tx::Postgres(tx) = self else { return Ok(()) };
+        // Planned anew each time: a plan from when a table was small is none for later.
         let sql =
-            "SELECT set_config('enable_seqscan', 'on', TRUE), set_config('random_page_cost', '4', TRUE)";
+            "SELECT set_config('enable_seqscan', 'on', TRUE), set_config('random_page_cost', '4', TRUE),
+                          set_config('plan_cache_mode', 'force_custom_plan', TRUE)";
         sqlx::query(sql).execute(&mut **tx).await?;
         Ok(())
     }

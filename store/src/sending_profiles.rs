@@ -185,6 +185,16 @@ pub async fn list(tx: &mut Tx, account: i64, page: Page) -> Result<Vec<Profile>>
     )
 }
 
+/// The account's senders of texts.
+pub async fn of_phones(tx: &mut Tx, account: i64) -> Result<Vec<Profile>> {
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM sending_profiles WHERE account_id = $1 AND channel IN ('sms', 'whatsapp') ORDER BY id"
+    );
+    rows!(tx, Profile, sql, account)
+}
+
 /// How many profiles the account has.
 pub async fn count(tx: &mut Tx, account: i64) -> Result<i64> {
     let sql = "SELECT COUNT(*) FROM sending_profiles WHERE account_id = $1";

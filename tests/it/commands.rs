@@ -102,6 +102,12 @@ async fn a_suppressed_address_gets_nothing_and_is_listed_masked() {
     let listed = place.run(&["suppress", "list", "--json"]).ok();
     assert_eq!((&json(&listed)["why"], &json(&listed)["source"]), (&"manual".into(), &"command".into()));
     assert!(!listed.to_lowercase().contains("ann@"), "{listed}");
+    place.run(&["suppress", "add", "+14155551234"]).ok();
+    let listed = lines(&place.run(&["suppress", "list", "--json"]).ok());
+    let channels: Vec<&str> = listed.iter().map(|row| row["channel"].as_str().unwrap()).collect();
+    assert_eq!(channels, ["email", "sms", "whatsapp"]);
+    let told = place.run(&["suppress", "add", "+1 415 555 1234"]).failed(65);
+    assert!(told.contains("E.164"), "{told}");
     up.stop("TERM").await;
 }
 

@@ -23,9 +23,15 @@ fn every_operation_has_words_examples_refusals_and_security() {
         assert!(operation["summary"].as_str().is_some_and(|s| !s.starts_with('`')), "{at} has no summary");
         assert!(operation["tags"].is_array() && operation["security"].is_array(), "{at}");
         assert!(names.insert(operation["operationId"].as_str().unwrap()), "{at} shares its operationId");
-        for status in ["400", "401", "403", "429", "503"] {
+        // A provider signs, and is under no limit.
+        let is_signed = operation["security"][0].get("signature").is_some();
+        let refusals =
+            if is_signed { ["400", "403", "413", "415", "503"] } else { ["400", "401", "403", "429", "503"] };
+        for status in refusals {
             assert!(operation["responses"][status].is_object(), "{at} lacks {status}");
         }
+        assert_eq!(is_signed, at.contains("/webhooks/inbound") || at.contains(" /webhooks/status"), "{at}");
+        assert!(!is_signed || operation["responses"]["429"].is_null(), "{at}");
         let body = &operation["requestBody"];
         if body.is_object() {
             let (kind, content) = body["content"].as_object().unwrap().iter().next().unwrap();
@@ -42,6 +48,26 @@ fn every_operation_has_words_examples_refusals_and_security() {
     let text = document().to_string();
     assert!(!text.contains("(sometimes)"));
     assert!(document()["openapi"].as_str().unwrap().starts_with("3.1"));
+}
+
+/// S2-34 to S2-37.
+#[test]
+fn what_a_provider_posts_is_in_the_document_as_it_posts_it() {
+    for (path, needed, kind) in [
+        ("/webhooks/inbound", vec!["MessageSid"], "text/xml"),
+        ("/webhooks/status", vec!["MessageSid", "MessageStatus"], "application/json"),
+    ] {
+        let operation = &document()["paths"][path]["post"];
+        let form = &operation["requestBody"]["content"]["application/x-www-form-urlencoded"]["schema"];
+        let schema = document().pointer(&form["$ref"].as_str().unwrap()[1..]).unwrap();
+        assert_eq!(schema["required"], needed.into_iter().collect::<Value>(), "{path}");
+        assert!(operation["responses"]["200"]["content"][kind].is_object(), "{path}");
+        assert!(operation["parameters"].to_string().matches("Idempotency-Key").count() == 0, "{path}");
+    }
+    let scheme = &document()["components"]["securitySchemes"]["signature"];
+    assert_eq!((&scheme["in"], &scheme["name"]), (&"header".into(), &"X-Twilio-Signature".into()));
+    let parameters = &document()["paths"]["/webhooks/status"]["post"]["parameters"];
+    assert_eq!(parameters[0]["name"], "attempt");
 }
 
 #[test]
@@ -71,7 +97,16 @@ fn the_collection_has_a_request_for_every_operation() {
     let shown = postman();
     let count: usize =
         shown["item"].as_array().unwrap().iter().map(|f| f["item"].as_array().unwrap().len()).sum();
-    assert_eq!(count, routes().len());
+    assert_eq!(count, operations().len());
+    assert_eq!(count, routes().len() + 2, "what a provider posts, which no key opens");
+    let text = shown["item"].as_array().unwrap().iter().find(|folder| folder["name"] == "Callbacks").unwrap()
+        ["item"][0]
+        .clone();
+    assert_eq!(
+        (&text["request"]["auth"]["type"], &text["request"]["body"]["mode"]),
+        (&"noauth".into(), &"urlencoded".into())
+    );
+    assert!(text["request"]["body"]["urlencoded"].to_string().contains("whatsapp:+14155551234"));
     assert!(shown.to_string().contains("{{baseUrl}}/api/v1/leads/:id"));
 }
 

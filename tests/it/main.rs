@@ -63,6 +63,7 @@ mod texts;
 mod tracking;
 mod twilio;
 mod twilio_client;
+mod twilio_library;
 mod twilio_profiles;
 mod twilio_verify;
 mod unsubscribe;

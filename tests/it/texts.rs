@@ -427,3 +427,35 @@ async fn on_loopback_without_a_provider_the_samples_run_and_nowhere_else() {
     assert_eq!(desk.send(request("127.0.0.1:8080", None)).await.0, 403);
     assert_eq!(desk.number("SELECT COUNT(*) FROM inbound").await, 1);
 }
+
+/// S2-39; the answer is for the first of its channels.
+#[tokio::test]
+async fn a_number_that_is_suppressed_by_hand_gets_no_text_on_any_channel() {
+    for on in BOTH {
+        let mut desk = begun(on, &[by(Sms, 1, 0), by(Email, 2, 1), by(Whatsapp, 3, 1)]).await;
+        let body = serde_json::json!({ "phone": number(1) });
+        let (status, shown) = desk.call("POST", "/api/v1/suppressions", Some(&body)).await;
+        assert_eq!(
+            (status, &shown["channel"], &shown["why"]),
+            (201, &"sms".into(), &"manual".into()),
+            "{shown}"
+        );
+        assert_eq!(desk.call("POST", "/api/v1/suppressions", Some(&body)).await.0, 201, "again is no error");
+        let rows = "SELECT channel || ' ' || why || ' ' || source FROM suppressions ORDER BY channel";
+        assert_eq!(desk.texts(rows).await, ["sms manual api", "whatsapp manual api"]);
+        assert_eq!(desk.number("SELECT COUNT(*) FROM events WHERE kind = 'contact.opted_out'").await, 1);
+        desk.until(START + 5 * HOUR).await;
+        let got = "SELECT m.channel FROM messages m JOIN mailbox b ON b.message_id = m.id WHERE m.contact_id = 1 ORDER BY m.id";
+        assert_eq!(desk.texts(got).await, ["sms", "email"], "letters go on");
+        for (body, field) in [
+            (serde_json::json!({}), "email"),
+            (serde_json::json!({ "email": "a@example.com", "phone": number(2) }), "phone"),
+            (serde_json::json!({ "phone": "4155551234" }), "phone"),
+            (serde_json::json!({ "phone": 7 }), "phone"),
+        ] {
+            let (status, shown) = desk.call("POST", "/api/v1/suppressions", Some(&body)).await;
+            assert!(matches!(status, 400 | 422) && shown["field"] == field, "{body}: {status} {shown}");
+        }
+        assert_eq!(desk.number("SELECT COUNT(*) FROM suppressions").await, 2);
+    }
+}

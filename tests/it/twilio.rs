@@ -32,6 +32,7 @@ async fn both_phone_channels_reach_everybody_once_and_keep_twilios_names() {
         assert!(senders.contains(&"+15550001111") && senders.contains(&"whatsapp:+15550002222"));
         let callback = made[0].status_callback.as_deref().unwrap();
         assert!(callback.starts_with("http://127.0.0.1:8080/webhooks/status?attempt="), "{callback}");
+        assert!(callback.ends_with("#rc=5&rp=ct,rt,5xx"), "{callback}");
         let named = "SELECT COUNT(*) FROM attempts a JOIN messages m ON m.id = a.message_id
              WHERE a.provider_id LIKE 'SM%' AND m.provider_status = 'queued'";
         assert_eq!(world.number(named).await, 40);

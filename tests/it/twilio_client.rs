@@ -1,11 +1,9 @@
 //! Twilio's own Python library speaks to the stand-in as to Twilio: what the tests rest on is what it speaks.
 
 use crate::support::receiver::Receiver;
+use crate::support::twilio_library::{installed, python};
 use crate::support::twilio_server::{SID, TOKEN, TwilioServer};
-use serde_json::{Value, json};
-use std::io::Write;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use serde_json::json;
 
 const PYTHON: &str = "
 import json, sys
@@ -54,31 +52,9 @@ form['MessageStatus'] = 'failed'
 print(json.dumps(told + [validator.validate(said['url'], form, said['signature'])]))
 ";
 
-/// Runs a script of the library's users.
-async fn python(script: &'static str, place: &Path, said: Value) -> Value {
-    let place = place.to_owned();
-    let run = move || {
-        let mut python = Command::new("python3");
-        python.args(["-c", script]).env("PYTHONPATH", place).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = python.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(said.to_string().as_bytes()).unwrap();
-        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
-    };
-    serde_json::from_str(&tokio::task::spawn_blocking(run).await.unwrap()).unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twilios_own_library_takes_the_stand_in_for_twilio() {
-    let place = tempfile::tempdir().unwrap();
-    let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"]);
-    let done = pip.arg(place.path()).arg("twilio").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if !done.is_ok_and(|status| status.success()) {
-        println!(
-            "skipped: the Python package twilio could not be installed here (no such program, or no network)"
-        );
-        return;
-    }
+    let Some(place) = installed() else { return };
     let twilio = TwilioServer::start().await;
     let receiver = Receiver::start([]).await;
     let url = receiver.url("/webhooks/status?attempt=abc");

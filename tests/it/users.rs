@@ -322,3 +322,64 @@ async fn two_at_once_make_one_user() {
         );
     }
 }
+
+/// A42: what would be held later is refused at once, and a no is written down wherever it comes from.
+#[tokio::test]
+async fn a_number_that_nobody_may_send_to_is_refused_with_its_country_and_the_way_out() {
+    for app in App::both().await {
+        let german = json!({ "phone_e164": "+4930123456" });
+        let refused = post(&app, german.clone()).await;
+        let shown = refused.json();
+        assert_eq!(
+            (refused.code(), &shown["error"], &shown["field"]),
+            (422, &json!("validation_error"), &json!("phone_e164"))
+        );
+        assert_eq!(shown["details"]["errors"][0]["code"], "destination_not_allowed");
+        assert_eq!(shown["details"]["provided"], "+4930123456");
+        let told = shown["message"].as_str().unwrap();
+        assert!(told.contains("a number of DE") && told.contains("TWILIO_ALLOWED_COUNTRIES"), "{told}");
+        for phone in ["+19005551234", "+88213300000"] {
+            let refused = post(&app, json!({ "phone_e164": phone, "consent_state": "OPT_IN" })).await;
+            assert!(refused.code() == 422 && refused.text.contains("no country"), "{refused:?}");
+        }
+        for state in ["OPT_OUT", "STOP"] {
+            let phone = if state == "STOP" { "+4930123457" } else { "+4930123458" };
+            let no = post(&app, json!({ "phone_e164": phone, "consent_state": state })).await;
+            assert_eq!(no.code(), 201, "{no:?}");
+        }
+        let profile = json!({
+            "name": "Berlin", "channel": "sms", "transport": "twilio", "from_phone": "+4915112345678",
+            "twilio_account_sid": "AC00000000000000000000000000000002", "twilio_auth_token": "hunter2",
+            "allowed_countries": ["DE"],
+        });
+        app.call("POST", "/api/v1/sending-profiles", Some(&profile)).await.done();
+        assert_eq!(post(&app, german).await.code(), 201);
+        let other = post(&app, json!({ "phone_e164": "+33123456789" })).await;
+        assert!(other.code() == 422 && other.text.contains("FR"), "{other:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_lead_whose_number_a_campaign_of_texts_may_not_send_to_is_not_enrolled() {
+    let app = App::sqlite().await;
+    let step = |n: u8, channel: &str| json!({ "step_number": n, "channel": channel, "template": "Hi", "subject": null });
+    let texts = json!({ "name": "Texts", "steps": [step(1, "sms"), step(2, "whatsapp")] });
+    let mut letter = step(1, "email");
+    letter["subject"] = "Hi".into();
+    let mixed = json!({ "name": "Mixed", "steps": [letter, step(2, "sms")] });
+    for campaign in [texts, mixed] {
+        app.call("POST", "/api/v1/campaigns", Some(&campaign)).await.done();
+    }
+    let leads = json!([
+        { "email": "a@example.com", "phone": "+14155551234" },
+        { "email": "b@example.com", "phone": "+4930123456" },
+        { "email": "c@example.com", "phone": "not yet" },
+    ]);
+    let shown = app.call("POST", "/api/v1/campaigns/1/leads", Some(&leads)).await.done();
+    assert_eq!(shown["enrolled"], 2, "{shown}");
+    assert!(
+        shown["errors"].to_string().contains("destination_not_allowed") && shown["errors"][0]["index"] == 1,
+        "{shown}"
+    );
+    assert_eq!(app.call("POST", "/api/v1/campaigns/2/leads", Some(&leads)).await.done()["enrolled"], 3);
+}

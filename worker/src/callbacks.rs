@@ -2,19 +2,17 @@
 
 use crate::context::Context;
 use crate::proof::prove_attempts;
+use crate::stop::{self, Stopped};
 use sendwright_queue::Job;
 use sendwright_store::answers;
 use sendwright_store::callbacks::{self, Change, Subject, Waiting};
-use sendwright_store::consents::{self, Numbers, Said};
+use sendwright_store::consents::Numbers;
 use sendwright_store::events::{self, NewEvent};
 use sendwright_store::suppressions::{self, Suppression};
 use sendwright_store::{Result, Tx};
 use sendwright_workflows::clock::Millis;
-use sendwright_workflows::consent::{Grounds, State as Consent};
 use sendwright_workflows::event::on_channel;
 use sendwright_workflows::message::State;
-use sendwright_workflows::phone::Phone;
-use sendwright_workflows::sequence::Channel;
 use sendwright_workflows::twilio_code::{Remedy, find, remedy};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -176,7 +174,7 @@ impl Rows {
             return Ok(None);
         }
         let ids = &ctx.store.ids;
-        let consents = Numbers::take(ids, 2, 2).await?;
+        let consents = stop::numbers(ids).await?;
         Ok(Some(Self { suppression: ids.one("suppressions").await?, consents }))
     }
 }
@@ -184,31 +182,22 @@ impl Rows {
 /// The number is bad, or its owner has said STOP to the provider: nothing more goes there, and the enrolment ends. No
 /// promise rests on either, so neither takes the barrier (SEND_PROTOCOL 4).
 async fn forbid(tx: &mut Tx, (of, subject): (&Waiting, &Subject), rows: Rows, now: Millis) -> Result<()> {
-    let hint = Phone::parse(&subject.address).map(|phone| phone.masked()).unwrap_or_default();
     if follows(of) == Some(Remedy::Stopped) {
-        let evidence = json!({ "provider_id": of.provider_id, "code": of.code }).to_string();
-        let said = |channel| Said {
-            contact: (subject.contact_id > 0).then_some(subject.contact_id),
-            channel,
+        let stopped = Stopped {
+            account: subject.account_id,
+            contact: subject.contact_id,
+            address: &subject.address,
             address_hash: &subject.address_hash,
-            hint: &hint,
-            state: Consent::Stop,
-            grounds: Grounds::Proven { at: now },
-            why: Consent::Stop.as_str(),
-            source: "provider",
-            actor: "recipient",
-            wording: None,
-            evidence: &evidence,
+            evidence: json!({ "provider_id": of.provider_id, "code": of.code }).to_string(),
         };
-        let both = [said(Channel::Sms), said(Channel::Whatsapp)];
-        consents::record(tx, subject.account_id, &both, rows.consents, now).await?;
+        stop::record(tx, &stopped, rows.consents, now).await?;
     } else {
         let new = Suppression {
             id: rows.suppression,
             account_id: subject.account_id,
             channel: subject.channel.clone(),
             address_hash: subject.address_hash.clone(),
-            hint,
+            hint: stop::hint(&subject.address),
             why: "bounced".into(),
             source: "provider".into(),
             created_at: now,

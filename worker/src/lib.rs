@@ -25,6 +25,7 @@ pub mod scheduler;
 pub mod scripts;
 pub mod sender;
 pub mod standing;
+pub mod stop;
 pub mod sweep;
 pub mod text;
 pub mod tracking;

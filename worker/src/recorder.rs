@@ -2,13 +2,11 @@
 
 use crate::context::Context;
 use crate::journal::Segment;
-use sendwright_store::consents::{self, Numbers, Said};
+use crate::stop::{self, Stopped};
+use sendwright_store::consents::Numbers;
 use sendwright_store::outcomes::{self, Against, End, Outcome};
 use sendwright_store::{Error, Result, Tx};
 use sendwright_workflows::address::Email;
-use sendwright_workflows::consent::{Grounds, State as Consent};
-use sendwright_workflows::phone::Phone;
-use sendwright_workflows::sequence::Channel;
 use serde_json::json;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -184,37 +182,27 @@ async fn stops<'o>(ctx: &Context, outcomes: &'o [Outcome]) -> Result<Vec<(&'o Ou
     let stopped = |o: &&Outcome| matches!(o.end, End::Failed { against: Some(Against::Stopped), .. });
     let mut stops = Vec::new();
     for outcome in outcomes.iter().filter(stopped) {
-        stops.push((outcome, Numbers::take(&ctx.store.ids, 2, 2).await?));
+        stops.push((outcome, stop::numbers(&ctx.store.ids).await?));
     }
     stops.sort_by_key(|(outcome, _)| outcome.account_id);
     Ok(stops)
 }
 
-/// A STOP that came by the provider's refusal. It has heeded it by itself, so that no promise rests on the barrier.
+/// A STOP that came by the provider's refusal.
 async fn record_stop(tx: &mut Tx, outcome: &Outcome, numbers: Numbers) -> Result<()> {
-    let (hint, at) = (masked(outcome), outcome.at);
-    let evidence = json!({ "attempt": outcome.attempt_id, "code": outcome.receipt.code }).to_string();
-    let said = |channel| Said {
-        contact: (outcome.contact_id > 0).then_some(outcome.contact_id),
-        channel,
+    let stopped = Stopped {
+        account: outcome.account_id,
+        contact: outcome.contact_id,
+        address: &outcome.address,
         address_hash: &outcome.address_hash,
-        hint: &hint,
-        state: Consent::Stop,
-        grounds: Grounds::Proven { at },
-        why: Consent::Stop.as_str(),
-        source: "provider",
-        actor: "recipient",
-        wording: None,
-        evidence: &evidence,
+        evidence: json!({ "attempt": outcome.attempt_id, "code": outcome.receipt.code }).to_string(),
     };
-    consents::record(tx, outcome.account_id, &[said(Channel::Sms), said(Channel::Whatsapp)], numbers, at)
-        .await?;
-    Ok(())
+    stop::record(tx, &stopped, numbers, outcome.at).await
 }
 
 fn masked(outcome: &Outcome) -> String {
     match outcome.channel.is_phone() {
-        true => Phone::parse(&outcome.address).map(|phone| phone.masked()).unwrap_or_default(),
+        true => stop::hint(&outcome.address),
         false => Email::parse(&outcome.address).map(|email| email.masked()).unwrap_or_default(),
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod analytics;
 pub mod business;
+pub mod callback;
 pub mod campaign;
 pub mod common;
 pub mod delivery;

@@ -28,6 +28,10 @@ const SOMETIMES: &str = " (sometimes)";
 const SECURITY: &str = "`Authorization: Bearer sk_live_…`, or the same key as `X-API-Key`. Where `up` listens on \
     loopback, `/api/v1` takes requests of that machine without one.";
 
+const SIGNED: &str = "Twilio's: base64 of HMAC-SHA1, under the account's auth token, of the public URL with its query and of \
+    the form's fields, names and values, sorted by name. Under `up` on loopback, where no Twilio account is configured at \
+    all, none is asked for.";
+
 /// The whole document from what the annotations say.
 pub fn complete(mut document: Value) -> Value {
     let mut answered = BTreeSet::new();
@@ -48,6 +52,8 @@ pub fn complete(mut document: Value) -> Value {
         "key": { "type": "http", "scheme": "bearer", "bearerFormat": "sk_live_…", "description": SECURITY },
         "header": { "type": "apiKey", "in": "header", "name": "X-API-Key", "description": SECURITY },
     });
+    document["components"]["securitySchemes"]["signature"] =
+        json!({ "type": "apiKey", "in": "header", "name": "X-Twilio-Signature", "description": SIGNED });
     document["components"]["headers"] = headers();
     let responses = REFUSALS.iter().flat_map(|(status, text)| {
         [("", "Error"), ("External", "ExternalError")]
@@ -60,6 +66,11 @@ pub fn complete(mut document: Value) -> Value {
     let (answered, sent) = (reached(&schemas, answered), reached(&schemas, sent));
     document["components"]["schemas"] = required(schemas, &answered.difference(&sent).cloned().collect());
     document
+}
+
+/// Whether an operation is a provider's, who signs what it posts.
+pub fn is_signed(operation: &Value) -> bool {
+    operation["security"][0].get("signature").is_some()
 }
 
 /// Gives one operation its ids, its refusals and its headers.
@@ -76,20 +87,27 @@ fn describe(path: &str, method: &str, operation: &mut Value) {
             parameters.insert(0, id_parameter(name));
         }
     }
-    let mut statuses = vec![400, 429, 500, 503];
-    if !is_open {
+    let is_signed = is_signed(operation);
+    let mut statuses = vec![400, 500, 503];
+    if !is_signed {
+        statuses.push(429);
+    }
+    if !is_open && !is_signed {
         statuses.extend([401, 403]);
     }
     if !ids.is_empty() {
         statuses.push(404);
     }
-    if mutates {
+    if mutates && !is_signed {
         parameters.push(idempotency());
         statuses.extend([409, 422]);
     }
     if has_body {
         operation["requestBody"]["required"] = true.into();
-        statuses.extend([404, 413, 415]);
+        statuses.extend([413, 415]);
+        if !is_signed {
+            statuses.push(404);
+        }
     }
     for response in operation["responses"].as_object_mut().into_iter().flatten().map(|(_, r)| r) {
         if response["description"].as_str().is_none_or(str::is_empty) {

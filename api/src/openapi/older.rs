@@ -12,7 +12,7 @@ pub fn rendered(document: &Value) -> Value {
     // Scopes are for OAuth alone there; they are in each operation's description.
     for item in shown["paths"].as_object_mut().into_iter().flatten().map(|(_, item)| item) {
         for operation in item.as_object_mut().into_iter().flatten().map(|(_, operation)| operation) {
-            if operation["security"].is_array() {
+            if operation["security"].is_array() && !super::complete::is_signed(operation) {
                 operation["security"] = json!([{ "key": [] }, { "header": [] }]);
             }
         }

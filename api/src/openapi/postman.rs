@@ -62,6 +62,17 @@ fn request(document: &Value, path: &str, method: &str, operation: &Value) -> Val
             headers.push(json!({ "key": "Content-Type", "value": "message/rfc822" }));
         }
     }
+    let form = &content["application/x-www-form-urlencoded"];
+    if form.is_object() {
+        let fields = example(document, &form["schema"]);
+        let pair = |(name, value): (&String, &Value)| json!({ "key": name, "value": value, "type": "text" });
+        let pairs: Vec<Value> = fields.as_object().into_iter().flatten().map(pair).collect();
+        shown["body"] = json!({ "mode": "urlencoded", "urlencoded": pairs });
+        shown["auth"] = json!({ "type": "noauth" });
+        if let Some(headers) = shown["header"].as_array_mut() {
+            headers.push(json!({ "key": "X-Twilio-Signature", "value": "", "disabled": true }));
+        }
+    }
     if body.is_object() {
         let example = example(document, &body["schema"]);
         let raw = serde_json::to_string_pretty(&example).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! Opt-outs: once one is answered, no hand-over to that address starts (promise 3).
 
+use crate::operations::messages::Recipient;
 use crate::refusal::Refusal;
 use crate::state::Core;
 use crate::work::{Actor, Barrier, Work};
@@ -7,7 +8,7 @@ use sendwright_queue::Job;
 use sendwright_store::consents::{self, Said};
 use sendwright_store::events::{self, NewEvent};
 use sendwright_store::suppressions::{self, Suppression};
-use sendwright_store::{Page, contacts, enrolments};
+use sendwright_store::{Page, contacts, enrolments, texts};
 use sendwright_workflows::address::Email;
 use sendwright_workflows::consent::{Change, Grounds, State};
 use sendwright_workflows::quiet_hours::G;
@@ -15,8 +16,12 @@ use sendwright_workflows::sequence::Channel;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
+const EMAIL: &[Channel] = &[Channel::Email];
+const PHONES: &[Channel] = &[Channel::Sms, Channel::Whatsapp];
+
 /// An address to suppress, and whose it is where that is known.
 struct Subject {
+    channels: &'static [Channel],
     contact: Option<i64>,
     hash: String,
     hint: String,
@@ -24,13 +29,23 @@ struct Subject {
     by: Option<[i64; 3]>,
 }
 
-/// Suppresses an address by hand; again is no error. The caller commits, then waits with [`settle`].
-pub async fn add(work: &mut Work<'_>, email: &Email, why: &str) -> Result<Suppression, Refusal> {
-    let ids = Ids::take(work).await?;
+/// Suppresses an address by hand, a number on every channel of it; again is no error. Answers for the first channel. The
+/// caller commits, then waits with [`settle`].
+pub async fn add(work: &mut Work<'_>, address: &Recipient, why: &str) -> Result<Suppression, Refusal> {
+    let channels = match address {
+        Recipient::Email(_) => EMAIL,
+        Recipient::Phone(_) => PHONES,
+    };
+    let ids = Ids::take(work, channels).await?;
     work.begin(Barrier::Exclusive).await?;
     let account = work.account();
-    let contact = contacts::by_email(work.tx()?, account, &email.key()).await?.map(|c| c.id);
-    let subject = Subject { contact, hash: email.hash(work.store().salt()), hint: email.masked(), by: None };
+    let tx = work.tx()?;
+    let contact = match address {
+        Recipient::Email(email) => contacts::by_email(tx, account, &email.key()).await?,
+        Recipient::Phone(phone) => contacts::by_phone(tx, account, phone.as_str()).await?,
+    };
+    let (contact, hash) = (contact.map(|contact| contact.id), address.hash(work.store().salt()));
+    let subject = Subject { channels, contact, hash, hint: address.masked(), by: None };
     suppress(work, ids, subject, why).await
 }
 
@@ -56,7 +71,7 @@ pub fn of_token(ids: &[i64]) -> Option<(i64, Link)> {
 pub async fn opt_out(core: &Core, account: i64, link: &Link) -> Result<(), Refusal> {
     let who = Actor { account, who: "recipient".into(), source: "unsubscribe_link", request_id: None };
     let mut work = Work::new(core, who)?;
-    let (own, sent_to) = (Ids::take(&work).await?, Ids::take(&work).await?);
+    let (own, sent_to) = (Ids::take(&work, EMAIL).await?, Ids::take(&work, EMAIL).await?);
     work.begin(Barrier::Exclusive).await?;
     let tx = work.tx()?;
     let of_contact = contacts::address(tx, account, link.contact).await?;
@@ -75,7 +90,7 @@ pub async fn opt_out(core: &Core, account: i64, link: &Link) -> Result<(), Refus
         }
         let hint = masked(&address);
         hashes.push(hash.clone());
-        suppress(&mut work, ids, Subject { contact, hash, hint, by }, "opt_out").await?;
+        suppress(&mut work, ids, Subject { channels: EMAIL, contact, hash, hint, by }, "opt_out").await?;
     }
     work.commit().await?;
     settle(core, account, &hashes).await;
@@ -128,8 +143,9 @@ struct Ids {
 }
 
 impl Ids {
-    async fn take(work: &Work<'_>) -> Result<Self, Refusal> {
-        let consent = consents::Numbers::take(&work.store().ids, 1, 1).await?;
+    async fn take(work: &Work<'_>, channels: &[Channel]) -> Result<Self, Refusal> {
+        let words = channels.len();
+        let consent = consents::Numbers::take(&work.store().ids, words, words).await?;
         Ok(Self { consent, event: work.ids("events", 1).await?.start })
     }
 }
@@ -143,9 +159,9 @@ async fn suppress(
     let (actor, now) = (work.actor().clone(), work.now());
     let account = actor.account;
     let evidence = json!({ "request_id": actor.request_id }).to_string();
-    let said = Said {
+    let said = |channel: &Channel| Said {
         contact: subject.contact,
-        channel: Channel::Email,
+        channel: *channel,
         address_hash: &subject.hash,
         hint: &subject.hint,
         state: State::OptOut,
@@ -157,12 +173,17 @@ async fn suppress(
         evidence: &evidence,
     };
     let tx = work.tx()?;
-    let changes = consents::record(tx, account, &[said], ids.consent, now).await?;
-    if let Some(contact) = subject.contact {
+    let said: Vec<Said> = subject.channels.iter().map(said).collect();
+    let changes = consents::record(tx, account, &said, ids.consent, now).await?;
+    let first = subject.channels.first().ok_or(Refusal::Internal)?;
+    if first.is_phone() {
+        texts::silence(tx, account, subject.contact, &subject.hash, now).await?;
+    } else if let Some(contact) = subject.contact {
         enrolments::stop_of_contact(tx, account, contact, "suppressed", now).await?;
     }
-    let found = suppressions::find(tx, account, "email", &subject.hash).await?.ok_or(Refusal::Internal)?;
-    if changes != [Change::Holds] {
+    let found = suppressions::find(tx, account, first.as_str(), &subject.hash).await?;
+    let found = found.ok_or(Refusal::Internal)?;
+    if !changes.contains(&Change::Holds) {
         work.audit("suppress", "suppression", Some(found.id), &json!({ "known": true }));
         return Ok(found);
     }

@@ -19,6 +19,7 @@ pub mod redis;
 mod server;
 pub mod site;
 pub mod smtp_server;
+pub mod twilio_library;
 pub mod twilio_loops;
 pub mod twilio_server;
 pub mod upload;

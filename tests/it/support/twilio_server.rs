@@ -202,7 +202,7 @@ impl TwilioServer {
         if let Some(code) = error {
             form.push(("ErrorCode".into(), code.to_string()));
         }
-        let signature = sign(url, &form);
+        let signature = sign(url.split('#').next().unwrap_or(url), &form);
         (form, signature)
     }
 

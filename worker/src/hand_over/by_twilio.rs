@@ -6,7 +6,7 @@ use crate::channels::{Outcome as Said, Stage, Told};
 use crate::context::Context;
 use futures::FutureExt;
 use sendwright_store::clock::boot_millis;
-use sendwright_workflows::receipt::ATTEMPT;
+use sendwright_workflows::receipt::{AGAIN, ATTEMPT};
 use sendwright_workflows::sequence::Enclosed;
 use sendwright_workflows::signing::sign_hex;
 use std::panic::AssertUnwindSafe;
@@ -53,5 +53,6 @@ fn status_callback(ctx: &Context, attempt: i64) -> Option<Url> {
     let mut url = ctx.settings.public_url.as_ref()?.join("webhooks/status").ok()?;
     let token = sign_hex(secret, ATTEMPT, ctx.store.epoch(), &[attempt]);
     url.query_pairs_mut().append_pair("attempt", &token);
+    url.set_fragment(Some(AGAIN));
     Some(url)
 }

@@ -12,6 +12,7 @@ use crate::openapi::bodies::edit::{ReplaceParams, Replaced};
 use crate::openapi::bodies::lead::{EnrolInput, Enrolled};
 use crate::operations::broadcasts::{self, Triggered};
 use crate::operations::campaigns::{self, Begin, Scope};
+use crate::operations::destinations;
 use crate::operations::effect;
 use crate::operations::leads::{self, Known};
 use crate::operations::spending;
@@ -246,7 +247,8 @@ pub async fn pause(
 
 /// Enrols leads in a campaign.
 ///
-/// A list of leads, new or known by their address, or `{"lead_ids": […]}`.
+/// A list of leads, new or known by their address, or `{"lead_ids": […]}`. In a campaign of texts alone a number of a country
+/// that its sending profile may not send to is refused.
 #[utoipa::path(
     post, path = "/campaigns/{id}/leads", operation_id = "enrol_leads", tag = "Campaigns",
     request_body = EnrolInput,
@@ -283,8 +285,9 @@ pub async fn enrol(
             false => Err(vec![FieldError::new("campaign_id", "conflict", "must be the path's campaign")]),
         }
     });
-    let parsed = parsed.collect();
-    campaigns::get(&state.core, work.account(), id).await?;
+    let mut parsed: Vec<leads::Parsed> = parsed.collect();
+    let full = campaigns::get(&state.core, work.account(), id).await?;
+    destinations::sift(&state.core, &full, &state.allowed_countries, &mut parsed).await?;
     let import = leads::import(&mut work, parsed, Known::Take).await?;
     work.answer(Answer::ok(&view::import(&import))).await
 }

@@ -6,21 +6,24 @@ use crate::auth::Caller;
 use crate::intake::Json;
 use crate::openapi::bodies::common::{ByTime, Part};
 use crate::openapi::bodies::lead::{Suppression, SuppressionInput, SuppressionList};
+use crate::operations::messages::Recipient;
 use crate::operations::suppressions;
 use crate::refusal::Refusal;
 use crate::state::ApiState;
 use crate::work::Work;
 use axum::extract::{Query, State};
 use sendwright_workflows::address::Email;
+use sendwright_workflows::phone::{EXPECTED, Phone, PhoneError};
 use sendwright_workflows::spec::FieldError;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::HashMap;
 
 type Answered = Result<Answer, Refusal>;
 
 /// Suppresses an address.
 ///
-/// Once this is answered, no hand-over to it starts.
+/// Once this is answered, no hand-over to it starts. A number is suppressed on SMS and WhatsApp, a row each; the answer shows
+/// the first.
 #[utoipa::path(
     post, path = "/suppressions", operation_id = "suppress_address", tag = "Suppressions",
     request_body = SuppressionInput,
@@ -28,20 +31,20 @@ type Answered = Result<Answer, Refusal>;
     security(("key" = ["suppressions:write"])),
 )]
 pub async fn create(State(state): State<ApiState>, caller: Caller, body: Json) -> Answered {
-    let (email, why) = read(&body.value)?;
+    let (address, why) = read(&body.value)?;
     let account = caller.actor.account;
     let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
-    let stored = suppressions::add(&mut work, &email, &why).await?;
+    let stored = suppressions::add(&mut work, &address, &why).await?;
     let answer = work.answer(Answer::created(&view::suppression(&stored))).await?;
     suppressions::settle(&state.core, account, std::slice::from_ref(&stored.address_hash)).await;
     Ok(answer)
 }
 
-fn read(body: &Value) -> Result<(Email, String), Refusal> {
+fn read(body: &Value) -> Result<(Recipient, String), Refusal> {
     let mut errors = Vec::new();
     let object =
         body.as_object().ok_or_else(|| Refusal::field("body", "invalid_type", "must be an object"))?;
-    for name in object.keys().filter(|name| !["email", "why"].contains(&name.as_str())) {
+    for name in object.keys().filter(|name| !["email", "phone", "why"].contains(&name.as_str())) {
         errors.push(FieldError::new(
             name.chars().take(64).collect::<String>(),
             "unknown_field",
@@ -56,19 +59,32 @@ fn read(body: &Value) -> Result<(Email, String), Refusal> {
             ""
         }
     };
-    let email = match body.get("email").map(|email| email.as_str().map(Email::parse)) {
-        None => Err(FieldError::new("email", "required", "is required")),
-        Some(None) => Err(FieldError::new("email", "invalid_type", "must be a string")),
-        Some(Some(Err(why))) => Err(FieldError::new("email", "invalid_email", why.to_string())),
-        Some(Some(Ok(email))) => Ok(email),
+    let address = read_address(object).map_err(|fault| errors.insert(0, fault)).ok();
+    match address.filter(|_| errors.is_empty()) {
+        Some(address) => Ok((address, why.to_owned())),
+        None => Err(Refusal::faults_of(body, errors)),
+    }
+}
+
+/// Either an `email` or a `phone`.
+fn read_address(body: &Map<String, Value>) -> Result<Recipient, FieldError> {
+    let given = |name: &str| body.get(name).filter(|value| !value.is_null());
+    let text = |name: &str, value: &'_ Value| match value.as_str() {
+        Some(text) => Ok(text.to_owned()),
+        None => Err(FieldError::new(name, "invalid_type", "must be a string")),
     };
-    match email {
-        Ok(email) if errors.is_empty() => Ok((email, why.to_owned())),
-        Ok(_) => Err(Refusal::Invalid(errors)),
-        Err(fault) => {
-            errors.insert(0, fault);
-            Err(Refusal::Invalid(errors))
+    match (given("email"), given("phone")) {
+        (Some(email), None) => match Email::parse(&text("email", email)?) {
+            Ok(email) => Ok(Recipient::Email(email)),
+            Err(why) => Err(FieldError::new("email", "invalid_email", why.to_string())),
+        },
+        (None, Some(phone)) => {
+            let text = text("phone", phone)?;
+            let fault = |why: PhoneError| FieldError::new("phone", "invalid_phone", why.to_string());
+            Phone::parse(&text).map(Recipient::Phone).map_err(|why| fault(why).instead(&text, EXPECTED))
         }
+        (Some(_), Some(_)) => Err(FieldError::new("phone", "conflict", "give either email or phone")),
+        (None, None) => Err(FieldError::new("email", "required", "is required, or phone")),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::openapi::bodies::common::{ByTime, Part, Shown};
 use crate::openapi::bodies::user::{
     ConsentList, DeletedUser, UserChange, UserCreated, UserDetails, UserFilter, UserInput, UserList,
 };
+use crate::operations::destinations;
 use crate::operations::suppressions;
 use crate::operations::users::{self, By, User};
 use crate::refusal::Refusal;
@@ -61,7 +62,8 @@ pub async fn list(
 
 /// Creates a user (S2-06).
 ///
-/// Without `consent_state` nothing is written down, and nobody is written to by SMS or WhatsApp. Whoever is there as a
+/// A number of a country that none of the account's senders may send to is refused, unless it says no. Without
+/// `consent_state` nothing is written down, and nobody is written to by SMS or WhatsApp. Whoever is there as a
 /// lead by `attributes.email` is the same contact from now on; whoever was deleted comes back, and what they said holds.
 #[utoipa::path(
     post, path = "/users", operation_id = "create_user", tag = "Users",
@@ -72,6 +74,7 @@ pub async fn list(
 pub async fn create(State(state): State<ApiState>, caller: Caller, body: Json) -> Answered {
     let user = UserBody::from_json(&body.value).map_err(|errors| Refusal::faults_of(&body.value, errors))?;
     let account = caller.actor.account;
+    destinations::admit(&state.core, account, &state.allowed_countries, &user).await?;
     let mut work = Work::new(&state.core, caller.actor)?.once(body.once);
     let made = users::create(&mut work, &user).await?;
     let shown = json!({

@@ -216,8 +216,10 @@ pub struct Deleted {
 #[derive(ToSchema)]
 #[schema(example = json!({"email": "stop@example.com", "why": "manual"}))]
 pub struct SuppressionInput {
-    /// The address.
-    pub email: String,
+    /// The address; or `phone`.
+    pub email: Option<String>,
+    /// The number in E.164.
+    pub phone: Option<String>,
     /// `manual`, `opt_out` or `complained`.
     pub why: Option<String>,
 }
@@ -225,13 +227,13 @@ pub struct SuppressionInput {
 /// An address that is never written to: the hint, never the address.
 #[derive(ToSchema)]
 pub struct Suppression {
-    /// `email`.
+    /// `email`, `sms` or `whatsapp`.
     #[schema(example = "email")]
     pub channel: String,
     /// The masked address.
     #[schema(example = "s…@example.com")]
     pub hint: String,
-    /// `opt_out`, `bounced`, `complained` or `manual`.
+    /// `opt_out`, `stop`, `bounced`, `complained` or `manual`.
     #[schema(example = "manual")]
     pub why: String,
     /// Where it came from.

@@ -1,6 +1,7 @@
 //! A test send: a step's text as one lead would get it, to an address or a number of the caller's. It is no enrolment and
 //! is in no count; suppression and the sending profile's limits bind.
 
+use crate::operations::destinations::Destinations;
 use crate::refusal::Refusal;
 use crate::work::{Barrier, Work};
 use sendwright_queue::Job;
@@ -9,7 +10,7 @@ use sendwright_store::{Tx, accounts, campaigns, contacts, sending_profiles, supp
 use sendwright_workflows::address::Email;
 use sendwright_workflows::campaign::State;
 use sendwright_workflows::contact::own_zone;
-use sendwright_workflows::country::{Country, allowed};
+use sendwright_workflows::country::Country;
 use sendwright_workflows::enrolment::PLANNER;
 use sendwright_workflows::phone::Phone;
 use sendwright_workflows::sequence::Channel;
@@ -26,7 +27,7 @@ pub struct TestBody {
     pub lead: Option<i64>,
 }
 
-/// Who gets a test send: steps that go by e-mail, or those that go to phones.
+/// An address by hand, and so the channels it is reached on: of a test send, of a suppression.
 #[derive(Debug, Clone)]
 pub enum Recipient {
     /// An address.
@@ -47,10 +48,19 @@ impl Recipient {
         }
     }
 
-    fn hash(&self, salt: &[u8]) -> String {
+    /// The salted hash that suppressions and messages carry.
+    pub(crate) fn hash(&self, salt: &[u8]) -> String {
         match self {
             Recipient::Email(email) => email.hash(salt),
             Recipient::Phone(phone) => phone.hash(salt),
+        }
+    }
+
+    /// As people may see it.
+    pub(crate) fn masked(&self) -> String {
+        match self {
+            Recipient::Email(email) => email.masked(),
+            Recipient::Phone(phone) => phone.masked(),
         }
     }
 }
@@ -137,15 +147,8 @@ async fn check_destination(
 ) -> Result<(), Refusal> {
     let Recipient::Phone(phone) = to else { return Ok(()) };
     let profile = sending_profiles::get(tx, account, test.profile_id).await?.ok_or(Refusal::Internal)?;
-    let allowed = allowed(countries, profile.allowed_countries(), profile.transport == "twilio");
-    match Country::of(phone.as_str()) {
-        Some(country) if allowed.contains(&country) => Ok(()),
-        country => {
-            let of = country.map_or_else(|| "no country".to_owned(), |country| country.to_string());
-            let text = format!("is a number of {of}, which is not in allowed_countries of {}", profile.name);
-            Err(Refusal::field("to", "destination_not_allowed", text))
-        }
-    }
+    let fault = Destinations::of_profile(&profile, countries).fault("to", phone);
+    fault.map_or(Ok(()), |fault| Err(Refusal::Invalid(vec![fault])))
 }
 
 /// A text is always somebody's: the lead that is named, or the one that has the address itself.
