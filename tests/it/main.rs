@@ -41,6 +41,7 @@ mod native;
 mod outreach;
 mod program;
 mod protocol;
+mod prune;
 mod refusals;
 mod reports;
 mod review;
