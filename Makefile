@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up test lint fmt openapi sdks bench release reset
+.PHONY: help up test lint fmt openapi sdks bench prove release reset
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,9 @@ bench: ## compare with BullMQ, nodemailer and PostgreSQL on this machine; about 
 	@.ci/servers
 	cargo build --release -p sendwright -p sendwright-bench
 	bench/run
+
+prove: ## break what can be broken, under 20 seeds each, and write docs/PROOF.md; more than an hour
+	prove/run
 
 release: ## build target/release/sendwright
 	cargo build --release --bin sendwright

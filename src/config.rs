@@ -3,6 +3,7 @@
 //! [`defaults.toml`](../src/config/defaults.toml) is the reference: it is compiled in and is what holds where
 //! nothing else is said.
 
+mod keep;
 mod read;
 pub mod secret;
 pub mod twilio;
@@ -11,6 +12,7 @@ pub use read::Sources;
 
 use read::Reader;
 use sendwright_queue::Lane;
+use sendwright_store::prune::Keep;
 use sendwright_workflows::spend::Prices;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
@@ -58,6 +60,8 @@ pub struct Config {
     pub model: Option<Model>,
     /// What a worker does at once.
     pub worker: Worker,
+    /// How long what has served its purpose is kept.
+    pub keep: Keep,
     /// Webhooks may go to private addresses, any port, and without TLS: for development.
     pub webhooks_allow_private: bool,
     /// `SENDWRIGHT_SECRET` as given; [`secret::load`] reads or makes it.
@@ -238,6 +242,7 @@ impl Config {
             phones: twilio::read(r),
             model: read_model(r),
             worker: read_worker(r, over.lanes, over.concurrency),
+            keep: keep::read(r),
             webhooks_allow_private: read_switch(
                 r,
                 "webhooks.allow_private",

@@ -43,6 +43,7 @@ pub fn run(config: &Config, send_to: Option<&str>) -> Result<(), Failure> {
         list.add("model", reach::model(config).await)?;
         list.add("public url", place::public_url(config))?;
         list.add("hand-overs", place::hand_overs(config))?;
+        list.add("kept", place::kept(config))?;
         if let Some(to) = send_to {
             list.add("test mail", mail::send(config, to).await)?;
         }

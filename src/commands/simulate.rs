@@ -4,7 +4,6 @@ use super::read::{self, Leads};
 use crate::cli::SimulateArgs;
 use crate::failure::Failure;
 use crate::table;
-use chrono_tz::Tz;
 use sendwright_workflows::clock::{DAY, Millis, rfc3339};
 use sendwright_workflows::contact::{self, Contact};
 use sendwright_workflows::enrolment::{Action, Means, Person, Reach, Standing};
@@ -14,6 +13,7 @@ use sendwright_workflows::reason::Reason;
 use sendwright_workflows::sequence::ByChannel;
 use sendwright_workflows::simulate::{Line, Setting, Subject, simulate};
 use sendwright_workflows::spec::{CampaignBody, sentence};
+use sendwright_workflows::zone::Zone;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
@@ -39,7 +39,7 @@ pub fn run(args: &SimulateArgs) -> Result<(), Failure> {
     read::warn(&args.campaign, &campaign, Some(&leads));
     let from = args.from.unwrap_or_else(sendwright_store::clock::wall_millis);
     let (emails, subjects) = read_leads(args, leads, &campaign, from)?;
-    let zones: Vec<Tz> = subjects.iter().map(|subject| subject.person.zone).collect();
+    let zones: Vec<Zone> = subjects.iter().map(|subject| subject.person.zone).collect();
     let profile = campaign.sending_profile.as_ref().map(|profile| profile.rates).unwrap_or_default();
     let setting = Setting {
         sequence: &campaign.sequence(),
@@ -77,7 +77,7 @@ fn read_leads(
                 let email = lead.email.as_str().to_owned();
                 let contact = lead.into_contact(0);
                 let person = Person {
-                    zone: contact::zone(&contact, campaign.policy.timezone, Tz::UTC),
+                    zone: contact::zone(&contact, campaign.policy.timezone, Zone::UTC),
                     reach: reach(&contact),
                     ..Person::default()
                 };
@@ -109,7 +109,7 @@ fn reach(contact: &Contact) -> ByChannel<Reach> {
     ByChannel::new(|channel| Reach { has_address: !channel.is_phone() || has_number, ..Reach::open() })
 }
 
-pub(super) fn write_json(out: &mut impl Write, line: &Line, email: &str, zone: Tz) -> io::Result<()> {
+pub(super) fn write_json(out: &mut impl Write, line: &Line, email: &str, zone: Zone) -> io::Result<()> {
     let message = Message {
         email,
         step: line.step,
@@ -125,7 +125,7 @@ pub(super) fn write_table(
     out: &mut impl Write,
     lines: &[Line],
     emails: &[String],
-    zones: &[Tz],
+    zones: &[Zone],
 ) -> io::Result<()> {
     let widest = lines.iter().map(|line| emails[line.subject].chars().count()).max().unwrap_or_default();
     let widths = [24, 29, widest.max(4), 4, 5, 0];

@@ -35,6 +35,7 @@ pub fn build(
         only_mailbox: role == Role::Up { demo: true },
         public_url: public_url(config),
         webhooks_allow_private: config.webhooks_allow_private,
+        keep: config.keep,
         prices: config.model.as_ref().map(|model| model.prices).unwrap_or_default(),
         phones: phones(config, is_up),
         twilio_base: config.phones.api_base.clone(),

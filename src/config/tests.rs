@@ -19,6 +19,24 @@ fn nothing_said_is_the_reference() {
     assert_eq!(config.worker.lanes, Lane::ALL);
     assert_eq!(config.worker.lease, Duration::from_secs(60));
     assert!(config.redis.is_none() && config.smtp.is_none() && config.model.is_none());
+    let days = |kept: Option<i64>| kept.map(|kept| kept / 86_400_000);
+    let keep = config.keep;
+    assert_eq!(
+        [keep.deliveries, keep.dead_deliveries, keep.inbound].map(days),
+        [Some(30), Some(90), Some(90)]
+    );
+    assert_eq!([keep.hits, keep.usage, keep.imports].map(days), [Some(90), Some(400), Some(90)]);
+    assert_eq!(days(keep.runs), Some(400));
+}
+
+#[test]
+fn no_day_is_for_ever() {
+    let config =
+        load(&[("SENDWRIGHT_KEEP_HITS_DAYS", "0"), ("SENDWRIGHT_KEEP_RUNS_DAYS", "7")], Role::Command);
+    let keep = config.unwrap().keep;
+    assert_eq!((keep.hits, keep.runs), (None, Some(604_800_000)));
+    let problems = load(&[("SENDWRIGHT_KEEP_USAGE_DAYS", "-1")], Role::Command).unwrap_err();
+    assert_eq!(problems, ["SENDWRIGHT_KEEP_USAGE_DAYS must be a whole number from 0 to 36500"]);
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub struct Answered {
     pub address_hash: String,
     pub state: String,
     pub accepted_at: Option<Millis>,
+    pub opened_at: Option<Millis>,
+    pub clicked_at: Option<Millis>,
     pub subject: Option<String>,
     pub company: Option<String>,
 }
@@ -30,7 +32,7 @@ pub struct Answered {
 macro_rules! sql {
     () => {
         "SELECT m.id, m.account_id, m.kind, m.channel, m.campaign_id, m.enrolment_id, m.contact_id, m.step_number, m.address,
-                m.address_hash, m.state, m.accepted_at, d.subject, c.company
+                m.address_hash, m.state, m.accepted_at, m.opened_at, m.clicked_at, d.subject, c.company
          FROM messages m LEFT JOIN drafts d ON d.message_id = m.id LEFT JOIN contacts c ON c.id = m.contact_id
          WHERE m.account_id = $1 AND m.attempts > 0"
     };

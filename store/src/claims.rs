@@ -1,19 +1,39 @@
 //! T1, the claim: the slot transaction of one sending profile (DESIGN, Limits; SEND_PROTOCOL).
 
-use crate::db::{Tx, execute, row, rows};
+/// The campaigns of a profile, such as `$1`, in a state: it serves one channel, so that one of the three finds them.
+macro_rules! campaigns_of_profile {
+    ($profile:literal, $columns:literal, $which:literal) => {
+        concat!(
+            campaigns_of_profile!(@ "c.profile_id = ", $profile, $columns, $which),
+            " UNION ALL ",
+            campaigns_of_profile!(@ "c.sms_profile_id = ", $profile, $columns, $which),
+            " UNION ALL ",
+            campaigns_of_profile!(@ "c.whatsapp_profile_id = ", $profile, $columns, $which)
+        )
+    };
+    (@ $by:literal, $profile:literal, $columns:literal, $which:literal) => {
+        concat!("SELECT ", $columns, " FROM campaigns c WHERE ", $by, $profile, " AND ", $which)
+    };
+}
+
+mod lines;
+mod waiting;
+
+pub use waiting::{DueProfile, ahead, profiles_with_due};
+
+use crate::db::{Tx, execute, row};
 use crate::error::Result;
 use crate::gates;
-use crate::heads::policy_of;
 use crate::intents::Seen;
-use chrono_tz::Tz;
+use lines::{DueMessage, Line, lines};
 use sendwright_workflows::campaign::Policy;
 use sendwright_workflows::clock::{Micros, Millis};
 use sendwright_workflows::rate_limit::{Due, Gate, HORIZON, Rates, Seat, TOLERANCE, seat, slot_millis};
 use sendwright_workflows::reason::{Owner, Reason};
 use sendwright_workflows::sequence::Channel;
 use sendwright_workflows::simulate::extend;
+use sendwright_workflows::zone::Zone;
 use serde_json::{Value, json};
-use std::collections::VecDeque;
 
 /// A claimed message: everything its hand-over needs.
 #[derive(Debug, Clone)]
@@ -32,7 +52,7 @@ pub struct Claimed {
     pub version: i64,
     pub address: String,
     pub address_hash: String,
-    pub zone: Tz,
+    pub zone: Zone,
     pub planned_at: Millis,
     pub fence: i64,
     pub attempts: i64,
@@ -49,36 +69,6 @@ pub struct Claimed {
     pub policy: Policy,
 }
 
-#[derive(Debug, sqlx::FromRow)]
-struct DueMessage {
-    id: i64,
-    account_id: i64,
-    kind: String,
-    round: i64,
-    enrolment_id: i64,
-    contact_id: i64,
-    step_number: i64,
-    version: i64,
-    address: String,
-    address_hash: String,
-    zone: String,
-    planned_at: i64,
-    reasons: String,
-    fence: i64,
-    attempts: i64,
-    crashes: i64,
-    subject: String,
-    body: String,
-    enclosed: Option<String>,
-    approved: bool,
-    enrolment_state: Option<String>,
-    replied_at: Option<i64>,
-    asked_at: Option<i64>,
-    contact_state: Option<String>,
-    suppressed: Option<String>,
-    consent: Option<String>,
-}
-
 /// The way out: a sending profile, as much of it as a claim needs.
 #[derive(Debug, Clone, Copy)]
 pub struct Way<'a> {
@@ -88,17 +78,6 @@ pub struct Way<'a> {
     pub channel: Channel,
     /// Its limits.
     pub rates: &'a Rates,
-}
-
-/// A campaign's waiting rows with its own limit.
-struct Line {
-    id: i64,
-    version: i64,
-    gate: Gate,
-    rates: Rates,
-    policy: Policy,
-    rows: VecDeque<DueMessage>,
-    touched: bool,
 }
 
 /// What one slot transaction did.
@@ -114,51 +93,6 @@ pub struct Claim {
     pub moved: usize,
     /// When the next slot is free, where rows wait for one.
     pub next: Option<Millis>,
-}
-
-/// The campaigns of profile `$1` in a state: it serves one channel, so that one of the three finds them.
-macro_rules! campaigns_of_profile {
-    ($columns:literal, $which:literal) => {
-        concat!(
-            "SELECT ",
-            $columns,
-            " FROM campaigns c WHERE c.profile_id = $1 AND ",
-            $which,
-            " UNION ALL SELECT ",
-            $columns,
-            " FROM campaigns c WHERE c.sms_profile_id = $1 AND ",
-            $which,
-            " UNION ALL SELECT ",
-            $columns,
-            " FROM campaigns c WHERE c.whatsapp_profile_id = $1 AND ",
-            $which
-        )
-    };
-}
-
-/// Consent is asked for where the channel needs it: e-mail pays nothing for it.
-macro_rules! due_sql {
-    ($consent:literal, $join:literal, $lock:literal) => {
-        concat!("SELECT m.id, m.account_id, m.kind, m.round, m.enrolment_id, m.contact_id, m.step_number, m.version,
-            m.address, m.address_hash, m.zone, m.planned_at, m.reasons, m.fence, m.attempts, m.crashes,
-            d.subject, d.body, d.enclosed, m.approved, n.state AS enrolment_state, n.replied_at, n.asked_at,
-            k.state AS contact_state, s.why AS suppressed, ", $consent, " AS consent
-         FROM messages m JOIN drafts d ON d.message_id = m.id
-         LEFT JOIN enrolments n ON n.id = m.enrolment_id LEFT JOIN contacts k ON k.id = m.contact_id
-         LEFT JOIN suppressions s ON s.account_id = m.account_id AND s.channel = m.channel
-              AND s.address_hash = m.address_hash ", $join, "
-         WHERE m.profile_id = $1 AND m.campaign_id = $2 AND m.state = 'drafted' AND m.planned_at <= $3 ORDER BY m.planned_at, m.enrolment_id LIMIT $4", $lock)
-    };
-    ($lock:literal) => {
-        due_sql!("CAST(NULL AS TEXT)", "", $lock)
-    };
-    (phone $lock:literal) => {
-        due_sql!(
-            "y.state",
-            "LEFT JOIN consent_states y ON y.account_id = m.account_id AND y.channel = m.channel AND y.address_hash = m.address_hash",
-            $lock
-        )
-    };
 }
 
 /// Gives slots to at most `most` due rows of a profile and claims them for `worker`.
@@ -252,105 +186,14 @@ fn first(lines: &[Line], profile: &Gate) -> Option<usize> {
     (0..lines.len()).filter(|i| !lines[*i].rows.is_empty()).min_by_key(|i| head(&lines[*i]))
 }
 
-/// The profile's campaigns with due rows, and when the first shut gate among them opens. A campaign whose own
-/// gate is shut beyond the horizon is not read: its backlog must not hide the others'.
-async fn lines(tx: &mut Tx, way: Way<'_>, most: usize, now: Millis) -> Result<(Vec<Line>, Option<Millis>)> {
-    type Row = (i64, i64, String, i64, i64, i64, i64, i64);
-    const AT_WORK: &str = concat!(
-        "SELECT c.id, c.version, c.policy, g.next, g.minute_start, g.minute_count, g.day_start, g.day_count FROM (",
-        campaigns_of_profile!(
-            "c.id, c.version, c.policy",
-            "c.state = 'running' AND c.mapped_version = c.version AND EXISTS (
-                 SELECT 1 FROM messages m WHERE m.profile_id = $1 AND m.campaign_id = c.id AND m.state = 'drafted'
-                   AND m.planned_at <= $2)"
-        ),
-        ") AS c JOIN gates g ON g.owner = 'campaign' AND g.owner_id = c.id ORDER BY c.id"
-    );
-    // A campaign of several channels has its gate asked by several profiles at once: their rows are locked, in
-    // ascending order, behind the profile's own.
-    const LOCKED: &str = "SELECT g.owner_id FROM gates g JOIN campaigns c ON c.id = g.owner_id
-         WHERE g.owner = 'campaign' AND c.state = 'running' AND (c.sms_profile_id IS NOT NULL
-               OR c.whatsapp_profile_id IS NOT NULL)
-           AND (c.profile_id = $1 OR c.sms_profile_id = $1 OR c.whatsapp_profile_id = $1)
-         ORDER BY g.owner_id FOR UPDATE OF g";
-    let profile = way.profile;
-    if tx.is_postgres() && (way.channel.is_phone() || has_mixed(tx, profile).await?) {
-        rows!(&mut *tx, (i64,), LOCKED, profile)?;
-    }
-    let campaigns = rows!(&mut *tx, Row, AT_WORK, profile, now)?;
-    let (mut open, mut opens) = (Vec::new(), None::<Millis>);
-    for (id, version, policy, next, ms, mc, ds, dc) in campaigns {
-        let gate = gates::gate_of((next, ms, mc, ds, dc));
-        if slot_millis(gate.next) > now + HORIZON {
-            let at = slot_millis(gate.next);
-            opens = Some(opens.map_or(at, |first| first.min(at)));
-            continue;
-        }
-        open.push(Line::new((id, version), gate, policy_of(id, &policy)?));
-    }
-    // Test sends belong to no campaign's line: their limits are the profile's alone.
-    open.push(Line::new((0, 0), Gate::default(), Policy::default()));
-    for line in &mut open {
-        line.rows = due(tx, way, line.id, now, most as i64).await?.into();
-    }
-    Ok((open, opens))
-}
-
-impl Line {
-    fn new((id, version): (i64, i64), gate: Gate, policy: Policy) -> Self {
-        Line { id, version, gate, rates: policy.rates(), policy, rows: VecDeque::new(), touched: false }
-    }
-}
-
-async fn due(tx: &mut Tx, way: Way<'_>, campaign: i64, now: Millis, most: i64) -> Result<Vec<DueMessage>> {
-    let sql = match (way.channel.needs_consent(), tx.is_postgres()) {
-        (false, true) => due_sql!(" FOR UPDATE OF m SKIP LOCKED"),
-        (false, false) => due_sql!(""),
-        (true, true) => due_sql!(phone " FOR UPDATE OF m SKIP LOCKED"),
-        (true, false) => due_sql!(phone ""),
-    };
-    rows!(tx, DueMessage, sql, way.profile, campaign, now, most)
-}
-
-/// Whether a profile for e-mail sends for a campaign of other channels too.
-async fn has_mixed(tx: &mut Tx, profile: i64) -> Result<bool> {
-    let sql = "SELECT c.id FROM campaigns c WHERE c.profile_id = $1 AND c.state = 'running'
-                 AND (c.sms_profile_id IS NOT NULL OR c.whatsapp_profile_id IS NOT NULL) LIMIT 1";
-    Ok(row!(tx, (i64,), sql, profile)?.is_some())
-}
-
 async fn has_suspect(tx: &mut Tx, worker: i64) -> Result<bool> {
     let sql = "SELECT id FROM messages WHERE worker_id = $1 AND state IN ('writing', 'claimed', 'sending')
          AND crashes > 0 LIMIT 1";
     Ok(row!(tx, (i64,), sql, worker)?.is_some())
 }
 
-fn zone_of(name: &str) -> Tz {
-    name.parse().unwrap_or(Tz::UTC)
-}
-
-impl Seen {
-    /// Of a row that is drafted, locked, and in a campaign that runs.
-    fn with(campaign_version: i64, row: &DueMessage) -> Self {
-        Seen {
-            id: row.id,
-            kind: row.kind.clone(),
-            state: "drafted".into(),
-            fence: row.fence,
-            worker_id: None,
-            version: row.version,
-            approved: row.approved,
-            campaign_state: Some("running".into()),
-            campaign_version: Some(campaign_version),
-            policy: None,
-            enrolment_state: row.enrolment_state.clone(),
-            replied_at: row.replied_at,
-            asked_at: row.asked_at,
-            contact_state: row.contact_state.clone(),
-            suppressed: row.suppressed.clone(),
-            consent: row.consent.clone(),
-        }
-    }
+fn zone_of(name: &str) -> Zone {
+    name.parse().unwrap_or(Zone::UTC)
 }
 
 struct Seating {
@@ -434,67 +277,4 @@ pub(crate) fn with_reasons(stored: &str, more: Vec<Reason>) -> String {
     let mut reasons: Vec<Reason> = serde_json::from_str(stored).unwrap_or_default();
     extend(&mut reasons, more);
     serde_json::to_string(&reasons).unwrap_or_else(|_| "[]".into())
-}
-
-/// A profile with due rows.
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub struct DueProfile {
-    /// The profile.
-    #[sqlx(rename = "id")]
-    pub profile: i64,
-    channel: String,
-}
-
-impl DueProfile {
-    /// The channel that it serves.
-    pub fn channel(&self) -> Channel {
-        Channel::parse(&self.channel).unwrap_or_default()
-    }
-}
-
-/// Profiles that have a due row in a running campaign or a test send, by account.
-pub async fn profiles_with_due(tx: &mut Tx, now: Millis) -> Result<Vec<DueProfile>> {
-    rows!(
-        tx,
-        DueProfile,
-        "SELECT p.id, p.channel FROM sending_profiles p
-         WHERE (p.channel = 'email' AND EXISTS (SELECT 1 FROM campaigns c WHERE c.profile_id = p.id
-                 AND c.state = 'running' AND c.mapped_version = c.version AND EXISTS (
-                 SELECT 1 FROM messages m WHERE m.profile_id = p.id AND m.campaign_id = c.id
-                   AND m.state = 'drafted' AND m.planned_at <= $1)))
-            OR (p.channel = 'sms' AND EXISTS (SELECT 1 FROM campaigns c WHERE c.sms_profile_id = p.id
-                 AND c.state = 'running' AND c.mapped_version = c.version AND EXISTS (
-                 SELECT 1 FROM messages m WHERE m.profile_id = p.id AND m.campaign_id = c.id
-                   AND m.state = 'drafted' AND m.planned_at <= $1)))
-            OR (p.channel = 'whatsapp' AND EXISTS (SELECT 1 FROM campaigns c WHERE c.whatsapp_profile_id = p.id
-                 AND c.state = 'running' AND c.mapped_version = c.version AND EXISTS (
-                 SELECT 1 FROM messages m WHERE m.profile_id = p.id AND m.campaign_id = c.id
-                   AND m.state = 'drafted' AND m.planned_at <= $1)))
-            OR EXISTS (SELECT 1 FROM messages m WHERE m.profile_id = p.id AND m.campaign_id = 0
-                   AND m.state = 'drafted' AND m.planned_at <= $1)
-         ORDER BY p.account_id, p.id",
-        now
-    )
-}
-
-/// When the next drafted row of a profile is due, and how many are due at `now`, counted up to `most`.
-pub async fn ahead(tx: &mut Tx, profile: i64, now: Millis, most: i64) -> Result<(usize, Option<Millis>)> {
-    let found = rows!(
-        tx,
-        (Option<i64>, i64),
-        concat!(
-            "SELECT (SELECT MIN(m.planned_at) FROM messages m WHERE m.profile_id = $1 AND m.campaign_id = c.id
-                   AND m.state = 'drafted'),
-                (SELECT COUNT(*) FROM (SELECT 1 AS one FROM messages m WHERE m.profile_id = $1
-                   AND m.campaign_id = c.id AND m.state = 'drafted' AND m.planned_at <= $2 LIMIT $3) AS due)
-         FROM (",
-            campaigns_of_profile!("c.id", "c.state = 'running' AND c.mapped_version = c.version"),
-            " UNION ALL SELECT CAST(0 AS BIGINT)) AS c"
-        ),
-        profile,
-        now,
-        most
-    )?;
-    let next = found.iter().filter_map(|r| r.0).min();
-    Ok((found.iter().map(|r| r.1 as usize).sum(), next))
 }

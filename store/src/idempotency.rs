@@ -82,8 +82,3 @@ pub async fn store(
     )?;
     Ok(())
 }
-
-/// Forgets answers that are older than [`KEPT`]; how many.
-pub async fn purge(tx: &mut Tx, now: Millis) -> Result<u64> {
-    execute!(tx, "DELETE FROM idempotency_keys WHERE created_at <= $1", now - KEPT)
-}

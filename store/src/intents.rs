@@ -5,10 +5,10 @@ use crate::db::{Tx, execute, row, rows};
 use crate::error::Result;
 use crate::gates;
 use crate::heads::policy_of;
-use sendwright_workflows::campaign::Policy;
 use sendwright_workflows::clock::{Clock, Millis};
-use sendwright_workflows::quiet_hours::W;
-use sendwright_workflows::rate_limit::{Rates, give_back, slot_millis};
+use sendwright_workflows::intent::{self, Sight, StepSight};
+use sendwright_workflows::message::State;
+use sendwright_workflows::rate_limit::{Rates, give_back};
 use sendwright_workflows::reason::{Cause, Owner, Reason};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -99,7 +99,8 @@ pub async fn intend(
         let forbidden = seen.zip(around).map_or(Ok(Some(Verdict::Lost)), |(seen, around)| {
             forbidden(seen, around, claimed, worker, now)
         })?;
-        verdicts.push(forbidden.unwrap_or_else(|| in_its_slot(claimed, now)));
+        let off_slot = || intent::off_slot(claimed.slot, now).map_or(Verdict::Go, Verdict::back);
+        verdicts.push(forbidden.unwrap_or_else(off_slot));
     }
     let going: Vec<Value> = rows
         .iter()
@@ -152,15 +153,6 @@ async fn look(tx: &mut Tx, claimed: &[(&Claimed, i64)]) -> Result<Vec<Seen>> {
     )
 }
 
-/// A slot may be used from its instant until W after it.
-fn in_its_slot(claimed: &Claimed, now: Millis) -> Verdict {
-    let slot = slot_millis(claimed.slot);
-    match (slot..slot + W).contains(&now) {
-        true => Verdict::Go,
-        false => Verdict::Back { state: "drafted", reason: Reason::Late { cause: Cause::Capacity } },
-    }
-}
-
 /// What stands against a hand-over at `now`, beside its slot.
 fn forbidden(
     seen: &Seen,
@@ -169,69 +161,36 @@ fn forbidden(
     worker: i64,
     now: Millis,
 ) -> Result<Option<Verdict>> {
-    // Claimed before, or given its slot in this very transaction and not yet written.
-    let ours = match seen.state.as_str() {
-        "claimed" => seen.fence == claimed.fence && seen.worker_id == Some(worker),
-        "drafted" => seen.fence == claimed.fence - 1,
-        _ => false,
-    };
+    let state = State::parse(&seen.state).unwrap_or(State::Held);
+    let ours = intent::is_ours(state, seen.fence, claimed.fence, seen.worker_id == Some(worker));
     if !ours || around.worker_state.as_deref() != Some("alive") {
         return Ok(Some(Verdict::Lost));
     }
-    let back = |state, reason| Ok(Some(Verdict::Back { state, reason }));
-    if let Some(why) = &seen.suppressed {
-        return back("suppressed", Reason::Suppressed { why: why.clone() });
-    }
-    if !around.account_active {
-        return back("held", Reason::AccountInactive);
-    }
-    if around.profile_state != "active" {
-        return back("drafted", Reason::ProfilePaused { until: around.paused_until });
-    }
-    match seen.kind.as_str() {
-        "step" => judge_step(seen, claimed, now),
-        _ => Ok(None),
-    }
+    let read = seen.policy.as_deref().map(|stored| policy_of(claimed.campaign_id, stored)).transpose()?;
+    let step = StepSight {
+        contact_active: seen.contact_state.as_deref() == Some("active"),
+        replied: seen.replied_at.is_some(),
+        lacks_consent: claimed.channel.needs_consent() && seen.consent.as_deref() != Some("opt_in"),
+        enrolment_open: matches!(seen.enrolment_state.as_deref(), Some("active" | "completed")),
+        is_present: seen.campaign_version == Some(seen.version),
+        campaign_runs: seen.campaign_state.as_deref() == Some("running"),
+        asked_to_stop: seen.asked_at.is_some(),
+        approved: seen.approved,
+        policy: read.as_ref().unwrap_or(&claimed.policy),
+        zone: claimed.zone,
+    };
+    let sight = Sight {
+        suppressed: seen.suppressed.as_deref(),
+        account_active: around.account_active,
+        profile_rests: (around.profile_state != "active").then_some(around.paused_until),
+        step: (seen.kind == "step").then_some(step),
+    };
+    Ok(intent::forbids(&sight, now).map(Verdict::back))
 }
 
-/// What forbids a step and not a test send: the campaign, the enrolment, the approval, the quiet hours.
-fn judge_step(seen: &Seen, claimed: &Claimed, now: Millis) -> Result<Option<Verdict>> {
-    let back = |state, reason| Ok(Some(Verdict::Back { state, reason }));
-    if seen.contact_state.as_deref() != Some("active") {
-        return back("cancelled", Reason::ContactDeleted);
-    }
-    if seen.replied_at.is_some() {
-        return back("cancelled", Reason::Replied);
-    }
-    if claimed.channel.needs_consent() && seen.consent.as_deref() != Some("opt_in") {
-        return back("suppressed", Reason::NoConsent);
-    }
-    // A message that was uncertain, and was released or proven unsent, goes out even where its enrolment is
-    // through since.
-    if !matches!(seen.enrolment_state.as_deref(), Some("active" | "completed")) {
-        return back("cancelled", Reason::Cancelled);
-    }
-    if seen.campaign_version != Some(seen.version) {
-        return back("drafted", Reason::Edited);
-    }
-    if seen.campaign_state.as_deref() != Some("running") {
-        return back("drafted", Reason::Paused);
-    }
-    let read = seen.policy.as_deref().map(|stored| policy_of(claimed.campaign_id, stored)).transpose()?;
-    let policy: &Policy = read.as_ref().unwrap_or(&claimed.policy);
-    if seen.asked_at.is_some() && !seen.approved {
-        return back("held", Reason::AskedToStop);
-    }
-    if policy.requires_approval && !seen.approved {
-        return back("held", Reason::Approval);
-    }
-    match policy.quiet_hours {
-        // The pause between slot and intent is at most W: all of [now, now + W + G] is looked at again.
-        Some(quiet) if !quiet.permits(now, claimed.zone) => {
-            let until = quiet.next_permitted(now, claimed.zone).unwrap_or(now);
-            back("drafted", Reason::QuietHours { until })
-        }
-        _ => Ok(None),
+impl Verdict {
+    fn back((state, reason): intent::Back) -> Self {
+        Verdict::Back { state: state.as_str(), reason }
     }
 }
 

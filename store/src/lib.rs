@@ -38,6 +38,7 @@ pub mod migrate;
 pub mod outcomes;
 pub mod page;
 pub mod planning;
+pub mod prune;
 pub mod recovery;
 pub mod replan;
 pub mod runs;

@@ -29,6 +29,7 @@ const SHARED: &[(i64, &str, &str)] = &[
     (90, "extend phones", include_str!("../../migrations/0090_extend_phones.sql")),
     (100, "index reactions by channel", include_str!("../../migrations/0100_index_reactions_by_channel.sql")),
     (110, "add spend period", include_str!("../../migrations/0110_add_spend_period.sql")),
+    (111, "index prunable", include_str!("../../migrations/0111_index_prunable.sql")),
     (130, "extend tiers", include_str!("../../migrations/0130_extend_tiers.sql")),
 ];
 const POSTGRES: &[(i64, &str, &str)] = &[

@@ -5,45 +5,15 @@ use crate::db::{Tx, execute, row, rows};
 use crate::error::Result;
 use crate::events::{self, NewEvent};
 use crate::planning::{Advance, advance};
-use crate::recovery::POISON;
 use sendwright_workflows::clock::{Micros, Millis};
 use sendwright_workflows::event::on_channel;
+use sendwright_workflows::message::State;
+use sendwright_workflows::outcome::Had;
+pub use sendwright_workflows::outcome::{Against, End};
 use sendwright_workflows::reason::Reason;
 use sendwright_workflows::receipt::Receipt;
 use sendwright_workflows::sequence::Channel;
 use serde_json::{Value, json};
-
-/// What is known of one attempt's end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
-    /// A 2xx after the dot, or another proof.
-    Accepted,
-    /// A definite no; tried again at `at`.
-    Retry {
-        /// The next planned instant.
-        at: Millis,
-        /// Why.
-        reason: Reason,
-    },
-    /// A definite no for good.
-    Failed {
-        /// Why.
-        reason: Reason,
-        /// What it says against the address, which is suppressed then.
-        against: Option<Against>,
-    },
-    /// Nobody knows.
-    Unknown,
-}
-
-/// Why nothing more goes to an address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Against {
-    /// It is bad: there is nobody, or it takes no such messages.
-    Bad,
-    /// Its owner has told the provider to stop: whoever records it records that word ([`crate::consents`]).
-    Stopped,
-}
 
 /// An outcome to record. `event_id` is taken beforehand.
 #[derive(Debug, Clone)]
@@ -108,7 +78,7 @@ pub async fn settle(tx: &mut Tx, outcomes: &[Outcome]) -> Result<()> {
     }
     let told: Vec<_> = moved.iter().filter_map(|o| event_of(o)).collect();
     events::insert(tx, &told).await?;
-    let advances: Vec<_> = moved.iter().filter(|o| settles(o)).filter_map(|o| o.then.clone()).collect();
+    let advances: Vec<_> = moved.iter().filter(|o| o.end.settles()).filter_map(|o| o.then.clone()).collect();
     advance(tx, &advances, false, now).await?;
     suppress(tx, &moved).await?;
     keep_mail(tx, &moved).await
@@ -127,15 +97,10 @@ async fn lock(tx: &mut Tx, outcomes: &[Outcome]) -> Result<()> {
     Ok(())
 }
 
-/// Whether the step is settled by this end: sent, or given up.
-fn settles(outcome: &Outcome) -> bool {
-    !matches!(outcome.end, End::Retry { .. })
-}
-
 async fn close_attempts(tx: &mut Tx, outcomes: &[Outcome]) -> Result<()> {
     let rows: Vec<_> = outcomes
         .iter()
-        .map(|o| json!([o.attempt_id, attempt_state(&o.end), o.stage, o.reply, o.detail, o.at, o.receipt.id]))
+        .map(|o| json!([o.attempt_id, o.end.of_attempt(), o.stage, o.reply, o.detail, o.at, o.receipt.id]))
         .collect();
     // An attempt that is known to be accepted stays so whatever is learnt later.
     execute!(
@@ -148,15 +113,6 @@ async fn close_attempts(tx: &mut Tx, outcomes: &[Outcome]) -> Result<()> {
         Value::from(rows).to_string()
     )?;
     Ok(())
-}
-
-fn attempt_state(end: &End) -> &'static str {
-    match end {
-        End::Accepted => "accepted",
-        End::Retry { reason: Reason::NotStarted, .. } => "not_started",
-        End::Retry { reason: Reason::Uncertain, .. } | End::Unknown => "uncertain",
-        End::Retry { .. } | End::Failed { .. } => "refused",
-    }
 }
 
 async fn accept(tx: &mut Tx, outcomes: &[&Outcome], now: Millis) -> Result<Vec<i64>> {
@@ -195,11 +151,17 @@ struct Stored {
 /// Writes a message's state after anything but an acceptance. `false`: another attempt counts by now.
 async fn follow(tx: &mut Tx, outcome: &Outcome) -> Result<bool> {
     let Some(stored) = stored(tx, outcome.message_id).await? else { return Ok(false) };
-    let (state, planned, reason) = next(outcome, &stored);
+    let had = Had {
+        overtaken: stored.overtaken,
+        crashed: outcome.crashed,
+        crashes: stored.crashes,
+        bounces: !outcome.channel.is_phone(),
+    };
+    let (state, planned, reason) = outcome.end.follows(had);
     // What is no proof of acceptance follows only from `sending`, or settles what was thought uncertain.
     let from_uncertain = i64::from(outcome.end != End::Unknown);
     // A server that takes its time may refuse before the intent at the dot: that is a try as well.
-    let before_intent = i64::from(attempt_state(&outcome.end) == "refused");
+    let before_intent = i64::from(outcome.end.of_attempt() == "refused");
     let crashes = if outcome.crashed { stored.crashes } else { 0 };
     let done = execute!(
         &mut *tx,
@@ -210,7 +172,7 @@ async fn follow(tx: &mut Tx, outcome: &Outcome) -> Result<bool> {
          WHERE id = $1 AND fence = $2 AND (state IN ('sending', 'claimed') OR (state = 'uncertain' AND $8 = 1))",
         outcome.message_id,
         outcome.fence,
-        state,
+        state.as_str(),
         planned,
         with_reasons(&stored.reasons, vec![reason]),
         crashes,
@@ -220,7 +182,7 @@ async fn follow(tx: &mut Tx, outcome: &Outcome) -> Result<bool> {
         outcome.receipt.code.map(i64::from),
         outcome.look_at
     )?;
-    if done == 1 && stored.state == "uncertain" && state == "drafted" {
+    if done == 1 && stored.state == "uncertain" && state == State::Drafted {
         reopen(tx, stored.campaign_id, outcome.at).await?;
     }
     Ok(done == 1)
@@ -239,18 +201,6 @@ async fn stored(tx: &mut Tx, message: i64) -> Result<Option<Stored>> {
     )
 }
 
-/// The state that follows, when it is due again, and why.
-fn next(outcome: &Outcome, stored: &Stored) -> (&'static str, Option<Millis>, Reason) {
-    match &outcome.end {
-        End::Retry { .. } if stored.overtaken => ("cancelled", None, Reason::Overtaken),
-        End::Retry { .. } if outcome.crashed && stored.crashes >= POISON => ("held", None, Reason::Poison),
-        End::Retry { at, reason } => ("drafted", Some(*at), reason.clone()),
-        End::Failed { reason, .. } if is_bounce(outcome) => ("bounced", None, reason.clone()),
-        End::Failed { reason, .. } => ("failed", None, reason.clone()),
-        End::Unknown | End::Accepted => ("uncertain", None, Reason::Uncertain),
-    }
-}
-
 /// Something is to be sent in a campaign that was through: it runs until that is settled.
 async fn reopen(tx: &mut Tx, campaign: i64, now: Millis) -> Result<()> {
     let sql = "UPDATE campaigns SET state = 'running', updated_at = $2 WHERE id = $1 AND state = 'completed'";
@@ -258,15 +208,10 @@ async fn reopen(tx: &mut Tx, campaign: i64, now: Millis) -> Result<()> {
     Ok(())
 }
 
-/// Whether it came back: only an e-mail does at its hand-over, a phone's number is refused.
-fn is_bounce(outcome: &Outcome) -> bool {
-    matches!(outcome.end, End::Failed { against: Some(Against::Bad), .. }) && !outcome.channel.is_phone()
-}
-
 fn event_of(outcome: &Outcome) -> Option<NewEvent> {
     let what = match &outcome.end {
         End::Accepted => "sent",
-        End::Failed { .. } if is_bounce(outcome) => "bounced",
+        End::Failed { .. } if outcome.end.is_bounce(!outcome.channel.is_phone()) => "bounced",
         End::Failed { .. } => "failed",
         End::Unknown | End::Retry { reason: Reason::Uncertain, .. } => "uncertain",
         End::Retry { .. } => return None,

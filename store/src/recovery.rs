@@ -5,6 +5,7 @@ use crate::db::{Tx, execute, rows};
 use crate::error::Result;
 use crate::gates;
 use sendwright_workflows::clock::Millis;
+use sendwright_workflows::outcome::{POISON, suspects};
 use sendwright_workflows::rate_limit::{Rates, give_back};
 use sendwright_workflows::reason::{Owner, Reason};
 use serde_json::{Value, json};
@@ -80,10 +81,6 @@ pub async fn attempts(tx: &mut Tx, ids: &[i64]) -> Result<Vec<OpenAttempt>> {
     rows!(tx, OpenAttempt, SQL, ids)
 }
 
-/// A message that died with its worker so often is held: the first death makes it a suspect, and it is claimed
-/// alone from then on (SEND_PROTOCOL 15); a first death alone, or one as the only suspect, counts as one of two.
-pub const POISON: i64 = 3;
-
 /// Marks what a worker that has just died had in hand. Call it once, with the row that says it is dead.
 pub async fn suspect(tx: &mut Tx, worker: i64) -> Result<()> {
     let held = rows!(
@@ -93,18 +90,7 @@ pub async fn suspect(tx: &mut Tx, worker: i64) -> Result<()> {
          ORDER BY id",
         worker
     )?;
-    let suspects: Vec<_> = held.iter().copied().filter(|row| row.1 > 0).collect();
-    let culprit = match (&held[..], &suspects[..]) {
-        ([only], _) | (_, [only]) => Some(only.0),
-        _ => None,
-    };
-    let marks: Vec<_> = held
-        .iter()
-        .map(|&(id, crashes)| match culprit == Some(id) {
-            true => json!([id, crashes.max(1) + 1]),
-            false => json!([id, crashes.max(1)]),
-        })
-        .collect();
+    let marks: Vec<_> = suspects(&held).into_iter().map(|(id, crashes)| json!([id, crashes])).collect();
     execute!(
         tx,
         "UPDATE messages SET crashes = CAST(e.value ->> 1 AS BIGINT) FROM json_each($1) AS e

@@ -8,24 +8,15 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sendwright_workflows::ids::{self, Kind};
 use serde_json::{Value, json};
 
 use crate::support::dice::{Dice, seeds};
 use crate::support::process::journal_lines;
 use crate::support::site::{D, LEASE, Shape, Site, leads};
-use crate::support::witness::Account;
+use crate::support::trial::{PEOPLE, Trial, account, at_work, instant};
 
-/// How many people are under way when something breaks; each gets two messages.
-const PEOPLE: usize = 300;
-
-/// Waits until a random share of what is still to come has come, and then some more microseconds.
-async fn instant(dice: &mut Dice, site: &Site) {
-    let there = site.smtp.received().len();
-    let left = (2 * PEOPLE).saturating_sub(there);
-    let wanted = there + 1 + dice.below(left as u64 * 2 / 3 + 1) as usize;
-    site.smtp.wait_for(wanted.min(2 * PEOPLE), Duration::from_secs(60)).await;
-    tokio::time::sleep(Duration::from_micros(dice.below(20_000))).await;
+fn trial<'a>(fault: &'a str, what: &'a str, seed: u64, most_uncertain: usize) -> Trial<'a> {
+    Trial { fault, what, seed, most_uncertain }
 }
 
 /// Attempts whose dot a dead worker's journal has and whose reply it has not: nobody can know more.
@@ -37,43 +28,12 @@ fn unknowable(data: &Path) -> HashSet<i64> {
     &of("dot") - &of("reply")
 }
 
-/// The end of a run under one seed: the promises hold, and the figures are told.
-async fn account(site: &Site, row: &str, seed: u64, uncertain: usize) {
-    site.wait_until_through().await;
-    let account = Account::of(site, 2 * PEOPLE).await;
-    println!(
-        "{row}, seed {seed}: accepted {}, uncertain {} (of them received {}), overtaken {}, lost {}, doubled {}",
-        account.accepted,
-        account.uncertain.len(),
-        account.uncertain_and_received,
-        account.overtaken.len(),
-        account.lost,
-        account.doubled.len()
-    );
-    account.holds(2 * PEOPLE, uncertain);
-    // Whoever asks is told which they are.
-    let list = site.ask("GET", "/api/v1/messages?state=uncertain&per_page=100", None).await;
-    let mut named: Vec<i64> = list["messages"].as_array().unwrap().iter().map(id_of).collect();
-    named.sort_unstable();
-    assert_eq!(named, account.uncertain);
-}
-
-fn id_of(message: &Value) -> i64 {
-    ids::parse(Kind::Message, message["id"].as_str().unwrap()).unwrap()
-}
-
 /// Every attempt that stays uncertain is one of those.
 async fn only_unknowable(site: &Site, unknowable: &HashSet<i64>) {
     let uncertain: Vec<(i64,)> = site.rows("SELECT id FROM attempts WHERE state = 'uncertain'").await;
     let guesses: Vec<i64> =
         uncertain.into_iter().map(|(id,)| id).filter(|id| !unknowable.contains(id)).collect();
     assert!(guesses.is_empty(), "a journal knew of attempts {guesses:?}, and they are uncertain");
-}
-
-async fn at_work(shape: Shape) -> Site {
-    let site = Site::start(shape).await;
-    site.campaign(0..PEOPLE, json!({}), json!({})).await;
-    site
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,7 +49,7 @@ async fn a_worker_killed_and_back_with_its_journal_leaves_only_the_unknowable() 
             dice.pause(1_000).await;
             site.workers[victim].start_again();
         }
-        account(&site, "worker killed, journal", seed, 2 * D).await;
+        account(&site, trial("F1", "worker killed, journal", seed, 2 * D)).await;
         only_unknowable(&site, &unknown).await;
     }
 }
@@ -103,7 +63,7 @@ async fn a_journal_found_after_its_workers_lease_still_settles_what_it_knows() {
         let unknown = unknowable(&site.data(0));
         until(&site, "SELECT -COUNT(*) FROM workers WHERE state = 'dead'", -1).await;
         site.workers[0].start_again();
-        account(&site, "worker killed, back after its lease", seed, D).await;
+        account(&site, trial("F1", "worker killed, back after its lease", seed, D)).await;
         only_unknowable(&site, &unknown).await;
     }
 }
@@ -116,7 +76,7 @@ async fn a_worker_killed_without_a_journal_leaves_at_most_d_uncertain() {
         site.workers[0].kill();
         dice.pause(1_000).await;
         site.workers[0].start_again();
-        account(&site, "worker killed, no journal", seed, D).await;
+        account(&site, trial("F1", "worker killed, no journal", seed, D)).await;
     }
 }
 
@@ -129,7 +89,7 @@ async fn all_workers_killed_at_once_are_recovered_by_themselves() {
         let unknown = &unknowable(&site.data(0)) | &unknowable(&site.data(1));
         dice.pause(500).await;
         site.workers.iter_mut().for_each(|worker| worker.start_again());
-        account(&site, "both workers killed", seed, 2 * D).await;
+        account(&site, trial("F1", "both workers killed", seed, 2 * D)).await;
         only_unknowable(&site, &unknown).await;
     }
 }
@@ -145,7 +105,7 @@ async fn up_killed_on_sqlite_goes_on_where_it_stood() {
             unknown.extend(unknowable(&site.data(0)));
             site.front.start_again();
         }
-        account(&site, "up killed", seed, 2 * D).await;
+        account(&site, trial("F1", "up killed", seed, 2 * D)).await;
         only_unknowable(&site, &unknown).await;
     }
 }
@@ -168,7 +128,7 @@ async fn a_worker_asked_to_end_leaves_nothing_uncertain() {
             assert_eq!(open, [(0,)], "nothing is left in the hands of who has gone");
             site.workers[asked].start_again();
         }
-        account(&site, "worker terminated", seed, 0).await;
+        account(&site, trial("F6", "worker terminated", seed, 0)).await;
     }
 }
 
@@ -179,7 +139,7 @@ async fn up_asked_to_end_leaves_nothing_uncertain() {
         instant(&mut dice, &site).await;
         assert_eq!(site.front.terminate().code(), Some(0), "{}", site.front.log());
         site.front.start_again();
-        account(&site, "up terminated", seed, 0).await;
+        account(&site, trial("F6", "up terminated", seed, 0)).await;
     }
 }
 
@@ -194,7 +154,7 @@ async fn a_worker_stopped_past_its_lease_sends_nothing_twice_when_it_goes_on() {
         site.workers[0].resume();
         // It knows how its hand-overs ended, and says so however late.
         until(&site, "SELECT COUNT(*) FROM attempts WHERE state IN ('uncertain', 'sending')", 0).await;
-        account(&site, "worker stopped past its lease", seed, D).await;
+        account(&site, trial("F8", "worker stopped past its lease", seed, D)).await;
         only_unknowable(&site, &HashSet::new()).await;
     }
 }
@@ -216,7 +176,7 @@ async fn a_redis_flushed_again_and_again_changes_nothing() {
             instant(&mut dice, &site).await;
             site.redis.flush();
         }
-        account(&site, "Redis flushed", seed, 0).await;
+        account(&site, trial("F24", "Redis flushed", seed, 0)).await;
     }
 }
 
@@ -228,14 +188,14 @@ async fn a_redis_killed_and_back_empty_changes_nothing() {
         site.redis.kill();
         dice.pause(3_000).await;
         site.redis.start_again();
-        account(&site, "Redis killed", seed, 0).await;
+        account(&site, trial("F23", "Redis killed", seed, 0)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_any_redis_everything_arrives_all_the_same() {
     let site = at_work(Shape { redis: false, ..Shape::PARTS }).await;
-    account(&site, "no Redis", 0, 0).await;
+    account(&site, trial("F25", "no Redis", 0, 0)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -249,7 +209,7 @@ async fn a_postgres_killed_and_back_loses_nothing() {
             dice.pause(outage).await;
             site.postgres.as_mut().unwrap().start_again();
         }
-        account(&site, "PostgreSQL killed", seed, 0).await;
+        account(&site, trial("F32", "PostgreSQL killed", seed, 0)).await;
     }
 }
 
@@ -264,7 +224,7 @@ async fn workers_go_on_without_a_scheduler() {
         scheduler.start_again();
         instant(&mut dice, &site).await;
         site.scheduler.as_mut().unwrap().kill();
-        account(&site, "scheduler killed", seed, 0).await;
+        account(&site, trial("F5", "scheduler killed", seed, 0)).await;
     }
 }
 
@@ -303,8 +263,8 @@ async fn a_bulk_request_cut_off_by_a_killed_api_happens_once() {
         assert_eq!(ids.len(), PEOPLE - 1);
         let there: Vec<(i64,)> = site.rows("SELECT id FROM contacts WHERE email <> 'p0@example.com'").await;
         assert_eq!(there.into_iter().map(|(id,)| id).collect::<HashSet<_>>(), ids, "each lead once");
-        let row = format!("api killed, {cut_off} of 5 cut off, {unheard} of them after the commit");
-        account(&site, &row, seed, 0).await;
+        println!("api killed: {cut_off} of 5 cut off, {unheard} of them after the commit");
+        account(&site, trial("F3", "api killed amid a bulk", seed, 0)).await;
     }
 }
 

@@ -4,8 +4,8 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use chrono_tz::Tz;
 use sendwright_workflows::quiet_hours::{G, QuietHours, W};
+use sendwright_workflows::zone::Zone;
 use serde_json::{Value, json};
 
 use crate::support::site::{Shape, Site};
@@ -87,7 +87,7 @@ async fn quiet_hours_hold_in_every_zone() {
     let intents: Vec<(i64, String)> =
         site.rows("SELECT a.intent_at, m.zone FROM attempts a JOIN messages m ON m.id = a.message_id").await;
     for (at, zone) in &intents {
-        let tz: Tz = zone.parse().unwrap();
+        let tz: Zone = zone.parse().unwrap();
         assert!(quiet.permits(*at, tz), "an intent at {at} in {zone}, in or before quiet hours");
     }
     let count = |zone: &str| intents.iter().filter(|(_, other)| other == zone).count();

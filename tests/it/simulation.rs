@@ -2,7 +2,6 @@
 //! nothing is runnable.
 
 use crate::support::engine::{BOTH, Lead, On, World, step};
-use chrono_tz::Tz;
 use sendwright_workflows::campaign::Policy;
 use sendwright_workflows::clock::{DAY, HOUR, Millis, parse_rfc3339, rfc3339};
 use sendwright_workflows::enrolment::{Action, Means, Person, Reach, Standing};
@@ -11,6 +10,7 @@ use sendwright_workflows::rate_limit::{Gate, Rates};
 use sendwright_workflows::reason::Reason;
 use sendwright_workflows::sequence::{ByChannel, Delay, Sequence, Step};
 use sendwright_workflows::simulate::{Setting, Subject, simulate};
+use sendwright_workflows::zone::Zone;
 
 const ZONES: [&str; 6] = [
     "Europe/Berlin",
@@ -47,7 +47,7 @@ fn seeded(seed: u64) -> Plan {
     let (start, length) = (dice.roll(1_440) as u16, 1 + dice.roll(960) as u16);
     let quiet = (dice.roll(4) > 0).then(|| QuietHours::new(start, (start + length) % 1_440)).flatten();
     let policy = Policy {
-        timezone: Some(Tz::Europe__London),
+        timezone: Some("Europe/London".parse::<Zone>().unwrap()),
         quiet_hours: quiet,
         rate_limit_per_second: (dice.roll(2) == 0).then(|| 1.0 + dice.roll(50) as f64 / 3.0),
         starts_at: (dice.roll(4) == 0).then(|| from + dice.roll(6) as Millis * HOUR),
@@ -95,7 +95,7 @@ fn simulated(plan: &Plan, leads: &[Lead], ids: &[i64], until: Millis) -> Vec<Str
             id: *id,
             standing: Standing { settled: 0, base: plan.from },
             person: Person {
-                zone: plan.policy.zone(lead.zone.map(|z| z.parse().unwrap()), Tz::UTC),
+                zone: plan.policy.zone(lead.zone.map(|z| z.parse().unwrap()), Zone::UTC),
                 reach: ByChannel::new(|_| Reach::open()),
                 ..Person::default()
             },

@@ -13,16 +13,16 @@ use sendwright_workflows::signing::{Secret, sign};
 use sendwright_workflows::tracking::{CLICK, OPEN, name};
 use serde_json::Value;
 
-const HTML: &str = "<p>Hi, see <a href=\"https://shop.example/?a=1&amp;b=2\">this</a>, \
+pub const HTML: &str = "<p>Hi, see <a href=\"https://shop.example/?a=1&amp;b=2\">this</a>, \
     <a href='https://docs.example/x'>that</a> or <a href=\"{{unsubscribe_url}}\">leave</a></p>";
-const PERSON: &str = "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/140.0";
+pub const PERSON: &str = "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/140.0";
 
-fn both_on() -> Policy {
+pub fn both_on() -> Policy {
     Policy { track_opens: Some(true), track_clicks: Some(true), ..Policy::default() }
 }
 
 /// One message that has gone out.
-async fn sent(on: On, policy: Policy, template: &str) -> (Desk, String) {
+pub async fn sent(on: On, policy: Policy, template: &str) -> (Desk, String) {
     let mut desk = Desk::new(on).await;
     let profile = desk.world.profile("main", &Rates::default()).await;
     let one = Step { template: Some(template.into()), ..step(1, Delay::default()) };
@@ -35,7 +35,7 @@ async fn sent(on: On, policy: Policy, template: &str) -> (Desk, String) {
 }
 
 /// The paths of a letter's links of one kind.
-fn paths(raw: &str, kind: &str) -> Vec<String> {
+pub fn paths(raw: &str, kind: &str) -> Vec<String> {
     let start = format!("http://127.0.0.1:8080/{kind}/");
     let end = |c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c));
     let mut found: Vec<String> = raw
@@ -48,7 +48,7 @@ fn paths(raw: &str, kind: &str) -> Vec<String> {
     found
 }
 
-async fn hit(desk: &Desk, method: &str, path: &str, agent: &str) -> (u16, String) {
+pub async fn hit(desk: &Desk, method: &str, path: &str, agent: &str) -> (u16, String) {
     let before = desk.number("SELECT COUNT(*) FROM hits").await;
     let request = Request::builder().method(method).uri(path).header("user-agent", agent);
     let response = tower::ServiceExt::oneshot(
@@ -67,7 +67,7 @@ async fn hit(desk: &Desk, method: &str, path: &str, agent: &str) -> (u16, String
     (status, location)
 }
 
-async fn judged(desk: &Desk, after: i64) -> Vec<Value> {
+pub async fn judged(desk: &Desk, after: i64) -> Vec<Value> {
     desk.world.clock.set(desk.now() + after);
     tracking::pass(&desk.world.ctx, desk.now()).await.unwrap();
     let told = desk

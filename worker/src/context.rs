@@ -9,6 +9,7 @@ use crate::recorder::Recorder;
 use crate::scripts::Scripts;
 use sendwright_queue::Queue;
 use sendwright_store::Store;
+use sendwright_store::prune::Keep;
 use sendwright_store::secrets::Seals;
 use sendwright_workflows::clock::{Clock, MINUTE, Millis, SECOND};
 use sendwright_workflows::country::Country;
@@ -87,6 +88,8 @@ pub struct Settings {
     pub grace: Duration,
     /// Webhooks may go to private addresses, any port, and without TLS: for development.
     pub webhooks_allow_private: bool,
+    /// How long what has served its purpose is kept; everything for ever by default.
+    pub keep: Keep,
 }
 
 impl Settings {
@@ -116,6 +119,7 @@ impl Settings {
             timeouts: Timeouts::default(),
             grace: Duration::from_secs(25),
             webhooks_allow_private: false,
+            keep: Keep::default(),
         }
     }
 }

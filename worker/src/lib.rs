@@ -17,6 +17,7 @@ pub mod letter;
 pub mod life;
 pub mod outlet;
 pub mod proof;
+pub mod prune;
 pub mod purse;
 pub mod recorder;
 pub mod recovery;

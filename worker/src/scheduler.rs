@@ -1,6 +1,7 @@
-//! The clock: apalis-cron ticks, and a tick only starts the sweep. N processes tick N times, harmlessly.
+//! The clock: apalis-cron ticks, and a tick only starts the sweep and the prune. N processes tick N times, harmlessly.
 
 use crate::context::Context;
+use crate::prune::Prune;
 use crate::sweep;
 use apalis::prelude::{Data, WorkerBuilder};
 use apalis_cron::{CronScheduler, Tick};
@@ -10,9 +11,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// Runs the sweep at every tick until `stop`. A tick that comes while a sweep runs is one more afterwards.
+/// Runs the sweep and the prune at every tick until `stop`. A tick that comes while they run is one more afterwards.
 pub async fn run(ctx: Arc<Context>, stop: CancellationToken) {
-    let tick = Arc::new(Notify::new());
+    let (tick, mut prune) = (Arc::new(Notify::new()), Prune::default());
     let ticking = tokio::spawn(tick_for_ever(tick.clone(), stop.clone()));
     loop {
         tokio::select! {
@@ -22,6 +23,9 @@ pub async fn run(ctx: Arc<Context>, stop: CancellationToken) {
         let Some(now) = ctx.clock.now() else { continue };
         if let Err(error) = sweep::pass(&ctx, now).await {
             tracing::warn!(%error, "a sweep failed; the next tick tries again");
+        }
+        if let Err(error) = prune.pass(&ctx, now).await {
+            tracing::warn!(%error, "old rows could not be pruned; that is tried again");
         }
     }
     ticking.abort();

@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::handlers::run;
 use sendwright_queue::Job;
-use sendwright_store::{Result, claims, deliveries, due, idempotency, mapping, planning, sequencer, writing};
+use sendwright_store::{Result, claims, deliveries, due, mapping, planning, sequencer, writing};
 use sendwright_workflows::clock::Millis;
 
 /// One pass: starts what is scheduled, maps what was edited, completes what is through, and offers due rows.
@@ -12,8 +12,7 @@ pub async fn pass(ctx: &Context, now: Millis) -> Result<()> {
     map_edited(ctx, now).await?;
     complete(ctx, now).await?;
     run::close(ctx, now).await?;
-    offer(ctx, now).await?;
-    forget(ctx, now).await
+    offer(ctx, now).await
 }
 
 async fn start_scheduled(ctx: &Context, now: Millis) -> Result<()> {
@@ -74,10 +73,4 @@ async fn offer(ctx: &Context, now: Millis) -> Result<()> {
     tx.commit().await?;
     jobs.into_iter().for_each(|job| ctx.queue.push(job));
     Ok(())
-}
-
-async fn forget(ctx: &Context, now: Millis) -> Result<()> {
-    let mut tx = ctx.store.begin().await?;
-    idempotency::purge(&mut tx, now).await?;
-    tx.commit().await
 }

@@ -187,7 +187,8 @@ async fn tell(
         .zip(judged)
         .map(|(id, (hit, why))| {
             let before = |k: &&Known| k.hit.kind == hit.kind && k.judged.as_deref() == Some(by(*why));
-            let first = !all.iter().any(|k| before(&k)) && is_first(hit, *why, judged);
+            let is_new = !is_known(message, &hit.kind, *why) && !all.iter().any(|k| before(&k));
+            let first = is_new && is_first(hit, *why, judged);
             let data = json!({
                 "email": message.address, "subject": message.subject, "step": message.step_number,
                 "link": hit.url, "by": by(*why), "why": why, "first": first,
@@ -211,6 +212,15 @@ async fn tell(
         })
         .collect();
     events::insert(tx, &told).await
+}
+
+/// Whether a person has done so before, by the message itself: hits are not kept for ever. Who only clicked has opened then.
+fn is_known(message: &Answered, kind: &str, why: Option<&'static str>) -> bool {
+    let at = match kind {
+        "click" => message.clicked_at,
+        _ => message.opened_at.filter(|_| message.opened_at != message.clicked_at),
+    };
+    why.is_none() && at.is_some()
 }
 
 /// Whether no earlier one of its kind is among those that are told together.

@@ -3,7 +3,7 @@
 use crate::clock::Millis;
 use crate::quiet_hours::QuietHours;
 use crate::rate_limit::Rates;
-use chrono_tz::Tz;
+use crate::zone::Zone;
 use serde::{Deserialize, Serialize};
 
 /// A campaign's state (DESIGN, States).
@@ -157,7 +157,7 @@ pub enum AfterUncertain {
 #[serde(default)]
 pub struct Policy {
     /// The zone of contacts that have none.
-    pub timezone: Option<Tz>,
+    pub timezone: Option<Zone>,
     /// When nothing may go out, in the recipient's zone.
     pub quiet_hours: Option<QuietHours>,
     /// The campaign's own limit.
@@ -196,7 +196,7 @@ impl Policy {
 
     /// The zone a contact is reckoned in: its own ([`crate::contact::own_zone`]), else the campaign's, else the
     /// account's.
-    pub fn zone(&self, contact: Option<Tz>, account: Tz) -> Tz {
+    pub fn zone(&self, contact: Option<Zone>, account: Zone) -> Zone {
         contact.or(self.timezone).unwrap_or(account)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::phone::Phone;
 use crate::variables::Fields;
-use chrono_tz::Tz;
+use crate::zone::Zone;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -29,7 +29,7 @@ pub struct Contact {
     /// Industry.
     pub industry: Option<String>,
     /// The zone they live in.
-    pub timezone: Option<Tz>,
+    pub timezone: Option<Zone>,
     /// The caller's own id.
     pub external_id: Option<String>,
     /// Everything else that is known of them.
@@ -56,16 +56,16 @@ impl Contact {
 }
 
 /// The zone a contact is reckoned in: its own, else its number's, else the campaign's, else the account's.
-pub fn zone(contact: &Contact, campaign: Option<Tz>, account: Tz) -> Tz {
+pub fn zone(contact: &Contact, campaign: Option<Zone>, account: Zone) -> Zone {
     contact.timezone.or_else(|| of_phone(contact.phone.as_deref())).or(campaign).unwrap_or(account)
 }
 
 /// A contact's own zone: what it says of itself, else where its number is from. A name that is no zone says nothing, and
 /// neither does a number that is not E.164.
-pub fn own_zone(timezone: Option<&str>, phone: Option<&str>) -> Option<Tz> {
+pub fn own_zone(timezone: Option<&str>, phone: Option<&str>) -> Option<Zone> {
     timezone.and_then(|zone| zone.parse().ok()).or_else(|| of_phone(phone))
 }
 
-fn of_phone(phone: Option<&str>) -> Option<Tz> {
+fn of_phone(phone: Option<&str>) -> Option<Zone> {
     Phone::parse(phone?.trim()).ok()?.zone()
 }

@@ -6,7 +6,7 @@ use crate::clock::{DAY, Millis};
 use crate::quiet_hours::QuietHours;
 use crate::reason::Reason;
 use crate::sequence::{ByChannel, Channel, Sequence, Step};
-use chrono_tz::Tz;
+use crate::zone::Zone;
 use serde::{Deserialize, Serialize};
 
 /// The planner's own version, stored with every decision.
@@ -25,7 +25,7 @@ pub struct Standing {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     /// The zone that quiet hours and calendar days are reckoned in.
-    pub zone: Tz,
+    pub zone: Zone,
     /// How each channel reaches them.
     pub reach: ByChannel<Reach>,
     /// The contact was deleted.
@@ -167,7 +167,7 @@ pub fn plan(
 /// When a step is due before any gate; the first one not before the campaign starts, every other one after its
 /// predecessor's slot, if only by a millisecond: those that are due at that very slot's instant get their slots
 /// before anybody can know that it was used.
-fn due(standing: Standing, step: &Step, zone: Tz, policy: &Policy) -> (Millis, Vec<Reason>) {
+fn due(standing: Standing, step: &Step, zone: Zone, policy: &Policy) -> (Millis, Vec<Reason>) {
     if standing.settled > 0 {
         return (step.delay.after(standing.base, zone).max(standing.base + 1), vec![]);
     }
@@ -203,7 +203,7 @@ fn lacks(step: &Step, policy: &Policy, means: ByChannel<Means>) -> Option<Reason
 }
 
 /// The pure gates, to a fixpoint: each only moves later. Held after 64 rounds or 400 days.
-pub fn gates(from: Millis, zone: Tz, quiet: Option<QuietHours>) -> Result<(Millis, Vec<Reason>), Reason> {
+pub fn gates(from: Millis, zone: Zone, quiet: Option<QuietHours>) -> Result<(Millis, Vec<Reason>), Reason> {
     let (mut at, mut reasons) = (from, Vec::new());
     for _ in 0..64 {
         let next = match quiet {

@@ -2,7 +2,7 @@
 //! was given, and is no address.
 
 use crate::address;
-use chrono_tz::Tz;
+use crate::zone::Zone;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::LazyLock;
@@ -50,7 +50,7 @@ impl Phone {
 
     /// The zone of the number's country, where it has one alone; in North America that of its area code. Numbers are
     /// carried along when people move: an attribute of the contact's own says more.
-    pub fn zone(&self) -> Option<Tz> {
+    pub fn zone(&self) -> Option<Zone> {
         let digits = &self.0[1..];
         let lengths = if digits.starts_with('1') { 4..=4 } else { 1..=3 };
         lengths.into_iter().find_map(|length| ZONES.get(digits.get(..length)?)).copied()
@@ -65,7 +65,7 @@ impl fmt::Debug for Phone {
 }
 
 /// A zone a line, with the calling codes that are in it (docs/decisions/0012).
-static ZONES: LazyLock<HashMap<&str, Tz>> = LazyLock::new(|| {
+static ZONES: LazyLock<HashMap<&str, Zone>> = LazyLock::new(|| {
     let mut zones = HashMap::new();
     for line in include_str!("phone/zones.txt").lines() {
         let mut words = line.split(' ');
@@ -121,11 +121,11 @@ mod tests {
     #[test]
     fn a_number_has_the_zone_of_its_country_or_area_code_where_that_is_one() {
         let zone = |text| Phone::parse(text).unwrap().zone();
-        assert_eq!(zone("+4930123456"), Some(Tz::Europe__Berlin));
-        assert_eq!(zone("+442071234567"), Some(Tz::Europe__London));
-        assert_eq!(zone("+14155551234"), Some(Tz::America__Los_Angeles));
-        assert_eq!(zone("+12125551234"), Some(Tz::America__New_York));
-        assert_eq!(zone("+12425551234"), Some(Tz::America__Nassau));
+        assert_eq!(zone("+4930123456"), Some("Europe/Berlin".parse::<Zone>().unwrap()));
+        assert_eq!(zone("+442071234567"), Some("Europe/London".parse::<Zone>().unwrap()));
+        assert_eq!(zone("+14155551234"), Some("America/Los_Angeles".parse::<Zone>().unwrap()));
+        assert_eq!(zone("+12125551234"), Some("America/New_York".parse::<Zone>().unwrap()));
+        assert_eq!(zone("+12425551234"), Some("America/Nassau".parse::<Zone>().unwrap()));
         // Idaho has two zones, and so have Australia's and Spain's numbers.
         for many in ["+12085551234", "+61491570006", "+34600000000", "+18005551234", "+9991234567"] {
             assert_eq!(zone(many), None, "{many}");

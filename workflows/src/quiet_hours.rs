@@ -1,10 +1,8 @@
 //! Quiet hours: local windows of a day in which nothing may be handed over (S2-15, C-21).
 
-use crate::clock::{DAY, HOUR, MINUTE, Millis};
-use chrono::{
-    DateTime, Days, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Timelike, Utc,
-};
-use chrono_tz::Tz;
+use crate::clock::{DAY, HOUR, MINUTE, Millis, SECOND};
+use crate::zone::{Comes, Zone};
+use chrono::{DateTime, Days, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike};
 use serde::{Deserialize, Serialize};
 
 /// How long a slot may be used: the hand-over's intent is committed within `W` of its slot. Milliseconds.
@@ -45,17 +43,17 @@ impl QuietHours {
     }
 
     /// Whether an instant lies in the window by the wall clock of `zone`.
-    pub fn holds_instant(&self, at: Millis, zone: Tz) -> bool {
+    pub fn holds_instant(&self, at: Millis, zone: Zone) -> bool {
         local(at, zone).is_some_and(|t| self.holds((t.hour() * 60 + t.minute()) as u16))
     }
 
     /// Whether all of [at, at + W + G] lies outside the window.
-    pub fn permits(&self, at: Millis, zone: Tz) -> bool {
+    pub fn permits(&self, at: Millis, zone: Zone) -> bool {
         self.first_quiet(at, at + W + G, zone).is_none()
     }
 
     /// The first instant at or after `at` that [`permits`](Self::permits) accepts; `None` past 400 days.
-    pub fn next_permitted(&self, at: Millis, zone: Tz) -> Option<Millis> {
+    pub fn next_permitted(&self, at: Millis, zone: Zone) -> Option<Millis> {
         let mut candidate = at;
         while candidate - at <= 400 * DAY {
             match self.first_quiet(candidate, candidate + W + G, zone) {
@@ -69,7 +67,7 @@ impl QuietHours {
     /// The first quiet instant in [from, to]. A window's state changes only at whole minutes of the wall clock
     /// and at the zone's own transitions, which fall on whole minutes since 1972; so the two ends and every
     /// minute between decide.
-    fn first_quiet(&self, from: Millis, to: Millis, zone: Tz) -> Option<Millis> {
+    fn first_quiet(&self, from: Millis, to: Millis, zone: Zone) -> Option<Millis> {
         let mut at = from;
         loop {
             if self.holds_instant(at, zone) {
@@ -84,53 +82,49 @@ impl QuietHours {
 
     /// The first instant after a quiet one that is not quiet: whole minutes are walked in hops, since a
     /// transition may cut a window short or repeat a part of it.
-    fn end_after(&self, quiet: Millis, zone: Tz) -> Millis {
+    fn end_after(&self, quiet: Millis, zone: Zone) -> Millis {
         let mut at = (quiet.div_euclid(MINUTE) + 1) * MINUTE;
         while self.holds_instant(at, zone) {
             let hop = self.minutes_left(at, zone).clamp(1, 60);
             let next = at + i64::from(hop) * MINUTE;
             // Within a hop the offset must not change, or the window's end could be jumped over.
-            at = if offset(at, zone) == offset(next, zone) { next } else { at + MINUTE };
+            at = if zone.offset(at) == zone.offset(next) { next } else { at + MINUTE };
         }
         at
     }
 
-    fn minutes_left(&self, at: Millis, zone: Tz) -> u16 {
+    fn minutes_left(&self, at: Millis, zone: Zone) -> u16 {
         let Some(t) = local(at, zone) else { return 1 };
         let now = (t.hour() * 60 + t.minute()) as u16;
         (self.end + 1_440 - now) % 1_440
     }
 }
 
-fn utc(at: Millis) -> Option<DateTime<Utc>> {
-    DateTime::from_timestamp_millis(at)
-}
-
-fn local(at: Millis, zone: Tz) -> Option<NaiveDateTime> {
-    utc(at).map(|t| t.with_timezone(&zone).naive_local())
-}
-
-fn offset(at: Millis, zone: Tz) -> Option<TimeDelta> {
-    let t = utc(at)?;
-    Some(t.with_timezone(&zone).naive_local() - t.naive_utc())
+fn local(at: Millis, zone: Zone) -> Option<NaiveDateTime> {
+    let utc = DateTime::from_timestamp_millis(at)?.naive_utc();
+    utc.checked_add_signed(TimeDelta::seconds(zone.offset(at)))
 }
 
 /// An instant as the zone's wall clock shows it, with its offset (RFC 3339).
-pub fn local_text(at: Millis, zone: Tz) -> String {
-    utc(at).map(|t| t.with_timezone(&zone).to_rfc3339()).unwrap_or_else(|| at.to_string())
+pub fn local_text(at: Millis, zone: Zone) -> String {
+    let offset = i32::try_from(zone.offset(at)).ok().and_then(FixedOffset::east_opt);
+    let shown = DateTime::from_timestamp_millis(at).zip(offset);
+    shown.map_or_else(|| at.to_string(), |(utc, offset)| utc.with_timezone(&offset).to_rfc3339())
 }
 
 /// A wall-clock time as an instant: a skipped one is the first instant after the gap, a repeated one its
 /// first occurrence.
-pub fn resolve(wall: NaiveDateTime, zone: Tz) -> Option<Millis> {
-    match zone.from_local_datetime(&wall) {
-        LocalResult::Single(t) | LocalResult::Ambiguous(t, _) => Some(t.timestamp_millis()),
-        LocalResult::None => after_gap(wall, zone),
+pub fn resolve(wall: NaiveDateTime, zone: Zone) -> Option<Millis> {
+    match zone.comes(wall)? {
+        Comes::Once(offset) | Comes::Twice(offset) => {
+            Some(wall.and_utc().timestamp_millis() - offset * SECOND)
+        }
+        Comes::Never => after_gap(wall, zone),
     }
 }
 
 /// The first instant after the gap that swallowed `wall`: the transition itself, found by halving.
-fn after_gap(wall: NaiveDateTime, zone: Tz) -> Option<Millis> {
+fn after_gap(wall: NaiveDateTime, zone: Zone) -> Option<Millis> {
     let guess = wall.and_utc().timestamp_millis();
     let (mut low, mut high) = (guess - 26 * HOUR, guess + 26 * HOUR);
     // Below the transition the wall clock reads less than `wall`, from it on more.
@@ -142,7 +136,7 @@ fn after_gap(wall: NaiveDateTime, zone: Tz) -> Option<Millis> {
 }
 
 /// `days` calendar days later at the same wall-clock time in `zone`.
-pub fn add_calendar_days(at: Millis, days: u32, zone: Tz) -> Option<Millis> {
+pub fn add_calendar_days(at: Millis, days: u32, zone: Zone) -> Option<Millis> {
     if days == 0 {
         return Some(at);
     }
@@ -151,7 +145,7 @@ pub fn add_calendar_days(at: Millis, days: u32, zone: Tz) -> Option<Millis> {
 }
 
 /// The first instant of the calendar day that holds `at`, and of the next one.
-pub fn day_of(at: Millis, zone: Tz) -> Option<(Millis, Millis)> {
+pub fn day_of(at: Millis, zone: Zone) -> Option<(Millis, Millis)> {
     let date: NaiveDate = local(at, zone)?.date();
     let start = resolve(date.and_time(NaiveTime::MIN), zone)?;
     let end = resolve(date.checked_add_days(Days::new(1))?.and_time(NaiveTime::MIN), zone)?;
@@ -159,7 +153,7 @@ pub fn day_of(at: Millis, zone: Tz) -> Option<(Millis, Millis)> {
 }
 
 /// The calendar date that holds `at`.
-pub fn date_of(at: Millis, zone: Tz) -> Option<NaiveDate> {
+pub fn date_of(at: Millis, zone: Zone) -> Option<NaiveDate> {
     Some(local(at, zone)?.date())
 }
 
@@ -175,7 +169,7 @@ mod tests {
     #[test]
     fn a_window_over_midnight_holds_both_sides() {
         let quiet = QuietHours::new(22 * 60, 8 * 60).unwrap();
-        let zone = Tz::Europe__Berlin;
+        let zone = "Europe/Berlin".parse::<Zone>().unwrap();
         assert!(quiet.holds_instant(at("2026-01-10T22:30:00Z"), zone));
         assert!(quiet.holds_instant(at("2026-01-11T06:59:59Z"), zone));
         assert!(!quiet.holds_instant(at("2026-01-11T07:00:00Z"), zone));
@@ -185,36 +179,44 @@ mod tests {
     #[test]
     fn an_instant_just_before_the_window_is_not_permitted() {
         let quiet = QuietHours::new(20 * 60, 8 * 60).unwrap();
-        assert!(quiet.permits(at("2026-01-10T19:59:57.899Z"), Tz::UTC));
-        assert!(!quiet.permits(at("2026-01-10T19:59:57.900Z"), Tz::UTC));
+        assert!(quiet.permits(at("2026-01-10T19:59:57.899Z"), Zone::UTC));
+        assert!(!quiet.permits(at("2026-01-10T19:59:57.900Z"), Zone::UTC));
     }
 
     #[test]
     fn a_skipped_wall_time_becomes_the_first_instant_after_the_gap() {
         // Berlin, 2026-03-29: 02:00 to 03:00 does not exist.
         let start = at("2026-03-28T01:30:00Z"); // 02:30 local
-        assert_eq!(add_calendar_days(start, 1, Tz::Europe__Berlin), Some(at("2026-03-29T01:00:00Z")));
+        assert_eq!(
+            add_calendar_days(start, 1, "Europe/Berlin".parse::<Zone>().unwrap()),
+            Some(at("2026-03-29T01:00:00Z"))
+        );
     }
 
     #[test]
     fn a_repeated_wall_time_counts_once_the_first() {
         // New York, 2026-11-01: 01:30 comes twice.
         let start = at("2026-10-31T05:30:00Z"); // 01:30 EDT
-        assert_eq!(add_calendar_days(start, 1, Tz::America__New_York), Some(at("2026-11-01T05:30:00Z")));
+        assert_eq!(
+            add_calendar_days(start, 1, "America/New_York".parse::<Zone>().unwrap()),
+            Some(at("2026-11-01T05:30:00Z"))
+        );
     }
 
     #[test]
     fn a_day_of_the_change_is_23_or_25_hours_long() {
-        let (start, end) = day_of(at("2026-03-29T12:00:00Z"), Tz::Europe__Berlin).unwrap();
+        let (start, end) =
+            day_of(at("2026-03-29T12:00:00Z"), "Europe/Berlin".parse::<Zone>().unwrap()).unwrap();
         assert_eq!(end - start, 23 * HOUR);
-        let (start, end) = day_of(at("2026-11-01T12:00:00Z"), Tz::America__New_York).unwrap();
+        let (start, end) =
+            day_of(at("2026-11-01T12:00:00Z"), "America/New_York".parse::<Zone>().unwrap()).unwrap();
         assert_eq!(end - start, 25 * HOUR);
     }
 
     #[test]
     fn the_end_of_a_window_is_not_jumped_over_on_a_day_of_change() {
         let quiet = QuietHours::new(60, 150).unwrap(); // 01:00 to 02:30
-        let zone = Tz::Europe__Berlin;
+        let zone = "Europe/Berlin".parse::<Zone>().unwrap();
         // The gap swallows 02:00 to 03:00, so the window ends at 03:00 CEST = 01:00Z.
         assert_eq!(quiet.next_permitted(at("2026-03-29T00:30:00Z"), zone), Some(at("2026-03-29T01:00:00Z")));
         // In autumn 02:00 to 03:00 comes twice: the repeated 02:00 to 02:30 is quiet again.

@@ -7,7 +7,7 @@ use crate::clock::{MINUTE, Micros, Millis};
 use crate::enrolment::gates;
 use crate::quiet_hours::{QuietHours, W, day_of};
 use crate::reason::{Owner, Reason, Window};
-use chrono_tz::Tz;
+use crate::zone::Zone;
 use serde::{Deserialize, Serialize};
 
 /// How far ahead of the present slots are given out. Milliseconds.
@@ -26,7 +26,7 @@ pub struct Rates {
     pub per_day: Option<u32>,
     /// The zone of `per_day`.
     #[serde(default)]
-    pub zone: Tz,
+    pub zone: Zone,
 }
 
 impl Rates {
@@ -67,7 +67,7 @@ pub struct Due {
     /// Its planned instant.
     pub planned: Millis,
     /// The recipient's zone.
-    pub zone: Tz,
+    pub zone: Zone,
     /// The campaign's quiet hours.
     pub quiet: Option<QuietHours>,
 }
@@ -219,7 +219,7 @@ mod tests {
         let (mut profile, mut campaign, none) = (Gate::default(), Gate::default(), Rates::default());
         (0..rows)
             .filter_map(|_| {
-                let row = Due { planned, zone: Tz::UTC, quiet: None };
+                let row = Due { planned, zone: Zone::UTC, quiet: None };
                 match seat((&mut profile, &rates), (&mut campaign, &none), &row, i64::MIN, i64::MAX) {
                     Seat::At { slot, .. } => Some(slot_millis(slot)),
                     _ => None,
@@ -248,7 +248,8 @@ mod tests {
 
     #[test]
     fn a_full_day_waits_for_midnight_in_the_profiles_zone() {
-        let rates = Rates { per_day: Some(1), zone: Tz::Asia__Tokyo, ..Rates::default() };
+        let rates =
+            Rates { per_day: Some(1), zone: "Asia/Tokyo".parse::<Zone>().unwrap(), ..Rates::default() };
         let noon = 1_767_225_600_000 + 3 * crate::clock::HOUR; // 2026-01-01 12:00 in Tokyo
         assert_eq!(seats(rates, 2, noon), [noon, noon + 12 * crate::clock::HOUR]);
     }
@@ -257,7 +258,7 @@ mod tests {
     fn a_given_back_slot_frees_the_count_and_not_the_pointer() {
         let rates = Rates { per_second: Some(1.0), per_minute: Some(1), ..Rates::default() };
         let (mut gate, mut campaign) = (Gate::default(), Gate::default());
-        let row = Due { planned: 60_000, zone: Tz::UTC, quiet: None };
+        let row = Due { planned: 60_000, zone: Zone::UTC, quiet: None };
         let none = Rates::default();
         let first = seat((&mut gate, &rates), (&mut campaign, &none), &row, i64::MIN, i64::MAX);
         assert_eq!(first, Seat::At { slot: 60_000_000, reasons: vec![] });

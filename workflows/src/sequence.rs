@@ -2,7 +2,7 @@
 
 use crate::clock::{HOUR, MINUTE, Millis, SECOND};
 use crate::quiet_hours::add_calendar_days;
-use chrono_tz::Tz;
+use crate::zone::Zone;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -173,7 +173,7 @@ pub struct Delay {
 
 impl Delay {
     /// The instant this long after `base`; saturates at `base` plus the elapsed part where the calendar ends.
-    pub fn after(&self, base: Millis, zone: Tz) -> Millis {
+    pub fn after(&self, base: Millis, zone: Zone) -> Millis {
         let day = add_calendar_days(base, self.days, zone).unwrap_or(base);
         day + i64::from(self.hours) * HOUR
             + i64::from(self.minutes) * MINUTE

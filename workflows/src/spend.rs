@@ -3,8 +3,8 @@
 use crate::clock::Millis;
 use crate::quiet_hours::{date_of, resolve};
 use crate::sequence::Step;
+use crate::zone::Zone;
 use chrono::{Datelike, Days, Months, NaiveDate, NaiveTime};
-use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 /// What a model's server asks for a million tokens.
@@ -67,7 +67,7 @@ impl Period {
     }
 
     /// The present period's first day and the instant at which the next one begins; none where there is but one.
-    pub fn at(self, now: Millis, zone: Tz) -> Option<(NaiveDate, Millis)> {
+    pub fn at(self, now: Millis, zone: Zone) -> Option<(NaiveDate, Millis)> {
         let today = date_of(now, zone)?;
         let (first, next) = match self {
             Period::Total => return None,
@@ -95,8 +95,9 @@ mod tests {
         let at = |text| crate::clock::parse_rfc3339(text).unwrap();
         // Already 1 March in Auckland, and still 28 February in New York.
         let now = at("2026-02-28T12:00:00Z");
-        let of = |period: Period, zone: Tz| period.at(now, zone).map(|(day, end)| (day.to_string(), end));
-        let (east, west) = (Tz::Pacific__Auckland, Tz::America__New_York);
+        let of = |period: Period, zone: Zone| period.at(now, zone).map(|(day, end)| (day.to_string(), end));
+        let (east, west) =
+            ("Pacific/Auckland".parse::<Zone>().unwrap(), "America/New_York".parse::<Zone>().unwrap());
         assert_eq!(of(Period::Daily, east), Some(("2026-03-01".into(), at("2026-03-01T11:00:00Z"))));
         assert_eq!(of(Period::Daily, west), Some(("2026-02-28".into(), at("2026-03-01T05:00:00Z"))));
         assert_eq!(of(Period::Monthly, east), Some(("2026-03-01".into(), at("2026-03-31T11:00:00Z"))));

@@ -2,11 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use chrono_tz::Tz;
 use sendwright_workflows::campaign::{AfterUncertain, OnUncertain, WithoutModel};
 use sendwright_workflows::clock::{DAY, parse_rfc3339};
 use sendwright_workflows::contact;
 use sendwright_workflows::spec::{CampaignBody, Columns, Demands, FieldError, LeadBody, ProfileBody};
+use sendwright_workflows::zone::Zone;
 use serde_json::{Value, json};
 
 fn campaign() -> Value {
@@ -190,7 +190,7 @@ fn a_whole_campaign_comes_through_as_the_planner_reads_it() {
     assert_eq!(body.name, "Spring");
     assert_eq!(body.external_id.as_deref(), Some("crm-7"));
     let policy = &body.policy;
-    assert_eq!(policy.timezone, Some(Tz::EST5EDT));
+    assert_eq!(policy.timezone, Some("EST5EDT".parse::<Zone>().unwrap()));
     assert_eq!(policy.rate_limit_per_second, Some(0.5));
     assert_eq!((policy.requires_approval, policy.without_model), (true, WithoutModel::Template));
     assert_eq!((policy.on_uncertain, policy.after_uncertain), (OnUncertain::Park, AfterUncertain::Hold));
@@ -199,7 +199,7 @@ fn a_whole_campaign_comes_through_as_the_planner_reads_it() {
     let profile = body.sending_profile.as_ref().unwrap();
     assert_eq!(profile.name, "Spring", "an inline profile without a name has its campaign's");
     assert_eq!(profile.from_email.as_ref().unwrap().as_str(), "Anna@example.com");
-    assert_eq!((profile.rates.per_day, profile.rates.zone), (Some(5), Tz::Asia__Tokyo));
+    assert_eq!((profile.rates.per_day, profile.rates.zone), (Some(5), "Asia/Tokyo".parse::<Zone>().unwrap()));
     let step = &body.sequence().steps[0];
     assert_eq!((step.number, step.name.as_str(), step.active), (1, "Step 1", false));
     assert_eq!((step.delay.days, step.delay.hours, step.delay.minutes, step.delay.seconds), (0, 25, 1, 2));
@@ -360,7 +360,7 @@ fn a_csv_is_read_by_its_header_whatever_its_case_and_spaces() {
     let lead = LeadBody::from_csv(&columns, row).unwrap();
     assert_eq!(lead.email.as_str(), "ada@example.com");
     assert_eq!(lead.first_name.as_deref(), Some("Ada"));
-    assert_eq!((lead.timezone, lead.campaign_id), (Some(Tz::Europe__Berlin), Some(3)));
+    assert_eq!((lead.timezone, lead.campaign_id), (Some("Europe/Berlin".parse::<Zone>().unwrap()), Some(3)));
     assert_eq!(Value::Object(lead.attributes), json!({"Plan_Tier": "gold"}));
 
     let empty = LeadBody::from_csv(&columns, ["ada@example.com", "", " ", "", "", ""]).unwrap();
@@ -387,8 +387,17 @@ fn the_zone_is_the_contacts_then_the_campaigns_then_the_accounts() {
     let mut lead = LeadBody::from_json(&json!({"email": "a@example.com", "timezone": "Asia/Tokyo"}))
         .unwrap()
         .into_contact(1);
-    assert_eq!(contact::zone(&lead, Some(Tz::Europe__Berlin), Tz::UTC), Tz::Asia__Tokyo);
+    assert_eq!(
+        contact::zone(&lead, Some("Europe/Berlin".parse::<Zone>().unwrap()), Zone::UTC),
+        "Asia/Tokyo".parse::<Zone>().unwrap()
+    );
     lead.timezone = None;
-    assert_eq!(contact::zone(&lead, Some(Tz::Europe__Berlin), Tz::UTC), Tz::Europe__Berlin);
-    assert_eq!(contact::zone(&lead, None, Tz::America__New_York), Tz::America__New_York);
+    assert_eq!(
+        contact::zone(&lead, Some("Europe/Berlin".parse::<Zone>().unwrap()), Zone::UTC),
+        "Europe/Berlin".parse::<Zone>().unwrap()
+    );
+    assert_eq!(
+        contact::zone(&lead, None, "America/New_York".parse::<Zone>().unwrap()),
+        "America/New_York".parse::<Zone>().unwrap()
+    );
 }

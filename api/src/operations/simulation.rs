@@ -4,7 +4,6 @@
 use super::sending_profiles::rates;
 use crate::refusal::Refusal;
 use crate::state::Core;
-use chrono_tz::Tz;
 use sendwright_store::campaigns::{self, Campaign};
 use sendwright_store::heads::Head;
 use sendwright_store::simulation::{self, Released, Standing as Row};
@@ -18,6 +17,7 @@ use sendwright_workflows::rate_limit::{Gate, Rates, slot_millis};
 use sendwright_workflows::reason::{Cause, Owner, Reason};
 use sendwright_workflows::sequence::{ByChannel, Channel, Sequence};
 use sendwright_workflows::simulate::{Line, Setting, Subject, simulate};
+use sendwright_workflows::zone::Zone;
 use std::collections::HashMap;
 
 /// Most leads that one run follows, and most lines that it gives.
@@ -63,7 +63,7 @@ pub struct Planned {
     /// The slot's instant; of a step that is not sent, its planned instant.
     pub at: Millis,
     /// The recipient's zone.
-    pub zone: Tz,
+    pub zone: Zone,
     /// `Send`; or `Skip`, `Stop`, `Hold`.
     pub action: Action,
     /// Every reason that moved or forbade it.
@@ -106,7 +106,7 @@ pub(super) async fn ask(
     enrolment: i64,
     means: ByChannel<Means>,
     now: Millis,
-) -> Result<(Decision, Tz), Refusal> {
+) -> Result<(Decision, Zone), Refusal> {
     let mut run = Run::read(tx, campaign.clone(), means, now).await?;
     let row = simulation::standing(tx, enrolment, campaign.version).await?.ok_or(Refusal::Internal)?;
     run.learn(tx, std::slice::from_ref(&row)).await?;
@@ -120,7 +120,7 @@ struct Run {
     sequence: Sequence,
     policy: Policy,
     rates: ByChannel<Rates>,
-    account_zone: Tz,
+    account_zone: Zone,
     means: ByChannel<Means>,
     from: Millis,
     assumed: Option<&'static str>,
@@ -128,7 +128,7 @@ struct Run {
     prints: HashMap<i64, String>,
     got: HashMap<i64, Vec<(String, i64)>>,
     subjects: Vec<Subject>,
-    whom: Vec<(String, Tz)>,
+    whom: Vec<(String, Zone)>,
     /// Subjects from here on are single messages: nothing follows them.
     alone_from: usize,
     lines: Vec<Line>,

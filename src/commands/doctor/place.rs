@@ -2,6 +2,7 @@
 
 use super::{Bad, Finding, Good, Note, bad};
 use crate::config::{Config, secret};
+use sendwright_workflows::clock::{DAY, Millis};
 use std::io;
 use std::path::Path;
 
@@ -80,4 +81,23 @@ pub fn hand_overs(config: &Config) -> Finding {
     Good(format!(
         "D = {d}: a crash of one worker leaves at most {d} messages uncertain; known after {lease} s, the lease"
     ))
+}
+
+/// How long what has served its purpose is kept.
+pub fn kept(config: &Config) -> Finding {
+    let days = |kept: Option<Millis>| match kept {
+        Some(kept) => format!("{} days", kept / DAY),
+        None => "for ever".to_owned(),
+    };
+    let keep = &config.keep;
+    let kinds = [
+        ("deliveries", keep.deliveries),
+        ("those given up", keep.dead_deliveries),
+        ("inbound wording", keep.inbound),
+        ("opens and clicks", keep.hits),
+        ("usage", keep.usage),
+        ("imports", keep.imports),
+        ("runs", keep.runs),
+    ];
+    Good(kinds.map(|(what, kept)| format!("{what} {}", days(kept))).join(", "))
 }

@@ -22,6 +22,7 @@ mod server;
 pub mod site;
 pub mod site_phones;
 pub mod smtp_server;
+pub mod trial;
 pub mod twilio_library;
 pub mod twilio_loops;
 pub mod twilio_server;

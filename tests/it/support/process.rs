@@ -84,6 +84,11 @@ impl Process {
         self.server.end("TERM")
     }
 
+    /// Asks it to end and does not wait.
+    pub fn ask_to_end(&self) {
+        self.server.signal("TERM");
+    }
+
     /// Stops it where it stands (SIGSTOP).
     pub fn pause(&self) {
         self.server.signal("STOP");

@@ -62,9 +62,14 @@ impl Redis {
         self.server.signal("CONT");
     }
 
+    /// One inline command, and the first piece of its answer.
+    pub fn say(&self, command: &str) -> String {
+        ask(self.port, command).expect("our own Redis answers")
+    }
+
     /// Deletes everything in every database.
     pub fn flush(&self) {
-        let answer = ask(self.port, "FLUSHALL").expect("our own Redis answers");
+        let answer = self.say("FLUSHALL");
         assert!(answer.starts_with("+OK"), "FLUSHALL: {answer}");
     }
 }

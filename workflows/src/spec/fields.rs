@@ -2,7 +2,7 @@
 
 use super::{FieldError, zone};
 use crate::address::Email;
-use chrono_tz::Tz;
+use crate::zone::Zone;
 use serde_json::{Map, Value};
 use std::ops::RangeInclusive;
 
@@ -147,7 +147,7 @@ impl<'a, 'e> Fields<'a, 'e> {
     }
 
     /// An IANA zone.
-    pub(super) fn zone(&mut self, name: &str) -> Option<Tz> {
+    pub(super) fn zone(&mut self, name: &str) -> Option<Zone> {
         match zone(self.string(name)?) {
             Ok(zone) => Some(zone),
             Err(why) => {

@@ -5,7 +5,7 @@ use super::{Columns, FieldError, attributes, zone};
 use crate::address::Email;
 use crate::contact::Contact;
 use crate::ids::Kind;
-use chrono_tz::Tz;
+use crate::zone::Zone;
 use serde_json::{Map, Value};
 
 /// The fields of a lead; every other name is an attribute.
@@ -43,7 +43,7 @@ pub struct LeadBody {
     /// Industry.
     pub industry: Option<String>,
     /// The zone that quiet hours and calendar days are reckoned in.
-    pub timezone: Option<Tz>,
+    pub timezone: Option<Zone>,
     /// The caller's own id, kept and echoed.
     pub external_id: Option<String>,
     /// The campaign to enrol it in; whether it exists is for the caller to look up.
@@ -115,7 +115,7 @@ fn read(body: &Value, errors: &mut Vec<FieldError>) -> Option<LeadBody> {
 }
 
 /// A blank zone is none: exports are full of them.
-fn read_zone(fields: &mut Fields) -> Option<Tz> {
+fn read_zone(fields: &mut Fields) -> Option<Zone> {
     let text = fields.string("timezone").filter(|text| !text.trim().is_empty())?;
     zone(text).map_err(|why| fields.fault("timezone", "invalid_timezone", why)).ok()
 }

@@ -1,12 +1,12 @@
 //! Time zones as people write them.
 
-use chrono_tz::Tz;
+use crate::zone::Zone;
 
 /// Reads an IANA zone, aliases such as `EST5EDT` included. An offset is refused: it knows no summer time.
 ///
 /// # Errors
 /// What is wrong and what to write, for people.
-pub fn zone(text: &str) -> Result<Tz, &'static str> {
+pub fn zone(text: &str) -> Result<Zone, &'static str> {
     let text = text.trim();
     if let Ok(zone) = text.parse() {
         return Ok(zone);

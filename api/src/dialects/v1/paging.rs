@@ -1,4 +1,7 @@
 //! How a list is asked for: behind a cursor, by page (S2-03), or by offset; oldest or newest first.
+//!
+//! `sort` has one key per list: that of its index and of its cursor. Any other would sort a million rows for a page, and a
+//! second one behind it would never be asked, since the first, with the row's number, already tells every two rows apart.
 
 use crate::refusal::Refusal;
 use sendwright_store::Page;
@@ -67,7 +70,7 @@ impl Asked {
             Some(word) if word == key => false,
             Some(word) if word.strip_prefix('-') == Some(key) => true,
             Some(word) => {
-                let text = format!("must be {key} or -{key}");
+                let text = format!("must be {key} or -{key}, and nothing beside");
                 errors.push(FieldError::new("sort", "invalid_choice", text).given(word));
                 false
             }

@@ -30,7 +30,8 @@ pub struct Part {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ByTime {
-    /// The order: `created_at`, or `-created_at` for the newest first.
+    /// The order: `created_at`, or `-created_at` for the newest first. One key: rows of one instant follow by their numbers, so
+    /// that a cursor has one place.
     #[param(example = "-created_at")]
     pub sort: Option<String>,
 }
@@ -39,7 +40,7 @@ pub struct ByTime {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ById {
-    /// The order: `id`, or `-id` for the highest first.
+    /// The order: `id`, or `-id` for the highest first. One key.
     #[param(example = "-id")]
     pub sort: Option<String>,
 }

@@ -7,7 +7,6 @@ mod outlook;
 use super::words::{Told, instant, told};
 use crate::refusal::Refusal;
 use crate::state::Core;
-use chrono_tz::Tz;
 use outlook::Outlook;
 use sendwright_store::campaigns::Campaign;
 use sendwright_store::messages::{self, Attempt, Message, PlanningEvent};
@@ -17,6 +16,7 @@ use sendwright_workflows::clock::Millis;
 use sendwright_workflows::message::State;
 use sendwright_workflows::rate_limit::Gate;
 use sendwright_workflows::reason::{Owner, Reason};
+use sendwright_workflows::zone::Zone;
 use serde_json::Value;
 
 pub use lead::{EnrolmentExplained, LeadExplained, explain_lead};
@@ -126,7 +126,7 @@ impl Facts {
         })
     }
 
-    fn zone(&self) -> Tz {
+    fn zone(&self) -> Zone {
         self.message.zone.parse().unwrap_or_default()
     }
 }

@@ -1,11 +1,11 @@
 //! Reasons as sentences, each with the setting that would change it.
 
-use chrono_tz::Tz;
 use sendwright_workflows::clock::Millis;
 use sendwright_workflows::message::State;
 use sendwright_workflows::quiet_hours::local_text;
 use sendwright_workflows::reason::{Cause, Owner, Reason, Window};
 use sendwright_workflows::twilio_code;
+use sendwright_workflows::zone::Zone;
 
 /// A reason with its sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,16 +17,16 @@ pub struct Told {
 }
 
 /// Puts a reason into words; instants are told by the wall clock of `zone`.
-pub fn told(reason: Reason, zone: Tz) -> Told {
+pub fn told(reason: Reason, zone: Zone) -> Told {
     Told { text: sentence(&reason, zone), reason }
 }
 
 /// An instant as sentences have it: to the second, with its offset.
-pub fn instant(at: Millis, zone: Tz) -> String {
+pub fn instant(at: Millis, zone: Zone) -> String {
     local_text(at - at.rem_euclid(1_000), zone)
 }
 
-fn sentence(reason: &Reason, zone: Tz) -> String {
+fn sentence(reason: &Reason, zone: Zone) -> String {
     let at = |at: &Millis| instant(*at, zone);
     match reason {
         Reason::QuietHours { until } => format!(

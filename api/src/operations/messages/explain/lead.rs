@@ -5,7 +5,6 @@ use crate::operations::messages::words::{Told, instant, told};
 use crate::operations::simulation;
 use crate::refusal::Refusal;
 use crate::state::Core;
-use chrono_tz::Tz;
 use sendwright_store::contacts::{self, Contact};
 use sendwright_store::enrolments::{self, Enrolment};
 use sendwright_store::messages::{self, Message, PlanningEvent};
@@ -15,6 +14,7 @@ use sendwright_workflows::clock::Millis;
 use sendwright_workflows::enrolment::{Action, Decision, Means};
 use sendwright_workflows::reason::Reason;
 use sendwright_workflows::sequence::ByChannel;
+use sendwright_workflows::zone::Zone;
 
 /// A lead, and what becomes of it in each of its campaigns.
 #[derive(Debug, Clone)]
@@ -153,7 +153,7 @@ async fn of_enrolment(
     Ok(explained)
 }
 
-fn ahead(decision: &Decision, why: Option<&Told>, zone: Tz) -> String {
+fn ahead(decision: &Decision, why: Option<&Told>, zone: Zone) -> String {
     let why = why.map_or(String::new(), |why| format!(": {}", why.text));
     let (step, at) = (decision.step, instant(decision.at, zone));
     match decision.action {
@@ -173,5 +173,5 @@ fn ended(enrolment: &Enrolment) -> Vec<Told> {
         "suppressed" => Reason::Suppressed { why: "opted out or suppressed by hand".into() },
         _ => Reason::Cancelled,
     });
-    vec![told(reason, Tz::UTC)]
+    vec![told(reason, Zone::UTC)]
 }

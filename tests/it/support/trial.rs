@@ -1,0 +1,83 @@
+//! A trial: an installation at work, something that breaks at an instant that a seed draws, and the account of it. Each ends
+//! with a line that `make prove` gathers into docs/PROOF.md.
+
+use std::time::{Duration, Instant};
+
+use sendwright_workflows::ids::{self, Kind};
+use serde_json::{Value, json};
+
+use super::dice::Dice;
+use super::site::{Shape, Site};
+use super::witness::Account;
+
+/// How many people are under way when something breaks; each gets two messages.
+pub const PEOPLE: usize = 300;
+/// Their messages.
+pub const MESSAGES: usize = 2 * PEOPLE;
+
+/// What is tried: the row of the matrix of faults, in words.
+#[derive(Clone, Copy)]
+pub struct Trial<'a> {
+    /// Its number, `F1`.
+    pub fault: &'a str,
+    /// What breaks.
+    pub what: &'a str,
+    /// The seed of its instants.
+    pub seed: u64,
+    /// How many messages may have been uncertain at some time.
+    pub most_uncertain: usize,
+}
+
+/// An installation in the middle of a campaign of two steps.
+pub async fn at_work(shape: Shape) -> Site {
+    let site = Site::start(shape).await;
+    site.campaign(0..PEOPLE, json!({}), json!({})).await;
+    site
+}
+
+/// Waits until a random share of what is still to come has come, and then some more microseconds.
+pub async fn instant(dice: &mut Dice, site: &Site) {
+    let there = site.smtp.received().len();
+    let left = MESSAGES.saturating_sub(there);
+    let wanted = there + 1 + dice.below(left as u64 * 2 / 3 + 1) as usize;
+    site.smtp.wait_for(wanted.min(MESSAGES), Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_micros(dice.below(20_000))).await;
+}
+
+/// The end of a trial: everything comes through, the promises hold, and the figures are told.
+pub async fn account(site: &Site, trial: Trial<'_>) {
+    let begun = Instant::now();
+    site.wait_until_through().await;
+    let seconds = begun.elapsed().as_secs_f64();
+    let account = Account::of(site, MESSAGES).await;
+    tell(trial, site, &account, seconds);
+    account.holds(MESSAGES, trial.most_uncertain);
+    // Whoever asks is told which they are.
+    let list = site.ask("GET", "/api/v1/messages?state=uncertain&per_page=100", None).await;
+    let mut named: Vec<i64> = list["messages"].as_array().unwrap().iter().map(id_of).collect();
+    named.sort_unstable();
+    assert_eq!(named, account.uncertain);
+}
+
+fn tell(trial: Trial<'_>, site: &Site, account: &Account, seconds: f64) {
+    let line = json!({
+        "fault": trial.fault,
+        "what": trial.what,
+        "mode": if site.workers.is_empty() { "embedded" } else { "scaled" },
+        "seed": trial.seed,
+        "messages": MESSAGES,
+        "accepted": account.accepted,
+        "lost": account.lost,
+        "doubled": account.doubled.len(),
+        "uncertain": account.uncertain.len(),
+        "received": account.uncertain_and_received,
+        "overtaken": account.overtaken.len(),
+        "bound": trial.most_uncertain,
+        "seconds": (seconds * 10.0).round() / 10.0,
+    });
+    println!("proof {line}");
+}
+
+fn id_of(message: &Value) -> i64 {
+    ids::parse(Kind::Message, message["id"].as_str().unwrap()).unwrap()
+}
