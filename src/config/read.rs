@@ -120,17 +120,17 @@ impl<'s> Reader<'s> {
 
     fn found(&mut self, key: &'static str, variable: &str) -> Option<Found> {
         self.asked.insert(key);
-        if self.deaf.iter().any(|deaf| key.starts_with(deaf)) {
-            return None;
-        }
-        if let Some(value) = self.sources.environment.get(variable).filter(|value| !value.is_empty()) {
+        // What is not heard is as it is by default.
+        let is_heard = !self.deaf.iter().any(|deaf| key.starts_with(deaf));
+        let said = self.sources.environment.get(variable).filter(|value| is_heard && !value.is_empty());
+        if let Some(value) = said {
             match value.clone().into_string() {
                 Ok(text) => return Some(Found { text, origin: variable.to_owned() }),
                 Err(_) => self.problem(variable, "is not UTF-8"),
             }
             return None;
         }
-        let (value, origin) = match look_up(&self.file, key) {
+        let (value, origin) = match look_up(&self.file, key).filter(|_| is_heard) {
             Some(value) => (value, format!("{key} in {}", self.file_name)),
             None => (look_up(&self.defaults, key)?, key.to_owned()),
         };
