@@ -94,7 +94,8 @@ impl History {
             }
             self.act(stage, Act::Plan)?;
             for w in (0..stage.workers.len()).rev() {
-                if stage.can(Act::Claim(w, 4)) {
+                stage.memory.moved = true;
+                while stage.can(Act::Claim(w, 4)) && stage.memory.moved {
                     self.act(stage, Act::Claim(w, 4))?;
                 }
             }

@@ -36,6 +36,8 @@ pub struct Memory {
     pub workers: Vec<bool>,
     /// When the next slot can be given out, where the last claim found none.
     pub opens: Option<Millis>,
+    /// The last claim planned messages anew: there may be more to claim at once, as a worker knows.
+    pub moved: bool,
     /// What is wrong with it, if anything.
     pub flaw: Option<Flaw>,
     started_at: Millis,
@@ -63,6 +65,7 @@ impl Memory {
             attempts: Vec::with_capacity(4 * PEOPLE),
             workers: vec![true; workers],
             opens: None,
+            moved: false,
             flaw: None,
             started_at: scene.start,
         }
@@ -149,7 +152,7 @@ impl Memory {
     /// T1: slots for at most `most` due messages.
     pub fn claim(&mut self, scene: &Scene, worker: usize, most: usize) -> Vec<Claimed> {
         let (earliest, horizon) = (self.now - TOLERANCE, self.now + HORIZON);
-        self.opens = None;
+        (self.opens, self.moved) = (None, false);
         if !self.campaign_runs {
             return Vec::new();
         }
@@ -189,8 +192,8 @@ impl Memory {
                     }
                     claimed.push(self.take(m, worker, slot));
                 }
-                Seat::Moved { to, .. } => self.messages[m].planned = to,
-                Seat::Held(_) => self.messages[m].state = State::Held,
+                Seat::Moved { to, .. } => (self.messages[m].planned, self.moved) = (to, true),
+                Seat::Held(_) => (self.messages[m].state, self.moved) = (State::Held, true),
             }
             if alone {
                 break;
