@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sendwright_histories::dice;
+
 /// One seed by default; `SENDWRIGHT_SEEDS=20` takes more of them, and `SENDWRIGHT_FIRST_SEED` says where they begin.
 pub fn seeds() -> impl Iterator<Item = u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|n| n.parse().ok());
@@ -9,22 +11,19 @@ pub fn seeds() -> impl Iterator<Item = u64> {
     first..first + number("SENDWRIGHT_SEEDS").unwrap_or(1)
 }
 
-/// Random numbers (SplitMix64).
+/// Random numbers, those of the histories.
 #[derive(Debug, Clone)]
-pub struct Dice(u64);
+pub struct Dice(dice::Dice);
 
 impl Dice {
     /// The numbers of a seed.
     pub fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(dice::Dice::new(seed))
     }
 
     /// The next of them, below a limit.
     pub fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % limit
+        self.0.below(limit)
     }
 
     /// Waits for so long at most.
