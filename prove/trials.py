@@ -102,8 +102,8 @@ class Ended:
 
     def __init__(self, test, seed, output, code, late, seconds):
         self.test, self.seed, self.output, self.seconds = test, seed, output, seconds
-        self.told = [json.loads(match[1]) for match in re.finditer(r"^proof (\{.*\})$", output, re.MULTILINE)]
-        self.plan = re.findall(r"^plan (.*)$", output, re.MULTILINE)
+        self.told = [json.loads(match[1]) for match in re.finditer(r"(?:^|\.\.\. )proof (\{.*\})$", output, re.MULTILINE)]
+        self.plan = re.findall(r"(?:^|\.\.\. )plan (.*)$", output, re.MULTILINE)
         self.broken = f"ended by us after {seconds:.0f} s" if late else self.panic() if code else None
 
     def panic(self):
