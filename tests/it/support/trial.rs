@@ -40,8 +40,8 @@ pub async fn at_work(shape: Shape) -> Site {
 pub async fn instant(dice: &mut Dice, site: &Site) {
     let there = site.smtp.received().len();
     let left = MESSAGES.saturating_sub(there);
-    let wanted = there + 1 + dice.below(left as u64 * 2 / 3 + 1) as usize;
-    site.smtp.wait_for(wanted.min(MESSAGES), Duration::from_secs(60)).await;
+    let wanted = (there + 1 + dice.below(left as u64 * 2 / 3 + 1) as usize).min(MESSAGES);
+    site.smtp.wait_for(wanted, Duration::from_secs(60)).await;
     let micros = dice.below(20_000);
     tokio::time::sleep(Duration::from_micros(micros)).await;
     plan::say(format_args!("{wanted} of {MESSAGES} have arrived, and {micros} µs have passed"));
