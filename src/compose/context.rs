@@ -32,6 +32,7 @@ pub fn build(
         open_limit,
         lease: config.worker.lease,
         journal: config.has_data().then(|| config.data.join("journal")),
+        latest: config.has_data().then(|| config.data.join("latest")),
         only_mailbox: role == Role::Up { demo: true },
         public_url: public_url(config),
         webhooks_allow_private: config.webhooks_allow_private,

@@ -42,6 +42,7 @@ mod outreach;
 mod program;
 mod protocol;
 mod prune;
+mod recovery;
 mod refusals;
 mod reports;
 mod review;
