@@ -215,7 +215,7 @@ async fn a_recovery_gives_no_number_again_and_is_begun_once() {
         // A Message-ID is the same for ever, and what comes back of it is known.
         let id = message_id(message, after.epoch_of(message), "example.com");
         assert_eq!(of_message_id(&id, before.epoch()), Some(message));
-        assert_eq!(after.epoch_of(message + STRIDE), "second");
+        assert_eq!(after.epoch_of(message + 2 * STRIDE), "second");
         assert_eq!(after.epochs().collect::<Vec<_>>(), ["second", before.epoch(), "unseen"]);
         let mut tx = after.begin().await.unwrap();
         assert_eq!(restored::begin(&mut tx, &anew("third"), START).await.unwrap(), None, "nothing ran since");
@@ -237,7 +237,7 @@ async fn a_campaign_that_a_recovery_holds_is_neither_started_nor_released_by_oth
         assert_eq!(answer.code(), 409);
         assert!(answer.text.contains("recovery release"), "{}", answer.text);
         let shown = app.call("GET", "/api/v1/campaigns/1", None).await.done();
-        assert_eq!(shown["status"], "held");
+        assert_eq!(shown["status"], "HELD");
         let external = app.call("GET", "/api/external/campaigns/1", None).await.done();
         assert_eq!(external["status"], "paused");
         let lead = app.call("GET", "/api/v1/leads/1/explain", None).await;

@@ -90,7 +90,10 @@ impl Site {
     pub fn end_all(&mut self, orderly: bool) {
         let roles = self.workers.iter_mut().chain(&mut self.scheduler).chain([&mut self.front]);
         for role in roles {
-            if orderly { drop(role.terminate()) } else { role.kill() }
+            match orderly {
+                true => assert_eq!(role.terminate().code(), Some(0)),
+                false => role.kill(),
+            }
         }
     }
 
