@@ -64,7 +64,11 @@ pub async fn act(
         Ok(true) => shown(StatusCode::OK, "Unsubscribed", "<p>Done. Nothing more will be sent to you.</p>"),
         // A link of ours, and nobody there: a restored backup has lost whom it was for.
         Ok(false) => {
-            tracing::error!(account, contact = link.contact, "an opt-out came for somebody who is not known any more");
+            tracing::error!(
+                account,
+                contact = link.contact,
+                "an opt-out came for somebody who is not known any more"
+            );
             unable()
         }
         Err(_) => unable(),

@@ -6,6 +6,7 @@ use crate::support::protocol::{claim, dies, intend};
 use crate::support::smtp_server::Script;
 use sendwright_store::claims::Claimed;
 use sendwright_store::intents::Verdict;
+use sendwright_store::restored::{self, Anew, STRIDE};
 use sendwright_worker::journal::{Journal, Line};
 use sendwright_worker::recovery;
 use sendwright_workflows::campaign::Policy;
@@ -17,7 +18,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
-use sendwright_store::restored::{self, Anew, STRIDE};
 use tempfile::TempDir;
 
 fn start() -> Millis {
@@ -212,8 +212,10 @@ async fn after_a_restored_backup_a_journal_proves_what_it_says_and_not_what_it_l
             restored::begin(&mut tx, &anew, start()).await.unwrap();
             tx.commit().await.unwrap();
             let root = crash.root.path().to_owned();
-            crash.world.ctx =
-                context(store.db.clone(), crash.world.clock.clone(), |settings| settings.journal = Some(root)).await;
+            crash.world.ctx = context(store.db.clone(), crash.world.clock.clone(), |settings| {
+                settings.journal = Some(root)
+            })
+            .await;
             crash.replay().await;
             assert_eq!(crash.state().await, state, "{on:?}: {lines} lines");
             assert!(!crash.root.path().join("theirs").exists(), "what is acted on is forgotten");

@@ -45,6 +45,7 @@ mod prune;
 mod recovery;
 mod refusals;
 mod reports;
+mod restored;
 mod review;
 mod roles;
 mod running;

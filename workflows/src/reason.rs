@@ -156,7 +156,10 @@ impl Reason {
         ("uncertain", "the provider may have accepted it; not repeated"),
         ("overtaken", "a later step went out first"),
         ("cancelled", "cancelled by hand"),
-        ("recovery", "a backup was restored: held until released; passed over where it may have gone out since"),
+        (
+            "recovery",
+            "a backup was restored: held until released; passed over where it may have gone out since",
+        ),
     ];
 
     /// The code alone, as logs and metrics name it.

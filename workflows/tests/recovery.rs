@@ -4,24 +4,31 @@ use sendwright_workflows::campaign::Policy;
 use sendwright_workflows::clock::{HOUR, Millis};
 use sendwright_workflows::enrolment::{Action, Means, Person, Reach, Standing, plan};
 use sendwright_workflows::reason::Reason;
-use sendwright_workflows::sequence::{ByChannel, Delay, Sequence, Step};
+use sendwright_workflows::sequence::{ByChannel, Channel, Delay, Enclosed, Sequence, Step, Syntax};
 
 const BASE: Millis = 1_768_473_000_000;
 
 fn sequence() -> Sequence {
     let step = |number: u32| Step {
+        id: 0,
         number,
-        active: true,
+        name: format!("Step {number}"),
+        channel: Channel::Email,
+        subject: None,
         template: Some("Hello".into()),
+        syntax: Syntax::default(),
+        enclosed: Enclosed::default(),
+        ai_prompt: None,
         delay: Delay { hours: 1, ..Delay::default() },
-        ..Step::default()
+        include_previous_emails: false,
+        active: true,
     };
     Sequence { version: 1, steps: vec![step(1), step(2), step(3)] }
 }
 
 #[test]
 fn steps_up_to_the_outage_are_passed_over_and_the_next_goes_at_its_own_instant() {
-    let person = Person { reach: ByChannel::all(Reach::open()), ..Person::default() };
+    let person = Person { reach: ByChannel::new(|_| Reach::open()), ..Person::default() };
     let policy = Policy { passed_until: Some(BASE + 2 * HOUR), ..Policy::default() };
     let (mut standing, mut passed) = (Standing { settled: 0, base: BASE }, Vec::new());
     let sent = loop {

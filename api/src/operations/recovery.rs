@@ -20,7 +20,8 @@ pub async fn release(work: &mut Work<'_>, id: i64, terms: Terms) -> Result<Relea
     let tx = work.tx()?;
     let campaign = campaigns::lock(tx, account, id).await?.ok_or_else(|| Refusal::no_campaign(id))?;
     if campaign.state != State::Held {
-        let text = format!("the campaign is {}: nothing of it is held by a recovery", campaign.state.as_str());
+        let text =
+            format!("the campaign is {}: nothing of it is held by a recovery", campaign.state.as_str());
         return Err(Refusal::Conflict("campaign_state", text));
     }
     let released = restored::release(tx, &campaign, terms, events, now).await?;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use sendwright_store::Db;
 
+use super::plan;
 use super::postgres::program;
 use super::process::run;
 use super::site::Site;
@@ -16,6 +17,7 @@ const SOON: Duration = Duration::from_secs(20);
 impl Site {
     /// Makes a backup beside whatever runs: by our own command, or by `pg_dump`.
     pub fn back_up(&self, file: &Path) {
+        plan::say("a backup is made");
         match self.url.starts_with("postgres") {
             true => pg("pg_dump", &["--format=custom", "--file", text(file), "--dbname", &self.url]),
             false => drop(self.say(&["backup", text(file)])),
@@ -24,6 +26,7 @@ impl Site {
 
     /// Puts a backup in the place of the database, as an operator does once nothing runs.
     pub async fn restore(&mut self, file: &Path) {
+        plan::say("it is put in the place of the database");
         self.db.close().await;
         if self.url.starts_with("postgres") {
             let words = ["--clean", "--if-exists", "--no-owner", "--exit-on-error", "--dbname", &self.url];
@@ -58,7 +61,8 @@ impl Site {
 
     /// What a sender says that does not start.
     pub fn refused(&self) -> String {
-        let (role, data) = if self.workers.is_empty() { ("up", self.data(0)) } else { ("worker", self.data(0)) };
+        let (role, data) =
+            if self.workers.is_empty() { ("up", self.data(0)) } else { ("worker", self.data(0)) };
         let mut command = Command::new(env!("CARGO_BIN_EXE_sendwright"));
         command.arg(role).env_clear().envs(self.environment.iter().map(|(k, v)| (k, v)));
         command.env("SENDWRIGHT_DATA", data).env("SENDWRIGHT_BIND", "127.0.0.1:0");
@@ -88,6 +92,7 @@ impl Site {
 
     /// Ends every role: in good order, or by SIGKILL.
     pub fn end_all(&mut self, orderly: bool) {
+        plan::say(if orderly { "every role ends" } else { "every role is killed" });
         let roles = self.workers.iter_mut().chain(&mut self.scheduler).chain([&mut self.front]);
         for role in roles {
             match orderly {
