@@ -33,6 +33,7 @@ pub fn build(
         connections: config.worker.smtp_connections as usize,
         lease: config.worker.lease,
         journal: config.has_data().then(|| config.data.join("journal")),
+        latest: config.has_data().then(|| config.data.join("latest")),
         only_mailbox: role == Role::Up { demo: true },
         public_url: public_url(config),
         webhooks_allow_private: config.webhooks_allow_private,
