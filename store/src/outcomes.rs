@@ -5,7 +5,6 @@ use crate::db::{Tx, execute, row, rows};
 use crate::error::Result;
 use crate::events::{self, NewEvent};
 use crate::planning::{Advance, advance};
-use sql::{accept_sql, close_sql};
 use sendwright_workflows::clock::{Micros, Millis};
 use sendwright_workflows::event::on_channel;
 use sendwright_workflows::message::State;
@@ -15,6 +14,7 @@ use sendwright_workflows::reason::Reason;
 use sendwright_workflows::receipt::Receipt;
 use sendwright_workflows::sequence::Channel;
 use serde_json::{Value, json};
+use sql::{accept_sql, close_sql};
 
 mod in_one;
 mod sql;

@@ -383,18 +383,52 @@ macro_rules! advance_sql {
     ($from:literal, $id:literal, $version:literal, $state:literal, $reason:literal, $settled:literal, $base:literal,
      $next:literal, $replan:literal, $now:literal) => {
         concat!(
-            "UPDATE enrolments SET reason = ", $reason, ",
-                 state = CASE WHEN ", $state, " = 'completed' AND c.version > ", $version, "
-                              THEN 'active' ELSE ", $state, " END,
-                 settled = ", $settled, ", base_at = ", $base, ",
-                 next_run_at = CASE WHEN ", $state, " IN ('active', 'completed') AND c.version > ", $version, "
-                                    THEN ", $now, " ELSE ", $next, " END,
+            "UPDATE enrolments SET reason = ",
+            $reason,
+            ",
+                 state = CASE WHEN ",
+            $state,
+            " = 'completed' AND c.version > ",
+            $version,
+            "
+                              THEN 'active' ELSE ",
+            $state,
+            " END,
+                 settled = ",
+            $settled,
+            ", base_at = ",
+            $base,
+            ",
+                 next_run_at = CASE WHEN ",
+            $state,
+            " IN ('active', 'completed') AND c.version > ",
+            $version,
+            "
+                                    THEN ",
+            $now,
+            " ELSE ",
+            $next,
+            " END,
                  -- A run has what it asked for as soon as nobody needs to look again.
-                 run_id = CASE WHEN ", $next, " IS NULL THEN NULL ELSE run_id END,
-                 version = ", $version, ", updated_at = ", $now, "
-             FROM ", $from, ", campaigns c
-             WHERE enrolments.id = ", $id, " AND enrolments.state = 'active' AND c.id = enrolments.campaign_id
-               AND (enrolments.settled < ", $settled, " OR ", $replan, ")"
+                 run_id = CASE WHEN ",
+            $next,
+            " IS NULL THEN NULL ELSE run_id END,
+                 version = ",
+            $version,
+            ", updated_at = ",
+            $now,
+            "
+             FROM ",
+            $from,
+            ", campaigns c
+             WHERE enrolments.id = ",
+            $id,
+            " AND enrolments.state = 'active' AND c.id = enrolments.campaign_id
+               AND (enrolments.settled < ",
+            $settled,
+            " OR ",
+            $replan,
+            ")"
         )
     };
 }

@@ -28,11 +28,25 @@ macro_rules! mark_sql {
     ($from:literal, $id:literal, $fence:literal, $slot:literal, $reasons:literal, $returning:literal) => {
         concat!(
             "UPDATE messages SET state = 'sending', attempts = attempts + 1, worker_id = $3, updated_at = $2,
-                 fence = ", $fence, ", slot = ", $slot, ", reasons = ", $reasons, "
-             FROM ", $from, "
-             WHERE messages.id = ", $id, "
-               AND ((messages.state = 'claimed' AND messages.fence = ", $fence, ")
-                    OR (messages.state = 'drafted' AND messages.fence = ", $fence, " - 1))
+                 fence = ",
+            $fence,
+            ", slot = ",
+            $slot,
+            ", reasons = ",
+            $reasons,
+            "
+             FROM ",
+            $from,
+            "
+             WHERE messages.id = ",
+            $id,
+            "
+               AND ((messages.state = 'claimed' AND messages.fence = ",
+            $fence,
+            ")
+                    OR (messages.state = 'drafted' AND messages.fence = ",
+            $fence,
+            " - 1))
              RETURNING ",
             $returning
         )
@@ -40,7 +54,13 @@ macro_rules! mark_sql {
 }
 
 /// Marks rows `sending` and opens their attempts; answers which were still claimed under their fence.
-pub(super) async fn mark(tx: &mut Tx, account: i64, worker: i64, rows: Vec<Going<'_>>, now: Millis) -> Result<Vec<i64>> {
+pub(super) async fn mark(
+    tx: &mut Tx,
+    account: i64,
+    worker: i64,
+    rows: Vec<Going<'_>>,
+    now: Millis,
+) -> Result<Vec<i64>> {
     match tx.is_postgres() {
         true => mark_in_one(tx, account, worker, &rows, now).await,
         false => mark_in_two(tx, account, worker, rows, now).await,

@@ -6,9 +6,24 @@ macro_rules! close_sql {
     ($from:literal, $attempt:literal, $state:literal, $stage:literal, $reply:literal, $detail:literal, $at:literal,
      $provider:literal) => {
         concat!(
-            "UPDATE attempts SET state = ", $state, ", stage = ", $stage, ", reply = ", $reply, ", detail = ", $detail,
-            ", ended_at = ", $at, ", provider_id = COALESCE(attempts.provider_id, ", $provider, ")
-             FROM ", $from, " WHERE attempts.id = ", $attempt, " AND attempts.state IN ('sending', 'uncertain')"
+            "UPDATE attempts SET state = ",
+            $state,
+            ", stage = ",
+            $stage,
+            ", reply = ",
+            $reply,
+            ", detail = ",
+            $detail,
+            ", ended_at = ",
+            $at,
+            ", provider_id = COALESCE(attempts.provider_id, ",
+            $provider,
+            ")
+             FROM ",
+            $from,
+            " WHERE attempts.id = ",
+            $attempt,
+            " AND attempts.state IN ('sending', 'uncertain')"
         )
     };
 }
@@ -18,10 +33,22 @@ macro_rules! close_sql {
 macro_rules! accept_sql {
     ($from:literal, $message:literal, $at:literal, $slot:literal, $status:literal, $now:literal) => {
         concat!(
-            "UPDATE messages SET state = 'accepted', accepted_at = ", $at, ", slot = ", $slot, ", worker_id = NULL,
-                 crashes = 0, updated_at = ", $now, ", provider_status = ", $status, ", provider_code = NULL,
+            "UPDATE messages SET state = 'accepted', accepted_at = ",
+            $at,
+            ", slot = ",
+            $slot,
+            ", worker_id = NULL,
+                 crashes = 0, updated_at = ",
+            $now,
+            ", provider_status = ",
+            $status,
+            ", provider_code = NULL,
                  look_at = NULL, looks = 0
-             FROM ", $from, " WHERE messages.id = ", $message, "
+             FROM ",
+            $from,
+            " WHERE messages.id = ",
+            $message,
+            "
                AND messages.state NOT IN ('accepted', 'delivered', 'bounced', 'complained')
              RETURNING messages.id"
         )
