@@ -15,9 +15,9 @@ TABLES = {
 REFERENCES = {"contact_id": "contacts", "enrolment_id": "enrolments", "message_id": "messages"}
 
 
-def copy(database, count, spread=None):
-    """Makes `count` copies of the only contact, its rows in every table with new ids, addresses and event numbers.
-    `spread`: an expression over n.i for enrolments' `next_run_at`, else they are as the model's."""
+def copy(database, count, apart=0):
+    """Makes `count` copies of the only contact, its rows in every table with new ids, addresses and event numbers. The
+    planner looks at each `apart` milliseconds later than at the one before."""
     model = {table: [int(row) for row, in database.rows(model_rows(table))] for table in TABLES if table != "contact_values"}
     if len(model["contacts"]) != 1:
         raise ValueError(f"one contact is copied, and there are {len(model['contacts'])}")
@@ -30,7 +30,7 @@ def copy(database, count, spread=None):
             continue
         dropped, made = without_indexes(database, table)
         before, after = before + dropped, after + made
-        inserts += [insert(database, table, model, start, (place, last), count, spread) for place in range(len(rows))]
+        inserts += [insert(database, table, model, start, (place, last), count, apart) for place in range(len(rows))]
     ends = [f"UPDATE id_blocks SET next = {start[table] + count * len(rows)} WHERE name = '{table}'"
             for table, rows in model.items() if rows and table != "drafts"]
     told = f"UPDATE event_counters SET last = {last + count * len(model['events'])}" if last else "SELECT 1"
@@ -48,7 +48,7 @@ def next_id(database, table):
     return int(found[0][0]) if found else 1
 
 
-def insert(database, table, model, start, order, count, spread):
+def insert(database, table, model, start, order, count, apart):
     """One statement: the row of the model at a place, so many times over."""
     place, last = order
     rows = model.get(table)
@@ -65,8 +65,8 @@ def insert(database, table, model, start, order, count, spread):
         "sequence": f"CASE WHEN m.sequence IS NULL THEN NULL ELSE {last} + (n.i - 1) * {len(model['events'])} + {place} + 1 END",
         "text": "CASE WHEN m.name = 'company' THEN CAST(n.i AS TEXT) ELSE m.text END",
     }
-    if spread:
-        ours["next_run_at"] = spread
+    if table == "enrolments":
+        ours |= {column: f"m.{column} + n.i * {apart}" for column in ("base_at", "next_run_at")}
     if table == "drafts":
         ours["message_id"] = copied("messages", place)
     elif rows:

@@ -19,6 +19,8 @@ OPTIONS = {
 COLUMNS = {"": "what", "people": "people", "value": "value", "unit": "unit", "plan": "plan"}
 DAYS = 30
 DAY = 86_400_000
+# How long the campaign's step waits, in milliseconds.
+WAIT = 20_000
 # What a sweep and an idle plan lane ask, by file and function of the store.
 ASKED = {
     "which campaigns have somebody due": ("planning.rs", "campaigns_with_due", lambda now, campaign: [now]),
@@ -34,8 +36,7 @@ def measure(machine, on, options):
         campaign = asleep(installation)
         rows = idle(installation, 1, options)
         begun = time.monotonic()
-        spread = DAYS * DAY // options.people
-        people.copy(installation.database, options.people - 1, f"m.next_run_at + n.i * {max(spread, 1)}")
+        people.copy(installation.database, options.people - 1, DAYS * DAY // options.people)
         rows.append(row("filling by SQL", options.people, time.monotonic() - begun, "s"))
         rows.append(row("on disk", options.people, installation.database.size() / 1e6, "MB"))
         rows += asked(installation.database, campaign, options)
@@ -44,17 +45,19 @@ def measure(machine, on, options):
 
 
 def asleep(installation):
-    """A running campaign whose only step waits, and one person whom the planner has put to sleep."""
+    """A running campaign whose only step waits, and one person whom the planner has put to sleep until tomorrow."""
+    database = installation.database
     installation.start_api()
     installation.start_work()
-    campaign = installation.campaign(delay_days=DAYS)
+    campaign = installation.campaign(delay_seconds=WAIT // 1000)
     installation.enrol(campaign, 1)
     installation.post(f"/campaigns/{campaign}/start", {})
-    sleeping = f"SELECT COUNT(*) FROM enrolments WHERE next_run_at > {int(1000 * time.time()) + DAY}"
-    wait_for(lambda: int(installation.database.rows(sleeping)[0][0]) == 1, 30, "the planner to look")
-    wait_for(lambda: not installation.database.rows("SELECT id FROM events WHERE sequence IS NULL"), 30, "the sequencer")
+    sleeping = f"SELECT COUNT(*) FROM enrolments WHERE next_run_at > {int(1000 * time.time()) + WAIT // 2}"
+    wait_for(lambda: int(database.rows(sleeping)[0][0]) == 1, 30, "the planner to look")
+    wait_for(lambda: not database.rows("SELECT id FROM events WHERE sequence IS NULL"), 30, "the sequencer")
     installation.stop()
-    return int(installation.database.rows("SELECT id FROM campaigns")[0][0])
+    database.rows(f"UPDATE enrolments SET base_at = base_at + {DAY}, next_run_at = next_run_at + {DAY}")
+    return int(database.rows("SELECT id FROM campaigns")[0][0])
 
 
 def row(what, count, value, unit, plan=None):
@@ -94,18 +97,17 @@ def told(plan):
 
 
 def woken(installation, receiver, options):
-    """Some have slept enough, one every tenth of a second from a few seconds on; the campaign began that long ago."""
-    gap, ahead = 100, 8_000
-    first = int(1000 * time.time()) + ahead
-    model = "(SELECT MIN(id) FROM enrolments)"
-    installation.database.rows(f"UPDATE campaigns SET started_at = started_at - {2 * DAYS * DAY}")
-    installation.database.rows(
-        f"UPDATE enrolments SET base_at = {first} + (id - {model}) * {gap} - {DAYS * DAY}, "
-        f"next_run_at = {first} + (id - {model}) * {gap} - 5000 WHERE id < {model} + {options.waking}")
+    """Some have slept enough, one every tenth of a second from a few seconds on; none before the campaign's start."""
+    database, gap = installation.database, 100
+    started = int(database.rows("SELECT started_at FROM campaigns")[0][0])
+    first = max(int(1000 * time.time()) + 8_000, started + WAIT + 1_000)
+    ids = [int(found) for found, in database.rows(f"SELECT id FROM enrolments ORDER BY id LIMIT {options.waking}")]
+    database.script(*(f"UPDATE enrolments SET base_at = {first + place * gap - WAIT}, "
+                      f"next_run_at = {first + place * gap - 5_000} WHERE id = {number}" for place, number in enumerate(ids)))
     installation.start_api()
     installation.start_work()
-    wait_for(lambda: receiver.counts()["messages"] >= options.waking, 120, "all who wake to be written to")
-    found = late(installation.database, receiver.arrivals())
+    wait_for(lambda: receiver.counts()["messages"] >= options.waking, 300, "all who wake to be written to")
+    found = late(database, receiver.arrivals())
     return [row(f"from due to accepted, {part}", options.people, found[part], "ms") for part in ("p50", "p99", "max")]
 
 
