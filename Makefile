@@ -33,7 +33,7 @@ bench: ## compare with BullMQ, nodemailer and PostgreSQL on this machine; about 
 	cargo build --release -p sendwright -p sendwright-bench
 	bench/run
 
-prove: ## break what can be broken, under 20 seeds each, and write docs/PROOF.md; more than an hour
+prove: ## break what can be broken, under 20 seeds each, and write docs/PROOF.md; hours, and it goes on where it stopped
 	prove/run
 
 release: ## build target/release/sendwright

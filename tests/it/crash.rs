@@ -194,8 +194,10 @@ async fn a_redis_killed_and_back_empty_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_any_redis_everything_arrives_all_the_same() {
-    let site = at_work(Shape { redis: false, ..Shape::PARTS }).await;
-    account(&site, trial("F25", "no Redis", 0, 0)).await;
+    for seed in seeds() {
+        let site = at_work(Shape { redis: false, ..Shape::PARTS }).await;
+        account(&site, trial("F25", "no Redis", seed, 0)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use sendwright_store::Db;
 
 use crate::support::dice::{Dice, seeds};
+use crate::support::plan;
 use crate::support::site::{D, LEASE, Shape, Site};
 use crate::support::trial::{Trial, account, at_work, instant};
 
@@ -125,6 +126,7 @@ async fn a_table_locked_beyond_a_lease_is_waited_for() {
         let mut lock = pool.begin().await.unwrap();
         sqlx::query("SET LOCAL idle_in_transaction_session_timeout = 0").execute(&mut *lock).await.unwrap();
         sqlx::query("LOCK TABLE messages IN ACCESS EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
+        plan::say(format_args!("messages are locked for {BEYOND_A_LEASE:?}"));
         tokio::time::sleep(BEYOND_A_LEASE).await;
         lock.rollback().await.unwrap();
         account(&site, unharmed("F36", "messages locked beyond a lease", seed)).await;
@@ -140,6 +142,7 @@ async fn a_sqlite_that_somebody_else_writes_to_is_waited_for() {
             instant(&mut dice, &site).await;
             let mut other = write.acquire().await.unwrap();
             sqlx::query("BEGIN IMMEDIATE").execute(&mut *other).await.unwrap();
+            plan::say(format_args!("another writer holds SQLite for {held:?}"));
             tokio::time::sleep(held).await;
             sqlx::query("ROLLBACK").execute(&mut *other).await.unwrap();
         }

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use sendwright_histories::dice;
 
+use super::plan;
+
 /// One seed by default; `SENDWRIGHT_SEEDS=20` takes more of them, and `SENDWRIGHT_FIRST_SEED` says where they begin.
 pub fn seeds() -> impl Iterator<Item = u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|n| n.parse().ok());
     let first = number("SENDWRIGHT_FIRST_SEED").unwrap_or(1);
-    first..first + number("SENDWRIGHT_SEEDS").unwrap_or(1)
+    let seeds = first..first + number("SENDWRIGHT_SEEDS").unwrap_or(1);
+    seeds.inspect(|seed| plan::say(format_args!("seed {seed}")))
 }
 
 /// Random numbers, those of the histories.
@@ -28,6 +31,8 @@ impl Dice {
 
     /// Waits for so long at most.
     pub async fn pause(&mut self, most_millis: u64) {
-        tokio::time::sleep(Duration::from_millis(self.below(most_millis))).await;
+        let millis = self.below(most_millis);
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        plan::say(format_args!("{millis} ms have passed"));
     }
 }

@@ -13,6 +13,7 @@ pub mod imap_server;
 pub mod loops;
 pub mod model_server;
 pub mod phones;
+pub mod plan;
 pub mod postgres;
 pub mod process;
 pub mod protocol;

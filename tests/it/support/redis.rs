@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use super::plan;
 use super::server::{Server, find_program, on_a_free_port};
 
 const DATABASES: u32 = 2000;
@@ -64,6 +65,10 @@ impl Redis {
 
     /// One inline command, and the first piece of its answer.
     pub fn say(&self, command: &str) -> String {
+        // Questions change nothing.
+        if !["INFO", "KEYS", "TYPE"].iter().any(|asking| command.starts_with(asking)) {
+            plan::say(format_args!("Redis is told: {command}"));
+        }
         ask(self.port, command).expect("our own Redis answers")
     }
 

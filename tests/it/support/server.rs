@@ -10,6 +10,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use super::plan;
+
 /// Is told the process id of the server, an empty line once it has ended. Its input ends with the server's value or
 /// with this process, however that ends: then it ends the server and removes the directory.
 const WATCHDOG: &str = r#"
@@ -25,6 +27,8 @@ const WATCHDOG: &str = r#"
 /// A directory, and the server that runs in it or may be started there again.
 pub struct Server {
     path: PathBuf,
+    /// What the plan calls it: its program and first word.
+    name: String,
     user: Option<(u32, u32)>,
     child: Option<Child>,
     watchdog: Child,
@@ -56,7 +60,7 @@ impl Server {
             .stderr(Stdio::null())
             .process_group(0)
             .spawn()?;
-        Ok(Server { path, user, child: None, watchdog })
+        Ok(Server { path, name: String::new(), user, child: None, watchdog })
     }
 
     /// The directory.
@@ -89,6 +93,8 @@ impl Server {
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
         let mut child = command.spawn()?;
         let pid = child.id();
+        self.name = format!("{} {pid}", shown(&command));
+        plan::say(format_args!("{} starts", self.name));
         self.tell_watchdog(&pid.to_string());
         let deadline = Instant::now() + Duration::from_secs(60);
         while !ready(pid) {
@@ -107,6 +113,7 @@ impl Server {
     /// Sends the running server the signal of that name (`STOP`, `CONT`, …).
     pub fn signal(&self, name: &str) {
         let child = self.child.as_ref().expect("the server runs");
+        plan::say(format_args!("{} gets SIG{name}", self.name));
         let sent = Command::new("kill").args(["-s", name, &child.id().to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()), "kill -s {name} of our own server failed");
     }
@@ -150,6 +157,13 @@ impl Drop for Server {
 
 fn directory() -> Result<PathBuf, Error> {
     Ok(tempfile::Builder::new().prefix("sendwright-it-").tempdir()?.keep())
+}
+
+/// Its program and its first word, `sendwright worker`.
+fn shown(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy();
+    let role = command.get_args().next().filter(|word| !word.to_string_lossy().starts_with('-'));
+    role.map_or_else(|| program.to_string(), |role| format!("{program} {}", role.to_string_lossy()))
 }
 
 fn as_user(command: &mut Command, user: Option<(u32, u32)>) -> &mut Command {

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::phones::{NUMBER, PUBLIC};
+use super::plan;
 use super::postgres::{self, Postgres};
 use super::process::{Environment, Process, call, run};
 use super::redis::Redis;
@@ -259,6 +260,10 @@ impl Site {
 
     /// A hand in the database.
     pub async fn execute(&self, sql: &'static str) {
+        plan::say(format_args!(
+            "the database is told: {}",
+            sql.split_whitespace().collect::<Vec<_>>().join(" ")
+        ));
         match &self.db {
             Db::Postgres(pool) => drop(sqlx::query(sql).execute(pool).await.unwrap()),
             Db::Sqlite { write, .. } => drop(sqlx::query(sql).execute(write).await.unwrap()),

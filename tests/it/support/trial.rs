@@ -7,6 +7,7 @@ use sendwright_workflows::ids::{self, Kind};
 use serde_json::{Value, json};
 
 use super::dice::Dice;
+use super::plan;
 use super::site::{Shape, Site};
 use super::witness::Account;
 
@@ -39,9 +40,11 @@ pub async fn at_work(shape: Shape) -> Site {
 pub async fn instant(dice: &mut Dice, site: &Site) {
     let there = site.smtp.received().len();
     let left = MESSAGES.saturating_sub(there);
-    let wanted = there + 1 + dice.below(left as u64 * 2 / 3 + 1) as usize;
-    site.smtp.wait_for(wanted.min(MESSAGES), Duration::from_secs(60)).await;
-    tokio::time::sleep(Duration::from_micros(dice.below(20_000))).await;
+    let wanted = (there + 1 + dice.below(left as u64 * 2 / 3 + 1) as usize).min(MESSAGES);
+    site.smtp.wait_for(wanted, Duration::from_secs(60)).await;
+    let micros = dice.below(20_000);
+    tokio::time::sleep(Duration::from_micros(micros)).await;
+    plan::say(format_args!("{wanted} of {MESSAGES} have arrived, and {micros} µs have passed"));
 }
 
 /// The end of a trial: everything comes through, the promises hold, and the figures are told.
