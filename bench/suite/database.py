@@ -54,7 +54,7 @@ class Postgres:
         """The plan of a statement as it is carried out, and its median time in milliseconds."""
         typed = ", ".join("boolean" if isinstance(value, bool) else "bigint" for value in values)
         words = ", ".join(str(value) for value in values)
-        prepare = f"PREPARE asked {f'({typed})' if typed else ''} AS {text};"
+        prepare = f"{session()} PREPARE asked {f'({typed})' if typed else ''} AS {text};"
         execute = f"EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF) EXECUTE asked {f'({words})' if words else ''};"
         lines = [line for line, in self.rows(prepare + execute * 5)]
         took = sorted(float(line.split()[2]) for line in lines if line.startswith("Execution Time"))
@@ -132,6 +132,13 @@ def without_indexes(database, table):
     """Statements that drop a table's indexes, and those that make them again."""
     found = database.rows(INDEXES[database.on].format(table=table))
     return [f"DROP INDEX {name}" for name, _ in found], [text for _, text in found]
+
+
+def session():
+    """The settings that the program gives its sessions, as they stand in the source: plans depend on them."""
+    source = (ROOT / "store" / "src" / "db.rs").read_text()
+    options = source[source.index(".options(["):source.index(".statement_cache_capacity")]
+    return " ".join(f"SET {name} = '{value}';" for name, value in re.findall(r'\("(\w+)", "(\w|[\w.]+)"\)', options))
 
 
 def statement(file, function):
