@@ -88,15 +88,15 @@ class Sqlite:
             connection.close()
 
     def script(self, *statements):
-        """In one transaction that nobody waits for."""
+        """In one transaction that nobody waits for, and that nothing could take back."""
         connection = self.open()
-        for setting in ("synchronous = OFF", "cache_size = -1000000", "temp_store = MEMORY", "threads = 2"):
+        for setting in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -1000000", "threads = 2"):
             connection.execute(f"PRAGMA {setting}")
         connection.execute("BEGIN IMMEDIATE")
         for statement in statements:
             connection.execute(statement)
         connection.execute("COMMIT")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute("PRAGMA journal_mode = WAL")
         connection.close()
 
     def columns(self, table):
