@@ -12,7 +12,7 @@ from .latency import late
 NAME = "sleepers"
 ON = ["postgres", "sqlite"]
 OPTIONS = {
-    "people": (5_000_000, 20_000, "people asleep"),
+    "people": (10_000_000, 20_000, "people asleep"),
     "waking": (200, 20, "of them, who wake one after another while it is watched"),
     "idle": (30, 5, "seconds for which nothing is due"),
 }
