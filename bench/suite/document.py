@@ -45,7 +45,7 @@ def origin(result):
                          for name, value in result["settings"].items())
     return (f"<sub>{NAMES[result['on']]}: {result['date'][:16].replace('T', ' ')} UTC, commit {result['commit']}, "
             f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}; {settings}; "
-            f"took {result['took_seconds']} s.</sub>\n")
+            f"took {result['took_seconds']} s, load {result['load']:.1f} at its end.</sub>\n")
 
 
 def summary(measurements):
