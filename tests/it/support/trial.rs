@@ -53,7 +53,7 @@ pub async fn account(site: &Site, trial: Trial<'_>) {
     site.wait_until_through().await;
     let seconds = begun.elapsed().as_secs_f64();
     let account = Account::of(site, MESSAGES).await;
-    tell(trial, site, &account, seconds);
+    tell(trial, site, (&account, MESSAGES), seconds);
     account.holds(MESSAGES, trial.most_uncertain);
     // Whoever asks is told which they are.
     let list = site.ask("GET", "/api/v1/messages?state=uncertain&per_page=100", None).await;
@@ -62,13 +62,14 @@ pub async fn account(site: &Site, trial: Trial<'_>) {
     assert_eq!(named, account.uncertain);
 }
 
-fn tell(trial: Trial<'_>, site: &Site, account: &Account, seconds: f64) {
+/// Tells the figures of a trial, as `make prove` reads them.
+pub fn tell(trial: Trial<'_>, site: &Site, (account, messages): (&Account, usize), seconds: f64) {
     let line = json!({
         "fault": trial.fault,
         "what": trial.what,
         "mode": if site.workers.is_empty() { "embedded" } else { "scaled" },
         "seed": trial.seed,
-        "messages": MESSAGES,
+        "messages": messages,
         "accepted": account.accepted,
         "lost": account.lost,
         "doubled": account.doubled.len(),
