@@ -181,6 +181,8 @@ async fn follow(tx: &mut Tx, outcome: &Outcome) -> Result<bool> {
     let (state, planned, reason) = outcome.end.follows(had);
     // What is no proof of acceptance follows only from `sending`, or settles what was thought uncertain.
     let from_uncertain = i64::from(outcome.end != End::Unknown);
+    // An intent whose COMMIT failed left no attempt, and the fence is the next claim's: its `not_started` may come when
+    // that one is under way.
     // A server that takes its time may refuse before the intent at the dot: that is a try as well.
     let before_intent = i64::from(outcome.end.of_attempt() == "refused");
     let crashes = if outcome.crashed { stored.crashes } else { 0 };
@@ -190,7 +192,8 @@ async fn follow(tx: &mut Tx, outcome: &Outcome) -> Result<bool> {
              slot = CASE WHEN $3 = 'drafted' THEN NULL ELSE slot END, crashes = $6, updated_at = $7,
              provider_code = $10, look_at = $11, looks = 0,
              attempts = attempts + CASE WHEN state = 'claimed' AND $9 = 1 THEN 1 ELSE 0 END
-         WHERE id = $1 AND fence = $2 AND (state IN ('sending', 'claimed') OR (state = 'uncertain' AND $8 = 1))",
+         WHERE id = $1 AND fence = $2 AND (state = 'claimed' OR ((state = 'sending' OR (state = 'uncertain' AND $8 = 1))
+               AND EXISTS (SELECT 1 FROM attempts a WHERE a.id = $12)))",
         outcome.message_id,
         outcome.fence,
         state.as_str(),
@@ -201,7 +204,8 @@ async fn follow(tx: &mut Tx, outcome: &Outcome) -> Result<bool> {
         from_uncertain,
         before_intent,
         outcome.receipt.code.map(i64::from),
-        outcome.look_at
+        outcome.look_at,
+        outcome.attempt_id
     )?;
     if done == 1 && stored.state == "uncertain" && state == State::Drafted {
         reopen(tx, stored.campaign_id, outcome.at).await?;
