@@ -24,6 +24,7 @@ mod drafts;
 mod edit_effect;
 mod explain;
 mod external;
+mod fail_points;
 mod faults;
 mod fuzz;
 mod hand_over;
