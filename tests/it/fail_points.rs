@@ -371,7 +371,7 @@ fn a_release_has_no_point_to_break_at() {
 }
 
 /// How many system calls of each kind are tried.
-const MOST_CALLS: usize = 40;
+const MOST_CALLS: usize = 16;
 
 /// Black box: the process dies at its N-th system call of a kind, for every N of one send.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -406,7 +406,7 @@ async fn a_process_killed_at_its_nth_system_call_repeats_nothing() {
     let unknown = made.min(3 * MOST_CALLS);
     let trial = Trial {
         fault: "F2",
-        what: "killed at every system call of one send",
+        what: "killed at its n-th sendto, fdatasync, write of one send",
         seed: 0,
         most_uncertain: unknown,
     };
