@@ -30,6 +30,7 @@ pub fn build(
     let open_limit = config.worker.open_handovers as usize;
     let settings = Settings {
         open_limit,
+        connections: config.worker.smtp_connections as usize,
         lease: config.worker.lease,
         journal: config.has_data().then(|| config.data.join("journal")),
         latest: config.has_data().then(|| config.data.join("latest")),

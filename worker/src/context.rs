@@ -107,7 +107,7 @@ impl Settings {
             allowed_countries: ["US", "CA", "GB"].into_iter().filter_map(Country::parse).collect(),
             name,
             open_limit: 256,
-            connections: 64,
+            connections: 128,
             lease: Duration::from_secs(60),
             journal: None,
             latest: None,
