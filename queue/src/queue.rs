@@ -1,5 +1,6 @@
 //! The producer's face.
 
+use sendwright_fail::point;
 use std::sync::Arc;
 
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -56,6 +57,7 @@ impl Queue {
     /// Leaves a hint. Never waits, never fails: equal hints that still wait in this process are one, and a
     /// hint over the lane's capacity is dropped, counted, and found again by the sweep.
     pub fn push(&self, job: Job) {
+        point("hint");
         match self.waiting.offer(job) {
             Offered::Added if self.link.is_none() => metric::pushed(job.lane(), 1),
             Offered::Added | Offered::Known => {}

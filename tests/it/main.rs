@@ -24,6 +24,7 @@ mod drafts;
 mod edit_effect;
 mod explain;
 mod external;
+mod fail_points;
 mod faults;
 mod faults_of_data;
 mod faults_of_disks;

@@ -8,6 +8,7 @@ mod attempt;
 use crate::context::Context;
 use crate::http::Http;
 use attempt::{Made, Parcel, Target};
+use sendwright_fail::point;
 use sendwright_store::deliveries::{self, End, Ended};
 use sendwright_store::endpoints::{self, Endpoint};
 use sendwright_store::events::{self, NewEvent};
@@ -159,7 +160,9 @@ impl Courier {
             true => Vec::new(),
             false => events::contents(&mut tx, claimed.iter().map(|c| c.event_id)).await?,
         };
+        pass(&group, &claimed, ["deliveries-claiming", "deliveries-recording"]);
         tx.commit().await?;
+        pass(&group, &claimed, ["deliveries-claimed", "deliveries-recorded"]);
         if hungry {
             self.more = !claimed.is_empty();
         }
@@ -324,6 +327,16 @@ impl Courier {
         let mut tx = self.ctx.store.begin().await?;
         deliveries::release(&mut tx, self.ctx.life.id(), &ids).await?;
         tx.commit().await
+    }
+}
+
+/// The points of an exchange: of its claim and of its record, where it has them.
+fn pass(group: &[Ended], claimed: &[deliveries::Claimed], [claim, record]: [&'static str; 2]) {
+    if !claimed.is_empty() {
+        point(claim);
+    }
+    if !group.is_empty() {
+        point(record);
     }
 }
 

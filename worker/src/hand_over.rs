@@ -7,9 +7,11 @@ use crate::context::Context;
 use crate::journal::{Line, Segment};
 use crate::letter::{self, Sealed};
 use crate::recorder::Ended;
+use crate::recovery;
 use crate::standing;
 use crate::verdict::{Rest, ended, rest};
 use futures::FutureExt;
+use sendwright_fail::point;
 use sendwright_store::claims::Claimed;
 use sendwright_store::clock::{boot_millis, wall_millis};
 use sendwright_store::outcomes::Mail;
@@ -98,10 +100,32 @@ pub fn start(ctx: Arc<Context>, departing: Departing) {
         open.insert(departing.attempt, departing.intent_at);
     }
     match departing.carrier.exit {
-        Some(Exit::Smtp(..)) => drop(ctx.clone().under_way.spawn(by_smtp(ctx, departing))),
-        Some(Exit::Twilio(_)) => drop(ctx.clone().under_way.spawn(by_twilio::run(ctx, departing))),
+        Some(Exit::Smtp(..)) => whole(ctx, departing, by_smtp),
+        Some(Exit::Twilio(_)) => whole(ctx, departing, by_twilio::run),
         None => into_mailbox(&ctx, departing),
     }
+}
+
+/// Runs a hand-over to its record. Where it breaks off behind its own care, nobody knows how it ended.
+fn whole<F>(ctx: Arc<Context>, departing: Departing, run: impl FnOnce(Arc<Context>, Departing) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (attempt, under_way, bell) = (departing.attempt, departing.under_way.clone(), departing.bell.clone());
+    let whole = AssertUnwindSafe(run(ctx.clone(), departing)).catch_unwind();
+    ctx.clone().under_way.spawn(async move {
+        if whole.await.is_ok() {
+            return;
+        }
+        metrics::counter!("sendwright_panics", "lane" => "hand-over").increment(1);
+        if let Err(error) = recovery::broke_off(&ctx, attempt).await {
+            tracing::error!(attempt, %error, "a hand-over broke off, and stays open until its worker is gone");
+        }
+        if let Ok(mut open) = under_way.lock() {
+            open.remove(&attempt);
+        }
+        bell.notify_one();
+    });
 }
 
 /// The mailbox is a table of ours: the message and its acceptance are one transaction, and nothing can be
@@ -168,7 +192,9 @@ pub(crate) async fn settle(
     bell: Arc<Notify>,
 ) {
     let Ending { message, carrier, attempt, sealed, segment, told, now } = ending;
+    point("answered");
     note(segment.as_deref(), attempt, &told);
+    point("reply-noted");
     if let Some(rests) = rest(&message, &told, now) {
         rest_profile(ctx, message.profile_id, rests, now).await;
     }
@@ -222,9 +248,11 @@ pub(crate) fn last_question(
         }
         if wants_journal && !noted {
             let segment = segment.as_ref().ok_or(Refusal::JournalFailed)?;
+            point("dot-asked");
             segment.write(&Line::Dot { attempt }).map_err(|_| Refusal::JournalFailed)?;
             noted = true;
         }
+        point("dot-noted");
         asked.store(true, Ordering::Relaxed);
         Ok(())
     }

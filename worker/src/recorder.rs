@@ -3,11 +3,14 @@
 use crate::context::Context;
 use crate::journal::Segment;
 use crate::stop::{self, Stopped};
+use futures::FutureExt;
+use sendwright_fail::point;
 use sendwright_store::consents::Numbers;
 use sendwright_store::outcomes::{self, Against, End, Outcome};
 use sendwright_store::{Error, Result, Tx};
 use sendwright_workflows::address::Email;
 use serde_json::json;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -137,9 +140,14 @@ pub async fn settle(ctx: &Context, outcomes: &mut [Outcome]) {
     let mut wait = Duration::from_millis(50);
     let mut tries = 0;
     loop {
-        let error = match commit(ctx, outcomes).await {
-            Ok(()) => return,
-            Err(error) => error,
+        // A panic takes the transaction with it, and not the task that all outcomes come to.
+        let error = match AssertUnwindSafe(commit(ctx, outcomes)).catch_unwind().await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error,
+            Err(_) => {
+                metrics::counter!("sendwright_panics", "lane" => "record").increment(1);
+                Error::Schema("recording panicked".into())
+            }
         };
         if !error.passes() {
             if let [single] = outcomes {
@@ -187,7 +195,9 @@ async fn commit(ctx: &Context, outcomes: &mut [Outcome]) -> Result<()> {
         record_stop(&mut tx, outcome, numbers).await?;
     }
     outcomes::settle(&mut tx, outcomes).await?;
+    point("outcome-written");
     tx.commit().await?;
+    point("outcome-committed");
     count(outcomes);
     Ok(())
 }

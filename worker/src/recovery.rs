@@ -98,6 +98,15 @@ fn unknown() -> Said {
     Said::Unknown { detail: "the worker died during the hand-over".into() }
 }
 
+/// Settles an attempt of this process whose task has panicked once it was under way: how it ended is not known.
+pub(crate) async fn broke_off(ctx: &Context, attempt: i64) -> Result<()> {
+    let mut tx = ctx.store.read().await?;
+    let mut found = recovery::attempts(&mut tx, &[attempt]).await?;
+    tx.commit().await?;
+    found.retain(|attempt| attempt.attempt_state == "sending");
+    record(ctx, found, |_| Said::Unknown { detail: "the hand-over broke off".into() }.into()).await
+}
+
 /// Declares a worker dead whose beat still reads as `seen`, and settles its rows. `false`: it moved.
 pub async fn give_up(ctx: &Context, worker: i64, seen: i64) -> Result<bool> {
     let mut tx = ctx.store.begin().await?;

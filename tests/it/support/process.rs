@@ -5,6 +5,7 @@ use std::io::Error;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,6 +15,9 @@ use super::server::Server;
 
 /// Most bytes of a log that a failing test prints.
 const SHOWN: usize = 8_000;
+
+/// How long a point may take that is to be passed.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Variables of a process, beyond which it sees none.
 pub type Environment = Vec<(&'static str, String)>;
@@ -63,6 +67,21 @@ impl Process {
         self.server.path()
     }
 
+    /// Has it break at a point from its next start on: see `sendwright_fail`. `None`: it breaks nowhere.
+    pub fn arm(&mut self, plan: Option<&str>) {
+        self.environment.retain(|(name, _)| *name != "SENDWRIGHT_FAIL");
+        self.environment.extend(plan.map(|plan| ("SENDWRIGHT_FAIL", plan.to_owned())));
+    }
+
+    /// Waits until it has passed the point that it is armed with.
+    pub async fn until_it_fails(&self) {
+        let begun = Instant::now();
+        while !self.log().contains("fail point ") {
+            assert!(begun.elapsed() < PATIENCE, "the point was never passed");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// What it has logged since its last start.
     pub fn log(&self) -> String {
         said(&self.server.path().join("log"), self.since)
@@ -74,6 +93,11 @@ impl Process {
         let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let mut addresses = lines.filter_map(|line| line["address"].as_str()?.parse().ok());
         addresses.next().expect("a process that listens says where")
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.server.id()
     }
 
     /// How much memory it has now, MiB.

@@ -2,6 +2,7 @@
 
 use crate::context::{Context, random_unit};
 use crate::http::{Answer, Fault, Http, signed};
+use sendwright_fail::point;
 use sendwright_store::deliveries::{Claimed, End, Ended};
 use sendwright_store::endpoints::{Endpoint, TABLE};
 use sendwright_store::events::Content;
@@ -81,10 +82,12 @@ pub struct Made {
 pub async fn make(http: &Http, target: &Target, parcel: Parcel, now: Millis, clock: &dyn Clock) -> Made {
     let began = Instant::now();
     let claimed = &parcel.claimed;
+    point("delivery-asked");
     let answer = match signed(&target.secrets, &parcel.id, now.div_euclid(1_000), parcel.body.as_bytes()) {
         Some(headers) => http.post(target.url.clone(), headers, parcel.body.into_bytes()).await,
         None => Err(Fault::Broken),
     };
+    point("delivery-answered");
     let duration_ms = began.elapsed().as_millis() as i64;
     let at = clock.now().unwrap_or(now + duration_ms);
     let asked = answer.as_ref().ok().and_then(|a| retry_after(a.retry_after.as_deref()?, at));

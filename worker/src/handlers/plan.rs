@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::outlet::{self, Route};
 use crate::scripts::Script;
 use batch::{Batch, Done};
+use sendwright_fail::point;
 use sendwright_store::heads::{self, Head};
 use sendwright_store::planning::{self, Advance, DueEnrolment, Whom};
 use sendwright_store::{Result, Tx, accounts, campaigns};
@@ -71,8 +72,17 @@ async fn campaign_pass(ctx: &Context, campaign: i64, now: Millis) -> Result<usiz
     due.iter().for_each(|row| batch.decide(row));
     let looked = due.len();
     batch.done.save(&mut tx, &head, now).await?;
+    point_of(looked, "plan-written");
     tx.commit().await?;
+    point_of(looked, "plan-committed");
     Ok(looked)
+}
+
+/// A pass that found nothing passes no point.
+fn point_of(looked: usize, name: &'static str) {
+    if looked > 0 {
+        point(name);
+    }
 }
 
 /// Whether the campaign is still what it was when it was read, at its version, until the writing transaction

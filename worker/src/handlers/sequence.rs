@@ -1,6 +1,7 @@
 //! The sequence lane: events get their numbers, endpoints their deliveries.
 
 use crate::context::Context;
+use sendwright_fail::point;
 use sendwright_queue::Job;
 use sendwright_store::{Result, sequencer};
 use sendwright_workflows::clock::Millis;
@@ -27,7 +28,9 @@ async fn account_pass(ctx: &Context, account: i64, now: Millis) -> Result<usize>
     let ids = ctx.store.ids.take("deliveries", (events * endpoints) as usize).await?;
     let mut tx = ctx.store.begin().await?;
     let done = sequencer::number(&mut tx, account, BATCH, ids, now).await?;
+    point("numbers-written");
     tx.commit().await?;
+    point("numbers-committed");
     if !done.endpoints.is_empty() {
         ctx.bells.deliver.notify_one();
         done.endpoints.into_iter().for_each(|endpoint| ctx.queue.push(Job::Deliver { endpoint }));

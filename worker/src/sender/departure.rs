@@ -5,6 +5,7 @@ use crate::at_the_dot;
 use crate::hand_over::{self, Carrier, Departing};
 use crate::letter::{self, Sealed};
 use crate::outlet::{self, Route};
+use sendwright_fail::point;
 use sendwright_store::claims::{self, Ahead, Claimed};
 use sendwright_store::clock::boot_millis;
 use sendwright_store::intents::{self, Seen, Verdict};
@@ -103,6 +104,9 @@ impl Sender {
         let ready: Vec<Seated> = claim.ready.into_iter().filter_map(&mut seat).collect();
         carriers.into_iter().for_each(|carrier| drop(carrier.into_permit()));
         let (departing, refused) = self.seal(route, ready, now).await?;
+        if !departing.is_empty() {
+            point("claimed");
+        }
         let mut intended = Intended { departing, attempts, worker, intent_at, at: now, seen };
         let is_tried = !intended.departing.is_empty();
         let refused = self.intend(&mut tx, &mut intended, refused).await?;
@@ -214,6 +218,10 @@ impl Sender {
     /// certain and whether the intent stands is not known; a `not_started` puts both right: it finds the attempt
     /// if it is there (SEND_PROTOCOL 8).
     async fn commit(&self, tx: Tx, intended: Intended, route: &Route, now: Millis) -> bool {
+        let goes = !intended.departing.is_empty();
+        if goes {
+            point("intent-written");
+        }
         let committed = match tokio::time::timeout(INTENT_TIMEOUT, tx.commit()).await {
             Ok(Ok(())) => true,
             Ok(Err(error)) => {
@@ -222,6 +230,9 @@ impl Sender {
             }
             Err(_) => false,
         };
+        if goes {
+            point("intent-committed");
+        }
         let Intended { departing, attempts, worker, intent_at, at, .. } = intended;
         for ((seated, sealed), attempt) in departing.into_iter().zip(attempts) {
             if !committed {

@@ -11,6 +11,7 @@ use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail, Quit, Rcpt, Rset};
 use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParameter};
 use lettre::transport::smtp::response::Response;
+use sendwright_fail::point;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
@@ -149,6 +150,7 @@ impl Session {
 
     /// Everything up to the 354.
     async fn announce(&mut self, from: &str, to: &str, bytes: &[u8]) -> Result<(), Outcome> {
+        point("envelope");
         let from = address(from).ok_or_else(|| unfit(553, "5.1.7", "the sender is not a plain address"))?;
         let to = address(to).ok_or_else(|| unfit(553, "5.1.3", "the recipient is not a plain address"))?;
         if !mime::is_wire_safe(bytes) {
@@ -252,6 +254,7 @@ impl Session {
 
     /// The body, the gate and the dot; with the outcome, whether the session can be used again.
     async fn transfer(&mut self, bytes: &[u8], gate: DotGate) -> (Outcome, bool) {
+        point("body");
         self.wire.patience(self.timeouts.block);
         self.wire.open_message(gate);
         // lettre puts a CRLF before the dot whether or not the message ends in one.

@@ -12,6 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use lettre::transport::smtp::client::AsyncTokioStream;
+use sendwright_fail::point;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
@@ -250,6 +251,7 @@ impl Line {
         }
         match self.transport.poll_write(cx, bytes) {
             Poll::Ready(Ok(taken)) => {
+                point("dot-written");
                 self.dot = Dot::Out;
                 self.wait(self.timeouts.answer);
                 Poll::Ready(Ok(taken))
