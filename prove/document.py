@@ -25,6 +25,15 @@ state that ends or shows, *doubled* arrived twice, *uncertain* is named by `GET 
 out not to have left. *Through after* counts from when the last thing was broken or mended. A trial is repeated by
 `prove/run --only TEST --first SEED --seeds 1 --again`; one that fails prints what was done to whom, and when.
 """
+STARTS = """
+## Starts, versions, clocks
+
+What no such figures tell of: what was looked at, and held in every run. Clocks are put off by libfaketime, which leaves the
+monotonic and the boot-time clock alone, or in the database's own function. There is one program here: the newer one is
+played by its rows, columns and versions.
+
+| fault | what happens | mode | runs (seeds) | what held |
+|---|---|---|---|---|"""
 
 
 def write(kept, others):
@@ -42,7 +51,9 @@ def text(trials, ever, histories, others):
         yield HISTORIES
         yield from (f"- {sentence}" for sentence in histories["said"])
     yield PROCESSES
-    yield from table(told)
+    yield from table([trial for trial in told if "messages" in trial])
+    yield STARTS
+    yield from looks([trial for trial in told if "held" in trial])
     yield "\nWebhooks, texts and opt-outs at full load have tests of their own: `webhooks_crash`, `crash_phones`, `stop_race`."
     yield from broken(trials, ever)
     yield "\n## Not shown\n"
@@ -64,6 +75,15 @@ def table(told):
         yield (f"| {fault} | {what} | {mode} | {len(runs)} ({seeds(run['seed'] for run in runs)}) | {total('messages'):,} "
                f"| {total('lost')} | {total('doubled')} | {sum(doubtful)} ({max(doubtful)}, {bounds(runs)}) "
                f"| {seconds[len(seconds) // 2]} ({seconds[-1]}) |")
+
+
+def looks(told):
+    """A line for every row of the matrix that is no matter of counts."""
+    rows = defaultdict(list)
+    for trial in told:
+        rows[trial["fault"], trial["what"], trial["mode"], trial["held"]].append(trial["seed"])
+    for (fault, what, mode, held), of in sorted(rows.items(), key=lambda row: (number(row[0][0]), row[0])):
+        yield f"| {fault} | {what} | {mode} | {len(of)} ({seeds(of)}) | {held} |"
 
 
 def broken(trials, ever):

@@ -159,11 +159,10 @@ fn provider(config: &Config) -> Provider {
 
 /// Opens the store and asks for its time, again and again while the database is merely away.
 async fn wait_for_store(config: &Config, migrates: bool) -> Result<(Store, DatabaseClock), Failure> {
-    let is_new = config.database.sqlite_path().is_some_and(|path| !path.exists());
     if config.database.is_embedded() {
-        config.make_data().map_err(|error| Failure::new(format!("{}: {error}", config.data.display())))?;
+        config.need_data()?;
     }
-    let migrates = config.database.is_embedded() && (migrates || is_new);
+    let migrates = config.database.is_embedded() && migrates;
     let mut wait = WAIT.0;
     loop {
         let error = match open_store(config, migrates).await {
@@ -179,7 +178,7 @@ async fn wait_for_store(config: &Config, migrates: bool) -> Result<(Store, Datab
 
 async fn open_store(config: &Config, migrates: bool) -> sendwright_store::Result<(Store, DatabaseClock)> {
     let db = Db::connect(config.database.url.reveal(), config.database.connections).await?;
-    if migrates {
+    if migrates || migrate::is_unborn(&db).await? {
         migrate::migrate(&db).await?;
     }
     let clock = DatabaseClock::new(db.clone());

@@ -10,9 +10,11 @@ pub mod twilio;
 
 pub use read::Sources;
 
+use crate::failure::Failure;
 use read::Reader;
 use sendwright_queue::Lane;
 use sendwright_store::prune::Keep;
+use sendwright_worker::channels::smtp::{Profile as Server, ProfileError};
 use sendwright_workflows::spend::Prices;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
@@ -218,6 +220,14 @@ impl Config {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.data)
     }
 
+    /// The same for whoever cannot do without it.
+    ///
+    /// # Errors
+    /// It cannot be made; the failure says which setting names it.
+    pub fn need_data(&self) -> Result<(), Failure> {
+        self.make_data().map_err(|error| unusable(&self.data, &error))
+    }
+
     /// Whether a process of this configuration may keep files of its own: a part that runs on Postgres alone has
     /// no directory unless somebody says so.
     pub fn has_data(&self) -> bool {
@@ -261,6 +271,11 @@ impl Config {
         }
         reader.finish(config)
     }
+}
+
+/// What is said of a data directory, or a file in it, that cannot be used.
+pub fn unusable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::config(vec![format!("SENDWRIGHT_DATA, or --data: {}: {error}", path.display())])
 }
 
 fn read_database(r: &mut Reader, data: &Path) -> Database {
@@ -321,11 +336,13 @@ fn read_http(r: &mut Reader, role: Role, over: Option<SocketAddr>) -> Http {
 
 fn read_smtp(r: &mut Reader) -> Option<Smtp> {
     let url = r.read("smtp.url", "SMTP_URL", |text| {
-        let known =
-            Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "smtp" | "smtps") && url.has_host());
         let what =
             "must read smtp://user:password@host:port or smtps://…, with @ : / # % in both percent-encoded";
-        if known { Ok(text.to_owned()) } else { Err(what.to_owned()) }
+        match text.parse::<Server>() {
+            Ok(_) => Ok(text.to_owned()),
+            Err(ProfileError::NotAUrl(_) | ProfileError::Scheme) => Err(what.to_owned()),
+            Err(error) => Err(format!("does not work: {error}")),
+        }
     });
     let from = r.read("smtp.from", "SMTP_FROM", read_sender);
     match (r.says("smtp.url", "SMTP_URL"), r.says("smtp.from", "SMTP_FROM")) {
@@ -351,7 +368,12 @@ fn read_sender(text: &str) -> Result<Sender, String> {
 }
 
 fn read_model(r: &mut Reader) -> Option<Model> {
-    let api_key = r.text("model.api_key", "OPENAI_API_KEY").map(Hidden);
+    let api_key = r.read("model.api_key", "OPENAI_API_KEY", |text| {
+        match text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            true => Ok(Hidden(text.to_owned())),
+            false => Err("must be a key: letters, digits and signs, without spaces or line ends".to_owned()),
+        }
+    });
     let base_url = r.read("model.base_url", "OPENAI_BASE_URL", |text| {
         let url = Url::parse(text.trim_end_matches('/')).ok();
         url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())

@@ -13,7 +13,8 @@ Exit codes:
    2  the command line does not read
   65  the input is refused; stderr names every field and rule
   69  the database or another dependency is not available
-  78  the configuration is wrong; stderr names every variable";
+  78  the configuration is wrong; stderr names every variable. Or the database's schema is another version's:
+      stderr says what to run";
 
 /// Why a command did not succeed.
 #[derive(Debug)]
@@ -78,6 +79,8 @@ impl From<sendwright_store::Error> for Failure {
         use sendwright_store::Error;
         match &error {
             Error::Unavailable(cause) => Self::unavailable(format!("{error}: {cause}")),
+            Error::Schema(why) => Self::config(vec![why.clone()]),
+            Error::Denied { .. } => Self::config(vec![error.to_string()]),
             Error::Again(cause) | Error::Defect(cause) => Self::new(format!("{error}: {cause}")),
             _ => Self::new(error.to_string()),
         }

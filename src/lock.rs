@@ -1,6 +1,6 @@
 //! One process per role and data directory: a second one is refused by name (DESIGN, One SQL text).
 
-use crate::config::Config;
+use crate::config::{Config, unusable};
 use crate::failure::Failure;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
@@ -19,14 +19,14 @@ impl RoleLock {
         if !config.database.is_embedded() {
             return Ok(None);
         }
-        config.make_data().map_err(|error| Failure::new(format!("{}: {error}", config.data.display())))?;
+        config.need_data()?;
         Self::take(&config.data, role).map(Some)
     }
 
     /// Takes `role` in `data`, or says who has it.
     pub fn take(data: &Path, role: &str) -> Result<Self, Failure> {
         let path = data.join(format!("{role}.lock"));
-        let explain = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
+        let explain = |error: std::io::Error| unusable(&path, &error);
         let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = options.map_err(explain)?;
         match file.try_lock() {

@@ -5,7 +5,7 @@ use crate::openapi::bodies::health::{Health as HealthShown, Unhealthy};
 use crate::state::ApiState;
 use axum::extract::State;
 use sendwright_queue::Health;
-use sendwright_store::{Error, migrate};
+use sendwright_store::migrate::{self, Found};
 use sendwright_workflows::clock::rfc3339;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -42,10 +42,12 @@ pub async fn native(State(state): State<ApiState>) -> Answer {
 
 /// How everything is that this process stands on: in a word, and each by its name.
 pub async fn checks(state: &ApiState) -> (&'static str, Map<String, Value>) {
-    let check = tokio::time::timeout(Duration::from_secs(2), migrate::check(&state.core.store.db)).await;
+    let check = tokio::time::timeout(Duration::from_secs(2), migrate::look(&state.core.store.db)).await;
     let (database, schema) = match &check {
-        Ok(Ok(())) => ("ok", "ok"),
-        Ok(Err(Error::Schema(_))) => ("ok", "wrong version"),
+        Ok(Ok(Found { lacks: Some(_), .. })) => ("ok", "wrong version"),
+        // A deploy under way: this process serves until it is replaced.
+        Ok(Ok(Found { newer: Some(_), .. })) => ("ok", "newer than this program"),
+        Ok(Ok(_)) => ("ok", "ok"),
         Ok(Err(_)) => ("down", "unknown"),
         Err(_) => ("slow", "unknown"),
     };
@@ -64,7 +66,7 @@ pub async fn checks(state: &ApiState) -> (&'static str, Map<String, Value>) {
     checks.extend(state.notes.iter().map(|(name, how)| (name.clone(), Value::from(how.as_str()))));
     let status = match (&check, state.is_closing()) {
         (_, true) => "shutting down",
-        (Ok(Ok(())), false) => "ready",
+        (Ok(Ok(Found { lacks: None, .. })), false) => "ready",
         _ => "not ready",
     };
     (status, checks)

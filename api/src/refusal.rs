@@ -148,7 +148,8 @@ impl From<sendwright_store::Error> for Refusal {
     fn from(error: sendwright_store::Error) -> Self {
         // The cause's own sentence and no more: its details may quote a row.
         let cause = std::error::Error::source(&error).map(ToString::to_string);
-        if error.passes() {
+        // What DATABASE_URL says was right at the start: somebody is changing it.
+        if error.passes() || matches!(error, sendwright_store::Error::Denied { .. }) {
             tracing::warn!(%error, cause, "the database did not do it");
             let is_crossed = matches!(error, sendwright_store::Error::Again(_));
             return if is_crossed { Refusal::Crossed } else { Refusal::Unavailable };

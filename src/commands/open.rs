@@ -30,8 +30,7 @@ pub fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T
 /// The data directory cannot be made, or the database is not reached.
 pub async fn connect(config: &Config) -> Result<Db, Failure> {
     if config.database.is_embedded() {
-        let explain = |error| Failure::new(format!("{}: {error}", config.data.display()));
-        config.make_data().map_err(explain)?;
+        config.need_data()?;
     }
     Ok(Db::connect(config.database.url.reveal(), config.database.connections).await?)
 }
@@ -41,9 +40,8 @@ pub async fn connect(config: &Config) -> Result<Db, Failure> {
 /// # Errors
 /// The database is not reached, or its schema is not this program's.
 pub async fn store(config: &Config) -> Result<Store, Failure> {
-    let is_new = config.database.sqlite_path().is_some_and(|path| !path.exists());
     let db = connect(config).await?;
-    if is_new {
+    if migrate::is_unborn(&db).await? {
         migrate::migrate(&db).await?;
     }
     Ok(Store::open(db).await?)

@@ -12,6 +12,7 @@ use sendwright_worker::in_hand::InHand;
 use sendwright_worker::life::Life;
 use sendwright_worker::recorder::Recorder;
 use sendwright_worker::scripts::Scripts;
+use sendwright_worker::unread::Unread;
 use sendwright_workflows::signing::Secret;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -60,6 +61,7 @@ pub fn build(
         scripts: Scripts::default(),
         recorder: Recorder::default(),
         bells: Bells::default(),
+        unread: Unread::default(),
         under_way: TaskTracker::new(),
         in_hand: InHand::default(),
     }))

@@ -1,6 +1,6 @@
 //! The installation's secrets: given in the environment, or made once in the data directory.
 
-use super::Config;
+use super::{Config, unusable};
 use crate::failure::Failure;
 use sendwright_workflows::signing::Secret;
 use std::fs::{self, OpenOptions};
@@ -10,7 +10,15 @@ use std::path::Path;
 
 /// Whether a text holds secrets, separated by commas; it is given back as it is.
 pub(super) fn check(text: &str) -> Result<String, String> {
-    parse(text).map(|_| text.to_owned()).map_err(|error| format!("does not read: {error}"))
+    let secrets = parse(text).map_err(|error| format!("does not read: {error}"))?;
+    let is_guessed = |secret: &Secret| secret.as_bytes().iter().all(|byte| *byte == secret.as_bytes()[0]);
+    match secrets.iter().any(is_guessed) {
+        true => {
+            Err("is one byte over and over, which anybody guesses: `openssl rand -hex 32` makes one"
+                .to_owned())
+        }
+        false => Ok(text.to_owned()),
+    }
 }
 
 fn parse(text: &str) -> Result<Vec<Secret>, sendwright_workflows::signing::SecretError> {
@@ -32,9 +40,9 @@ pub fn load(config: &Config) -> Result<Vec<Secret>, Failure> {
         return Err(Failure::config(vec![line.to_owned()]));
     }
     let path = config.data.join("secret");
-    let explain = |error: io::Error| Failure::new(format!("{}: {error}", path.display()));
+    let explain = |error: io::Error| unusable(&path, &error);
     if !path.exists() {
-        config.make_data().map_err(explain)?;
+        config.need_data()?;
         make(&config.data, &path).map_err(explain)?;
     }
     let text = fs::read_to_string(&path).map_err(explain)?;

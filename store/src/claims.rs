@@ -136,7 +136,7 @@ async fn take_slots(
     ahead: Option<Ahead<'_>>,
 ) -> Result<Claim> {
     let Way { profile, rates, .. } = way;
-    let mut profile_gate = gates::lock(tx, Owner::Profile, profile).await?;
+    let mut profile_gate = gates::lock(tx, Owner::Profile, profile).await?.at(now, rates);
     let before = profile_gate;
     let (mut lines, next) = lines(tx, way, most, now).await?;
     let later = ahead.and_then(|ahead| Some(ahead.clock.now()? + ahead.lead));
@@ -152,7 +152,8 @@ async fn take_slots(
         if alone && (done.given() > 0 || has_suspect(tx, worker).await?) {
             continue;
         }
-        let due = Due { planned: row.planned_at, zone: zone_of(&row.zone), quiet: line.policy.quiet_hours };
+        let due =
+            Due { planned: row.planned_at, zone: row.zone(&line.policy), quiet: line.policy.quiet_hours };
         let got = seat(
             (&mut profile_gate, rates),
             (&mut line.gate, &line.rates),
@@ -204,10 +205,6 @@ async fn has_suspect(tx: &mut Tx, worker: i64) -> Result<bool> {
     Ok(row!(tx, (i64,), sql, worker)?.is_some())
 }
 
-fn zone_of(name: &str) -> Zone {
-    name.parse().unwrap_or(Zone::UTC)
-}
-
 struct Seating {
     claim: Claim,
     /// id, state, planned_at, slot, reasons, fence added
@@ -223,6 +220,7 @@ impl Seating {
 
     fn give(&mut self, way: Way<'_>, line: &Line, row: DueMessage, slot: Micros, late: Vec<Reason>) {
         let reasons = with_reasons(&row.reasons, late);
+        let zone = row.zone(&line.policy);
         let is_ready = slot_millis(slot) <= self.now;
         if !(is_ready && self.at_once) {
             self.changes.push(json!([row.id, "claimed", row.planned_at, slot, reasons, 1]));
@@ -245,7 +243,7 @@ impl Seating {
             version: row.version,
             address: row.address,
             address_hash: row.address_hash,
-            zone: zone_of(&row.zone),
+            zone,
             planned_at: row.planned_at,
             fence: row.fence + 1,
             attempts: row.attempts,

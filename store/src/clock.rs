@@ -4,12 +4,14 @@ use crate::db::{Db, row};
 use crate::error::Result;
 use sendwright_workflows::clock::{Clock, Millis};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Without a sample for this long nobody claims anything. Milliseconds.
 const STALE: i64 = 30_000;
 /// How long the database may take for its time.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Beyond this a machine's wall clock is said to be wrong. Milliseconds.
+const APART: i64 = 30_000;
 
 /// Milliseconds since the machine booted, sleep included; never set by anybody.
 pub fn boot_millis() -> i64 {
@@ -17,16 +19,22 @@ pub fn boot_millis() -> i64 {
     time.tv_sec * 1_000 + time.tv_nsec / 1_000_000
 }
 
-/// The machine's wall clock. Only the sample on SQLite and the age check at the dot read it.
+/// The machine's wall clock. Only the sample on SQLite, the comparison with it on Postgres and the age check at the dot
+/// read it; by the C library, so that a test may put it off (libfaketime).
+#[allow(clippy::disallowed_methods, reason = "the one place that reads it")]
 pub fn wall_millis() -> i64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-    time.tv_sec * 1_000 + time.tv_nsec / 1_000_000
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => since.as_millis() as i64,
+        Err(before) => -(before.duration().as_millis() as i64),
+    }
 }
 
 #[derive(Clone, Copy)]
 struct Sample {
     database: Millis,
     boot: i64,
+    /// This machine's wall clock was far off then.
+    is_apart: bool,
 }
 
 /// The [`Clock`] of production. Call [`sample`](Self::sample) every few seconds.
@@ -49,13 +57,21 @@ impl DatabaseClock {
             true => self.ask().await?,
             false => (boot_millis(), wall_millis(), boot_millis()),
         };
-        let fresh = Sample { database, boot: before + (boot - before) / 2 };
+        let skew = wall_millis() - database;
+        let is_apart = skew.abs() > APART + (boot - before);
+        let fresh = Sample { database, boot: before + (boot - before) / 2, is_apart };
         if let Ok(mut last) = self.last.lock() {
             if let Some(old) = *last {
                 let step = (fresh.database - fresh.boot) - (old.database - old.boot);
                 if step.abs() > 1_000 {
                     tracing::warn!(step_ms = step, "the database's clock stepped");
                 }
+            }
+            if is_apart && !last.is_some_and(|old| old.is_apart) {
+                tracing::warn!(
+                    skew_ms = skew,
+                    "this machine's clock and the database's are apart; the database's is the one that holds"
+                );
             }
             *last = Some(fresh);
         }

@@ -14,6 +14,14 @@ pub enum Error {
     /// The database is away, full or overloaded: answered with 503, repeated later.
     #[error("the database is not available")]
     Unavailable(#[source] sqlx::Error),
+    /// The server does not let this process in: what `DATABASE_URL` says is wrong.
+    #[error("DATABASE_URL is refused by the server: {what}")]
+    Denied {
+        /// Which part of it.
+        what: &'static str,
+        /// The server's own words, which repeat it.
+        source: sqlx::Error,
+    },
     /// A statement took longer than it may, and was ended.
     #[error("the database took too long")]
     TooSlow(#[source] sqlx::Error),
@@ -71,6 +79,7 @@ fn counted(error: Error) -> Error {
         Error::Again(_) => "again",
         Error::Unavailable(_) => "unavailable",
         Error::TooSlow(_) => "too_slow",
+        Error::Denied { .. } => "denied",
         _ => "defect",
     };
     metrics::counter!("sendwright_database_errors_total", "kind" => kind).increment(1);
@@ -81,6 +90,10 @@ fn of_postgres(code: &str, error: sqlx::Error) -> Error {
     match code {
         // Serialization failure, deadlock, lock timeout.
         "40001" | "40P01" | "55P03" => Error::Again(error),
+        "3D000" => Error::Denied { what: "there is no database of that name", source: error },
+        code if code.starts_with("28") => {
+            Error::Denied { what: "not this user, or not with this password", source: error }
+        }
         // A statement timeout.
         "57014" => Error::TooSlow(error),
         // A read-only server, and a transaction that stood idle for too long.

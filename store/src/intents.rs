@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::gates;
 use crate::heads::policy_of;
 use sendwright_workflows::clock::{Clock, Millis};
+use sendwright_workflows::contact::own_zone;
 use sendwright_workflows::intent::{self, Sight, StepSight};
 use sendwright_workflows::message::State;
 use sendwright_workflows::rate_limit::{Rates, give_back};
@@ -56,6 +57,9 @@ pub struct Seen {
     /// The person asked in words of their own to be left alone.
     pub(crate) asked_at: Option<i64>,
     pub(crate) contact_state: Option<String>,
+    /// The contact's own zone is told by these.
+    pub(crate) timezone: Option<String>,
+    pub(crate) phone_key: Option<String>,
     pub(crate) suppressed: Option<String>,
     /// What the address's owner said, where the channel needs it.
     pub(crate) consent: Option<String>,
@@ -141,7 +145,7 @@ async fn look(tx: &mut Tx, claimed: &[(&Claimed, i64)]) -> Result<Vec<Seen>> {
         Seen,
         "SELECT m.id, m.kind, m.state, m.fence, m.worker_id, m.version, m.approved, c.state AS campaign_state,
                 c.version AS campaign_version, c.policy, n.state AS enrolment_state, n.replied_at, n.asked_at,
-                k.state AS contact_state,
+                k.state AS contact_state, k.timezone, k.phone_key,
                 s.why AS suppressed, y.state AS consent
          FROM json_each($1) AS e
          JOIN messages m ON m.id = CAST(e.value ->> 0 AS BIGINT)
@@ -170,6 +174,8 @@ fn forbidden(
         return Ok(Some(Verdict::Lost));
     }
     let read = seen.policy.as_deref().map(|stored| policy_of(claimed.campaign_id, stored)).transpose()?;
+    let policy = read.as_ref().unwrap_or(&claimed.policy);
+    let own_zone = own_zone(seen.timezone.as_deref(), seen.phone_key.as_deref());
     let step = StepSight {
         contact_active: seen.contact_state.as_deref() == Some("active"),
         replied: seen.replied_at.is_some(),
@@ -179,14 +185,19 @@ fn forbidden(
         campaign_runs: seen.campaign_state.as_deref() == Some("running"),
         asked_to_stop: seen.asked_at.is_some(),
         approved: seen.approved,
-        policy: read.as_ref().unwrap_or(&claimed.policy),
-        zone: claimed.zone,
+        policy,
+        zone: policy.zone(own_zone, claimed.zone),
+    };
+    let step = match seen.kind.as_str() {
+        "step" => Some(step),
+        "test" => None,
+        _ => return Ok(Some(Verdict::Lost)), // A newer program's: its rules are not known here.
     };
     let sight = Sight {
         suppressed: seen.suppressed.as_deref(),
         account_active: around.account_active,
         profile_rests: (around.profile_state != "active").then_some(around.paused_until),
-        step: (seen.kind == "step").then_some(step),
+        step,
     };
     Ok(intent::forbids(&sight, now).map(Verdict::back))
 }

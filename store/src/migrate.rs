@@ -3,8 +3,16 @@
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::values;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{AssertSqlSafe, SqlSafeStr};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, SqlSafeStr};
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::time::Duration;
+
+/// How long somebody else's turn, or a table in use, is left alone before it is asked for again.
+const AGAIN: Duration = Duration::from_millis(200);
+/// How often a table in use is asked for again: each time it is waited for some seconds.
+const TIMES: u32 = 12;
 
 /// (version, name, text); a version is used once over all folders.
 const SHARED: &[(i64, &str, &str)] = &[
@@ -66,18 +74,98 @@ fn migrator(postgres: bool) -> Migrator {
     Migrator::with_migrations(migrations)
 }
 
-/// Brings the schema to this program's version. Safe to run twice and beside another: the second waits.
+/// Brings the schema to this program's version. It may be killed and run again, and beside another: the second waits for
+/// its turn.
+///
+/// # Errors
+/// [`Error::Schema`]: the schema is newer than this program, or a step of it fails. [`Error::Again`]: somebody uses a table
+/// for longer than is waited for.
 pub async fn migrate(db: &Db) -> Result<()> {
-    let done = match db {
-        Db::Postgres(pool) => migrator(true).run(pool).await,
-        Db::Sqlite { write, .. } => migrator(false).run(write).await,
-    };
-    done.map_err(|error| Error::Schema(format!("the schema could not be migrated: {error}")))?;
+    if let Some(version) = look(db).await?.newer {
+        return Err(newer(version));
+    }
+    match db {
+        Db::Postgres(pool) => on_postgres(pool).await?,
+        Db::Sqlite { write, .. } => {
+            let _turn = turn(write.connect_options().get_filename()).await?;
+            migrator(false).run(write).await.map_err(failed)?;
+        }
+    }
     values::index_all(db).await
 }
 
-/// Refuses a schema that is older or newer than this program.
-pub async fn check(db: &Db) -> Result<()> {
+/// On a connection of its own: an index over many rows takes longer than any statement of a role may. A table that
+/// somebody uses is waited for as long as by everybody else, since whoever comes meanwhile waits behind, and asked for again.
+async fn on_postgres(pool: &PgPool) -> Result<()> {
+    let options = pool.connect_options().as_ref().clone().options([("statement_timeout", "0")]);
+    let mut connection = PgConnection::connect_with(&options).await?;
+    let mut migrator = migrator(true);
+    // Waiting for it in the database would be cut short by the same limits.
+    migrator.set_locking(false);
+    const LOCK: &str = "SELECT pg_try_advisory_lock(7303, 0)";
+    while !sqlx::query_as::<_, (bool,)>(LOCK).fetch_one(&mut connection).await?.0 {
+        tokio::time::sleep(AGAIN).await;
+    }
+    let mut left = TIMES;
+    let done = loop {
+        match migrator.run(&mut connection).await.map_err(failed) {
+            Err(Error::Again(cause)) if left > 0 => {
+                tracing::info!(%cause, "a table is in use; the schema's step is tried again");
+                left -= 1;
+                tokio::time::sleep(AGAIN).await;
+            }
+            done => break done,
+        }
+    };
+    connection.close().await?; // Which gives the lock back.
+    done
+}
+
+/// SQLite has no lock beyond a transaction: a file beside the database is it, as long as it is held.
+async fn turn(database: &Path) -> Result<File> {
+    let path = database.with_file_name("migrate.lock");
+    let explain = |error: std::io::Error| Error::Schema(format!("{}: {error}", path.display()));
+    let file = File::options().write(true).create(true).truncate(false).open(&path).map_err(explain)?;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(AGAIN).await,
+            Err(TryLockError::Error(error)) => return Err(explain(error)),
+        }
+    }
+}
+
+/// What passes by itself stays what it is.
+fn failed(error: MigrateError) -> Error {
+    match error {
+        MigrateError::Execute(cause) => cause.into(),
+        MigrateError::ExecuteMigration(cause, version) => match Error::from(cause) {
+            error if error.passes() => error,
+            Error::Defect(cause) => Error::Schema(format!("version {version} of the schema: {cause}")),
+            other => Error::Schema(format!("version {version} of the schema: {other}")),
+        },
+        other => Error::Schema(format!("the schema could not be migrated: {other}")),
+    }
+}
+
+fn newer(version: i64) -> Error {
+    Error::Schema(format!(
+        "the database's schema has version {version}, which this program does not know: run a newer sendwright"
+    ))
+}
+
+/// A database's schema against this program's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// The first version that this program does not know: a newer one has migrated. What runs already goes on, since
+    /// every version only adds to the last.
+    pub newer: Option<i64>,
+    /// The first version that it needs and that is not there.
+    pub lacks: Option<i64>,
+}
+
+/// Compares them.
+pub async fn look(db: &Db) -> Result<Found> {
     let sql = "SELECT version FROM _sqlx_migrations WHERE success = TRUE ORDER BY version";
     let found: std::result::Result<Vec<(i64,)>, _> = match db {
         Db::Postgres(pool) => sqlx::query_as(sql).fetch_all(pool).await,
@@ -85,19 +173,42 @@ pub async fn check(db: &Db) -> Result<()> {
     };
     let found: Vec<i64> = match found {
         Ok(rows) => rows.into_iter().map(|r| r.0).collect(),
-        Err(sqlx::Error::Database(_)) => Vec::new(),
-        Err(other) => return Err(other.into()),
+        Err(error) => none_yet(error)?,
     };
     let wanted: Vec<i64> = migrator(db.is_postgres()).iter().map(|m| m.version).collect();
-    if let Some(newer) = found.iter().find(|v| !wanted.contains(v)) {
-        return Err(Error::Schema(format!(
-            "the database's schema has version {newer}, which this program does not know: run a newer sendwright"
-        )));
+    Ok(Found {
+        newer: found.iter().copied().find(|version| !wanted.contains(version)),
+        lacks: wanted.iter().copied().find(|version| !found.contains(version)),
+    })
+}
+
+/// Nothing, where a table is not there.
+fn none_yet<T: Default>(error: sqlx::Error) -> Result<T> {
+    match Error::from(error) {
+        Error::Defect(sqlx::Error::Database(_)) => Ok(T::default()),
+        other => Err(other),
     }
-    match wanted.iter().find(|v| !found.contains(v)) {
-        Some(missing) => Err(Error::Schema(format!(
-            "the database's schema lacks version {missing}: run `sendwright migrate` first"
+}
+
+/// Refuses a schema that is older or newer than this program, or not finished.
+///
+/// # Errors
+/// [`Error::Schema`] says what to do.
+pub async fn check(db: &Db) -> Result<()> {
+    match look(db).await? {
+        Found { newer: Some(version), .. } => Err(newer(version)),
+        Found { lacks: Some(version), .. } => Err(Error::Schema(format!(
+            "the database's schema lacks version {version}: run `sendwright migrate` first"
         ))),
-        None => Ok(()),
+        _ if values::all_indexed(db).await? => Ok(()),
+        _ => Err(Error::Schema("a migration was cut short: run `sendwright migrate` first".into())),
     }
+}
+
+/// Whether no program has worked with this SQLite database yet: its first start was cut short, or is still under way.
+/// Whoever comes to it makes its schema.
+pub async fn is_unborn(db: &Db) -> Result<bool> {
+    let Db::Sqlite { read, .. } = db else { return Ok(false) };
+    let epoch = sqlx::query_as::<_, (String,)>("SELECT value FROM meta WHERE name = 'epoch'");
+    Ok(epoch.fetch_optional(read).await.or_else(none_yet)?.is_none())
 }

@@ -100,6 +100,14 @@ impl Known {
     }
 }
 
+/// Whether [`index_all`] has come to its end.
+pub async fn all_indexed(db: &Db) -> Result<bool> {
+    let mut tx = db.read().await?;
+    let found = row!(&mut tx, (String,), "SELECT value FROM meta WHERE name = $1", PROGRESS)?;
+    tx.rollback().await?;
+    Ok(found.is_some_and(|(value,)| value == "done"))
+}
+
 /// Indexes the contacts that were there before the table was, in transactions of their own; goes on where an earlier
 /// call was stopped.
 pub async fn index_all(db: &Db) -> Result<()> {

@@ -65,7 +65,7 @@ pub async fn claim(
                 "WITH due AS MATERIALIZED (
                     SELECT m.id FROM messages m LEFT JOIN campaigns c ON c.id = m.campaign_id
                     WHERE m.account_id = $1 AND m.state = 'scheduled' AND m.planned_at <= $3
-                      AND (m.kind = 'test' OR (c.state IN ('running', 'scheduled') AND c.version = m.version))
+                      AND (m.kind = 'test' OR (m.kind = 'step' AND c.state IN ('running', 'scheduled') AND c.version = m.version))
                     ORDER BY m.planned_at, m.id LIMIT $4",
                 $lock,
                 ") UPDATE messages AS m SET state = 'writing', worker_id = $2, fence = fence + 1, updated_at = $5
@@ -83,7 +83,7 @@ pub async fn claim(
                  WHERE id IN (
                     SELECT m.id FROM messages m LEFT JOIN campaigns c ON c.id = m.campaign_id
                     WHERE m.account_id = $1 AND m.state = 'scheduled' AND m.planned_at <= $3
-                      AND (m.kind = 'test' OR (c.state IN ('running', 'scheduled') AND c.version = m.version))
+                      AND (m.kind = 'test' OR (m.kind = 'step' AND c.state IN ('running', 'scheduled') AND c.version = m.version))
                     ORDER BY m.planned_at, m.id LIMIT $4)
                  RETURNING id, account_id, campaign_id, kind, enrolment_id, contact_id, profile_id, step_id,
                     step_number, version, fence, planned_at, reasons";
@@ -106,7 +106,8 @@ pub async fn claim_early(
             concat!(
                 "SELECT m.id FROM messages m JOIN campaigns c ON c.id = m.campaign_id
                  WHERE m.account_id = $1 AND m.state = 'scheduled' AND m.write_at IS NOT NULL AND m.write_at <= $2
-                   AND c.state IN ('draft', 'scheduled', 'running', 'paused') AND c.version = m.version
+                   AND m.kind = 'step' AND c.state IN ('draft', 'scheduled', 'running', 'paused')
+                   AND c.version = m.version
                  ORDER BY m.write_at, m.id LIMIT $3",
                 $lock
             )

@@ -98,7 +98,7 @@ async fn a_server_that_is_not_there_is_a_line_with_advice_for_each_dependency() 
 async fn many_machines_are_looked_at_through_their_servers() {
     let place = Place::new();
     let (postgres, redis) = (database(), redis_url());
-    let secret = "7".repeat(64);
+    let secret = "0123456789abcdef".repeat(4);
     let environment = [
         ("DATABASE_URL", postgres.as_str()),
         ("REDIS_URL", &redis),
@@ -196,7 +196,7 @@ async fn redis_over_tls_is_asked_and_its_certificate_looked_at() {
     let (postgres, redis) = (database(), redis_url());
     let (address, number) = redis.strip_prefix("redis://").unwrap().split_once('/').unwrap();
     let port = encrypted(address.parse().unwrap(), &certificate).await;
-    let (redis, secret) = (format!("rediss://localhost:{port}/{number}"), "ab".repeat(32));
+    let (redis, secret) = (format!("rediss://localhost:{port}/{number}"), "0123456789abcdef".repeat(4));
     let mut environment =
         vec![("DATABASE_URL", postgres.as_str()), ("REDIS_URL", &redis), ("SENDWRIGHT_SECRET", &secret)];
     let ran = doctor(&place, &[], &environment).await;

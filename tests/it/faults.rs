@@ -8,14 +8,10 @@ use sendwright_store::Db;
 use crate::support::dice::{Dice, seeds};
 use crate::support::plan;
 use crate::support::site::{D, LEASE, Shape, Site};
-use crate::support::trial::{Trial, account, at_work, instant};
+use crate::support::trial::{Trial, account, at_work, instant, unharmed};
 
 /// Longer than a lease.
 const BEYOND_A_LEASE: Duration = Duration::from_secs(LEASE + 2);
-
-fn unharmed<'a>(fault: &'a str, what: &'a str, seed: u64) -> Trial<'a> {
-    Trial { fault, what, seed, most_uncertain: 0 }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_told_twice_to_end_ends_at_once_and_loses_nothing() {

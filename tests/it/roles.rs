@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::program::{Place, Ran};
 use crate::running::{Running, SOON, get, until};
-use crate::support::postgres::{self, Postgres};
+use crate::support::postgres;
 use crate::support::redis::Redis;
 use crate::support::smtp_server::{Script, SmtpServer};
 
@@ -70,50 +70,10 @@ async fn one_message_leaves_once_through_an_api_two_workers_and_a_scheduler() {
 }
 
 #[tokio::test]
-async fn a_database_that_comes_late_is_waited_for() {
-    let mut postgres = Postgres::start();
-    let database = postgres.database();
-    let place = Place::new();
-    Ran::of(part(&place, &database, &["migrate"]).output().unwrap()).ok();
-    postgres.kill();
-    let start = |args: &[&str], log: &str| {
-        let mut command = part(&place, &database, args);
-        // Redis is away for good: nothing waits for it.
-        command.env("REDIS_URL", "redis://127.0.0.1:1");
-        Running::start(command, place.path().join(log))
-    };
-    let mut api = start(&["api", "--bind", "127.0.0.1:0"], "api");
-    let mut worker = start(&["worker"], "worker");
-    let address = api.address().await;
-    api.says("waiting for the database", SOON).await;
-    worker.says("waiting for the database", SOON).await;
-    assert_eq!(get(address, "/healthz", "").await.0, 200);
-    assert_eq!(get(address, "/readyz", "").await.0, 503);
-    postgres.start_again();
-    api.ready().await;
-    worker.says("worker begins", SOON).await;
-    let (_, ready) = get(address, "/readyz", "").await;
-    assert!(ready.contains("degraded"), "{ready}");
-    api.stop("TERM").await;
-    worker.stop("TERM").await;
-}
-
-#[tokio::test]
 async fn a_role_that_waits_for_its_database_still_ends_when_it_is_told_to() {
     let place = Place::new();
     let mut worker =
         Running::start(part(&place, "postgres://127.0.0.1:1/x", &["worker"]), place.path().join("worker"));
     worker.says("waiting for the database", SOON).await;
     worker.stop("TERM").await;
-}
-
-#[tokio::test]
-async fn a_schema_that_is_not_there_ends_a_role_with_what_to_do() {
-    let (place, database) = (Place::new(), postgres::database());
-    for role in
-        [&["api", "--bind", "127.0.0.1:0"][..], &["worker"], &["scheduler"], &["up", "--bind", "127.0.0.1:0"]]
-    {
-        let told = Ran::of(part(&place, &database, role).output().unwrap()).failed(1);
-        assert!(told.contains("sendwright migrate"), "{role:?}: {told}");
-    }
 }

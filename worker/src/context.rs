@@ -8,6 +8,7 @@ use crate::in_hand::InHand;
 use crate::life::Life;
 use crate::recorder::Recorder;
 use crate::scripts::Scripts;
+use crate::unread::Unread;
 use sendwright_queue::Queue;
 use sendwright_store::Store;
 use sendwright_store::prune::Keep;
@@ -183,6 +184,8 @@ pub struct Context {
     pub recorder: Recorder,
     /// Wakes this process's loops.
     pub bells: Bells,
+    /// Rows that this program does not understand.
+    pub unread: Unread,
     /// Hand-overs under way: an orderly end waits for them.
     pub under_way: TaskTracker,
     /// Their attempts, and those that wait for their record.

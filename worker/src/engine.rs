@@ -160,7 +160,8 @@ async fn plan_lane(ctx: Arc<Context>, stop: CancellationToken) {
         };
         match plan_turn(&ctx, now).await {
             Ok((looked, at)) => {
-                next = at;
+                // What is due and was not looked at is left to the poll.
+                next = at.filter(|at| *at > now);
                 if looked > 0 {
                     ctx.bells.send();
                     ctx.bells.write.notify_one();

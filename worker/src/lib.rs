@@ -31,5 +31,6 @@ pub mod stop;
 pub mod sweep;
 pub mod text;
 pub mod tracking;
+pub mod unread;
 pub mod verdict;
 pub mod verify;

@@ -11,6 +11,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+/// A ticker that says nothing for so long is not waited for.
+const SILENCE: Duration = Duration::from_secs(2);
+
 /// Runs the sweep and the prune at every tick until `stop`. A tick that comes while they run is one more afterwards.
 pub async fn run(ctx: Arc<Context>, stop: CancellationToken) {
     let (tick, mut prune) = (Arc::new(Notify::new()), Prune::default());
@@ -19,6 +22,8 @@ pub async fn run(ctx: Arc<Context>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => break,
             () = tick.notified() => {}
+            // A wall clock that is set back as the ticker reckons its next tick would have it wait as long.
+            () = tokio::time::sleep(SILENCE) => {}
         }
         let Some(now) = ctx.clock.now() else { continue };
         if let Err(error) = sweep::pass(&ctx, now).await {

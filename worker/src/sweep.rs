@@ -31,11 +31,17 @@ pub async fn map_edited(ctx: &Context, now: Millis) -> Result<()> {
     let owed = mapping::owed(&mut tx).await?;
     tx.commit().await?;
     for campaign in owed {
-        let mut tx = ctx.store.begin().await?;
-        let mapped = mapping::map(&mut tx, campaign, now).await?;
-        tx.commit().await?;
-        tracing::info!(campaign, mapped, "a live edit is mapped");
+        let done = map(ctx, campaign, now).await;
+        ctx.unread.pass_over("campaigns", campaign, done)?;
     }
+    Ok(())
+}
+
+async fn map(ctx: &Context, campaign: i64, now: Millis) -> Result<()> {
+    let mut tx = ctx.store.begin().await?;
+    let mapped = mapping::map(&mut tx, campaign, now).await?;
+    tx.commit().await?;
+    tracing::info!(campaign, mapped, "a live edit is mapped");
     Ok(())
 }
 

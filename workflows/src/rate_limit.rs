@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 pub const HORIZON: Millis = 2_000;
 /// How old a slot may be when it is given out: a worker that looks this late still uses the planned instant.
 pub const TOLERANCE: Millis = W / 2;
+/// How far the clocks of two processes may be apart, each a sample of the database's. Milliseconds.
+const APART: Millis = 10_000;
 
 /// The limits of a sending profile or a campaign; absent means none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -59,6 +61,17 @@ pub struct Gate {
     pub minute: Period,
     /// The present day.
     pub day: Period,
+}
+
+impl Gate {
+    /// The gate as it stands at `now`. Slots are given out [`HORIZON`] ahead at most: a pointer far beyond was left by a
+    /// clock that has been set back since, or by a slower limit, and the next slot comes one spacing from now.
+    pub fn at(mut self, now: Millis, rates: &Rates) -> Self {
+        if self.next > (now + HORIZON + APART) * 1_000 + rates.spacing() {
+            self.next = now * 1_000 + rates.spacing();
+        }
+        self
+    }
 }
 
 /// A due row that wants a slot.
@@ -266,6 +279,20 @@ mod tests {
         match seat((&mut gate, &rates), (&mut campaign, &none), &row, i64::MIN, i64::MAX) {
             Seat::At { slot, .. } => assert_eq!(slot, 61_100_000),
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_pointer_of_a_clock_that_was_set_back_gives_way_to_the_present() {
+        let rates = Rates { per_second: Some(1.0 / 60.0), ..Rates::default() };
+        let now = 1_800_000_000_000;
+        let left = |ahead: Millis| Gate { next: (now + ahead) * 1_000, ..Gate::default() };
+        let minute = rates.spacing() / 1_000;
+        for kept in [-MINUTE, 0, HORIZON + minute, HORIZON + APART + minute] {
+            assert_eq!(left(kept).at(now, &rates), left(kept), "{kept}");
+        }
+        for stale in [HORIZON + APART + minute + 1, 60 * MINUTE] {
+            assert_eq!(left(stale).at(now, &rates), left(minute), "{stale}");
         }
     }
 }

@@ -89,10 +89,12 @@ pub async fn stored(
     let mut profiles = ByChannel::all(Gate::default());
     for channel in Channel::ALL {
         if let Some(profile) = run.campaign.profiles.of(channel) {
-            *profiles.of_mut(channel) = simulation::gate(&mut tx, Owner::Profile, profile).await?;
+            let gate = simulation::gate(&mut tx, Owner::Profile, profile).await?;
+            *profiles.of_mut(channel) = gate.at(now, run.rates.of(channel));
         }
     }
-    let gates = (profiles, simulation::gate(&mut tx, Owner::Campaign, run.campaign.id).await?);
+    let own = simulation::gate(&mut tx, Owner::Campaign, run.campaign.id).await?.at(now, &run.policy.rates());
+    let gates = (profiles, own);
     tx.rollback().await?;
     // A big campaign takes its time: no other request shall wait for it.
     let future = tokio::task::spawn_blocking(move || run.finish(gates, until, truncated));

@@ -8,7 +8,9 @@ use crate::heads::policy_of;
 use crate::intents::Seen;
 use sendwright_workflows::campaign::Policy;
 use sendwright_workflows::clock::Millis;
+use sendwright_workflows::contact::own_zone;
 use sendwright_workflows::rate_limit::{Gate, HORIZON, Rates, slot_millis};
+use sendwright_workflows::zone::Zone;
 use std::collections::VecDeque;
 
 #[derive(Debug, sqlx::FromRow)]
@@ -37,6 +39,8 @@ pub(super) struct DueMessage {
     pub(super) replied_at: Option<i64>,
     pub(super) asked_at: Option<i64>,
     pub(super) contact_state: Option<String>,
+    pub(super) timezone: Option<String>,
+    pub(super) phone_key: Option<String>,
     pub(super) suppressed: Option<String>,
     pub(super) consent: Option<String>,
 }
@@ -58,12 +62,13 @@ macro_rules! due_sql {
         concat!("SELECT m.id, m.account_id, m.kind, m.round, m.enrolment_id, m.contact_id, m.step_number, m.version,
             m.address, m.address_hash, m.zone, m.planned_at, m.reasons, m.fence, m.attempts, m.crashes,
             d.subject, d.body, d.enclosed, m.approved, n.state AS enrolment_state, n.replied_at, n.asked_at,
-            k.state AS contact_state, s.why AS suppressed, ", $consent, " AS consent
+            k.state AS contact_state, k.timezone, k.phone_key, s.why AS suppressed, ", $consent, " AS consent
          FROM messages m JOIN drafts d ON d.message_id = m.id
          LEFT JOIN enrolments n ON n.id = m.enrolment_id LEFT JOIN contacts k ON k.id = m.contact_id
          LEFT JOIN suppressions s ON s.account_id = m.account_id AND s.channel = m.channel
               AND s.address_hash = m.address_hash ", $join, "
-         WHERE m.profile_id = $1 AND m.campaign_id = $2 AND m.state = 'drafted' AND m.planned_at <= $3 ORDER BY m.planned_at, m.enrolment_id LIMIT $4", $lock)
+         WHERE m.profile_id = $1 AND m.campaign_id = $2 AND m.state = 'drafted' AND m.planned_at <= $3
+           AND m.kind IN ('step', 'test') ORDER BY m.planned_at, m.enrolment_id LIMIT $4", $lock)
     };
     ($lock:literal) => {
         due_sql!("CAST(NULL AS TEXT)", "", $lock)
@@ -112,13 +117,15 @@ pub(super) async fn lines(
     let campaigns = rows!(&mut *tx, Row, AT_WORK, profile, now)?;
     let (mut open, mut opens) = (Vec::new(), None::<Millis>);
     for (id, version, policy, next, ms, mc, ds, dc) in campaigns {
-        let gate = gates::gate_of((next, ms, mc, ds, dc));
+        // Whoever plans for it says that it does not read.
+        let Ok(policy) = policy_of(id, &policy) else { continue };
+        let gate = gates::gate_of((next, ms, mc, ds, dc)).at(now, &policy.rates());
         if slot_millis(gate.next) > now + HORIZON {
             let at = slot_millis(gate.next);
             opens = Some(opens.map_or(at, |first| first.min(at)));
             continue;
         }
-        open.push(Line::new((id, version), gate, policy_of(id, &policy)?));
+        open.push(Line::new((id, version), gate, policy));
     }
     // Test sends belong to no campaign's line: their limits are the profile's alone.
     if has_tests {
@@ -156,6 +163,15 @@ async fn beside(tx: &mut Tx, profile: i64, now: Millis) -> Result<(bool, bool)> 
     Ok(row!(tx, (bool, bool), sql, profile, now)?.unwrap_or_default())
 }
 
+impl DueMessage {
+    /// The zone that its quiet hours are reckoned in: the contact's as it is now, which may have changed since the
+    /// message was planned.
+    pub(super) fn zone(&self, policy: &Policy) -> Zone {
+        let planned = self.zone.parse().unwrap_or(Zone::UTC);
+        policy.zone(own_zone(self.timezone.as_deref(), self.phone_key.as_deref()), planned)
+    }
+}
+
 impl Seen {
     /// Of a row that is drafted, locked, and in a campaign that runs.
     pub(super) fn with(campaign_version: i64, row: &DueMessage) -> Self {
@@ -174,6 +190,8 @@ impl Seen {
             replied_at: row.replied_at,
             asked_at: row.asked_at,
             contact_state: row.contact_state.clone(),
+            timezone: row.timezone.clone(),
+            phone_key: row.phone_key.clone(),
             suppressed: row.suppressed.clone(),
             consent: row.consent.clone(),
         }

@@ -142,6 +142,7 @@ pub async fn context_of(
         scripts: Default::default(),
         recorder: Recorder::default(),
         bells: Bells::default(),
+        unread: Default::default(),
         under_way: TaskTracker::new(),
         in_hand: sendwright_worker::in_hand::InHand::default(),
         settings,

@@ -44,15 +44,41 @@ impl Process {
         process
     }
 
+    /// Variables that it sees from its next start on.
+    pub fn set(&mut self, more: Environment) {
+        self.environment.extend(more);
+    }
+
     /// Starts it again with the same words, in the same directory.
     pub fn start_again(&mut self) {
+        self.spawn_again();
+        self.wait_until_at_work();
+    }
+
+    /// The same, and does not wait until it is at work.
+    pub fn spawn_again(&mut self) {
         let log = self.server.path().join("log");
         self.since = fs::metadata(&log).map_or(0, |log| log.len() as usize);
         let mut command = self.server.command(Path::new(env!("CARGO_BIN_EXE_sendwright")));
         command.args(&self.arguments).env_clear().envs(self.environment.iter().map(|(k, v)| (k, v)));
-        let (since, words) = (self.since, at_work(&self.arguments[0]));
-        let is_ready = |_| said(&log, since).contains(words);
-        self.server.start(command, is_ready).expect("the process starts");
+        self.server.start(command, |_| true).expect("the process starts");
+    }
+
+    /// Waits until it is at work.
+    pub fn wait_until_at_work(&mut self) {
+        let (log, since) = (self.server.path().join("log"), self.since);
+        let words = at_work(&self.arguments[0]);
+        self.server.wait_until(|_| said(&log, since).contains(words)).expect("the process is at work");
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.server.id()
+    }
+
+    /// Waits until it ends by itself, and tells how.
+    pub fn wait(&mut self, within: Duration) -> ExitStatus {
+        self.server.wait(within).unwrap_or_else(|| panic!("it runs on after {within:?}"))
     }
 
     /// Ends it in good order and starts it again with more variables.
@@ -164,19 +190,29 @@ fn said(log: &Path, since: usize) -> String {
     String::from_utf8_lossy(bytes.get(since..).unwrap_or_default()).into_owned()
 }
 
+/// Runs a command to its end, whatever that is: its code, and what it told people.
+pub fn ended(arguments: &[&str], environment: &Environment) -> (Option<i32>, String) {
+    let output = command(arguments, environment).output().expect("our own program runs");
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
 /// Runs a command to its end, whatever that is; what it printed for machines.
 pub fn run_whole(arguments: &[&str], environment: &Environment) -> String {
+    let output = command(arguments, environment).output().expect("our own program runs");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// The program with these words and variables, and no others.
+pub fn command(arguments: &[&str], environment: &Environment) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sendwright"));
     command.args(arguments).env_clear().envs(environment.iter().map(|(k, v)| (k, v)));
-    let output = command.current_dir(std::env::temp_dir()).output().expect("our own program runs");
-    String::from_utf8(output.stdout).expect("UTF-8")
+    command.current_dir(std::env::temp_dir());
+    command
 }
 
 /// Runs a command to its end, which must be a good one; what it printed for machines.
 pub fn run(arguments: &[&str], environment: &Environment) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sendwright"));
-    command.args(arguments).env_clear().envs(environment.iter().map(|(k, v)| (k, v)));
-    let output = command.current_dir(std::env::temp_dir()).output().expect("our own program runs");
+    let output = command(arguments, environment).output().expect("our own program runs");
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("UTF-8")
 }

@@ -91,23 +91,50 @@ impl Server {
     pub fn start(&mut self, mut command: Command, ready: impl Fn(u32) -> bool) -> Result<(), Error> {
         let log = File::options().create(true).append(true).open(self.path.join("log"))?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
-        let mut child = command.spawn()?;
+        let child = command.spawn()?;
         let pid = child.id();
         self.name = format!("{} {pid}", shown(&command));
         plan::say(format_args!("{} starts", self.name));
         self.tell_watchdog(&pid.to_string());
+        self.child = Some(child);
+        self.wait_until(|pid| ready(pid))
+    }
+
+    /// Waits until `ready` says of the process id of what was started that it serves.
+    pub fn wait_until(&mut self, ready: impl Fn(u32) -> bool) -> Result<(), Error> {
         let deadline = Instant::now() + Duration::from_secs(60);
-        while !ready(pid) {
-            if child.try_wait()?.is_some() {
-                self.tell_watchdog("");
+        while !ready(self.id()) {
+            if self.wait(Duration::ZERO).is_some() {
                 let log = fs::read_to_string(self.path.join("log"))?;
-                return Err(Error::other(format!("{command:?} ended: {log}")));
+                return Err(Error::other(format!("{} ended: {log}", self.name)));
             }
-            assert!(Instant::now() < deadline, "{command:?} is not ready after a minute");
+            assert!(Instant::now() < deadline, "{} is not ready after a minute", self.name);
             sleep(Duration::from_millis(5));
         }
-        self.child = Some(child);
         Ok(())
+    }
+
+    /// The process id of what was started.
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().expect("the server runs").id()
+    }
+
+    /// How the running server ended by itself; none where it has not within so long.
+    pub fn wait(&mut self, within: Duration) -> Option<ExitStatus> {
+        let deadline = Instant::now() + within;
+        loop {
+            let ended = self.child.as_mut().expect("the server runs").try_wait().expect("our own child");
+            if let Some(status) = ended {
+                plan::say(format_args!("{} has ended: {status}", self.name));
+                self.child = None;
+                self.tell_watchdog("");
+                return Some(status);
+            }
+            if Instant::now() >= deadline {
+                return None;
+            }
+            sleep(Duration::from_millis(5));
+        }
     }
 
     /// Sends the running server the signal of that name (`STOP`, `CONT`, …).

@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::phones::{NUMBER, PUBLIC};
 use super::plan;
 use super::postgres::{self, Postgres};
-use super::process::{Environment, Process, call, run};
+use super::process::{Environment, Process, call, ended, run};
 use super::redis::Redis;
 use super::smtp_server::{Act, At, Rule, Script, SmtpServer};
 use super::twilio_server::{SID, TOKEN, TwilioServer};
@@ -22,7 +22,7 @@ pub const D: usize = 16;
 /// The lease of every worker, seconds.
 pub const LEASE: u64 = 5;
 /// How long a run may take before it counts as stuck.
-const STUCK: Duration = Duration::from_secs(120);
+const STUCK: Duration = Duration::from_secs(60);
 /// The only secret of these installations.
 const SECRET: &str = "5ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2";
 
@@ -109,6 +109,11 @@ pub struct Site {
 impl Site {
     /// Starts everything, once no other installation works hard.
     pub async fn start(shape: Shape) -> Site {
+        Site::start_with(shape, Vec::new()).await
+    }
+
+    /// The same, with more variables for every process.
+    pub async fn start_with(shape: Shape, more: Environment) -> Site {
         let turn = if shape.hard { Some(AT_WORK.lock().await) } else { None };
         let slow = Act::Trickle(b"250 ok\r\n".to_vec(), Duration::from_millis(1));
         let script = match shape.slow_answers {
@@ -127,6 +132,7 @@ impl Site {
             ("SENDWRIGHT_WEBHOOKS_ALLOW_PRIVATE", "1".to_owned()),
             ("RUST_BACKTRACE", "1".to_owned()),
         ];
+        environment.extend(more);
         let url = match (shape.workers, &postgres) {
             (0, _) => format!("sqlite://{}", data.path().join("sendwright.db").display()),
             (_, Some(own)) => own.database(),
@@ -201,6 +207,26 @@ impl Site {
         }
     }
 
+    /// One more process of a role, beside those that are there.
+    pub fn another(&self, arguments: &[&str]) -> Process {
+        Process::start(arguments, &self.environment)
+    }
+
+    /// Every process.
+    pub fn processes(&self) -> impl Iterator<Item = &Process> {
+        self.workers.iter().chain(&self.scheduler).chain([&self.front])
+    }
+
+    /// The same, to be ended and started.
+    pub fn processes_mut(&mut self) -> impl Iterator<Item = &mut Process> {
+        self.workers.iter_mut().chain(&mut self.scheduler).chain([&mut self.front])
+    }
+
+    /// Runs a command to its end, whatever that is: its code, and what it told people.
+    pub fn command(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        ended(arguments, &self.environment)
+    }
+
     /// Its wires.
     pub fn wires(&self) -> &Wires {
         self.wires.as_ref().expect("it was made with wires")
@@ -245,6 +271,13 @@ impl Site {
 
     /// The same for leads that are described.
     pub async fn campaign_of(&self, leads: &Value, settings: Value, profile: Value) -> String {
+        let id = self.unstarted(leads, settings, profile).await;
+        self.ask("POST", &format!("/api/v1/campaigns/{id}/start"), None).await;
+        id
+    }
+
+    /// The same, and nobody starts it.
+    pub async fn unstarted(&self, leads: &Value, settings: Value, profile: Value) -> String {
         let mut body = json!({
             "name": "Two steps",
             "sending_profile": { "smtp_url": self.smtp_url(), "from_email": "ada@example.com", "from_name": "Ada" },
@@ -261,7 +294,6 @@ impl Site {
         let id = campaign["id"].as_str().unwrap().to_owned();
         let enrolled = self.ask("POST", &format!("/api/v1/campaigns/{id}/leads"), Some(leads)).await;
         assert_eq!(enrolled["enrolled"], leads.as_array().unwrap().len(), "{}", enrolled["errors"]);
-        self.ask("POST", &format!("/api/v1/campaigns/{id}/start"), None).await;
         id
     }
 
@@ -305,6 +337,19 @@ impl Site {
         match &self.db {
             Db::Postgres(pool) => drop(sqlx::query(sql).execute(pool).await.unwrap()),
             Db::Sqlite { write, .. } => drop(sqlx::query(sql).execute(write).await.unwrap()),
+        }
+    }
+
+    /// Waits until a query's one number is `wanted`.
+    pub async fn until(&self, number: &'static str, wanted: i64) {
+        let begun = Instant::now();
+        loop {
+            let found = self.rows::<(i64,)>(number).await[0].0;
+            if found == wanted {
+                return;
+            }
+            assert!(begun.elapsed() < STUCK, "{found} is not {wanted} after {STUCK:?}: {number}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 

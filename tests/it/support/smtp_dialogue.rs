@@ -129,7 +129,7 @@ impl<'a> Peer<'a> {
             }
             "STARTTLS" => return self.starttls().await,
             "AUTH" => self.auth(line).await?,
-            "MAIL" if self.shared.script.login.is_some() && self.login.is_none() => {
+            "MAIL" if self.shared.demands_login() && self.login.is_none() => {
                 self.write(b"530 5.7.0 log in first\r\n").await?;
             }
             "MAIL" if self.answer(At::Mail, "250 2.1.0 ok").await? => {
@@ -171,7 +171,7 @@ impl<'a> Peer<'a> {
         if matches!(script.tls, Tls::Upgrade(_)) && !self.encrypted {
             lines.push("STARTTLS".into());
         }
-        if script.login.is_some() {
+        if self.shared.demands_login() {
             let mechanisms = if script.mechanisms.is_empty() { "PLAIN LOGIN" } else { &script.mechanisms };
             lines.push(format!("AUTH {mechanisms}"));
         }
@@ -205,7 +205,7 @@ impl<'a> Peer<'a> {
             self.write(b"334 UGFzc3dvcmQ6\r\n").await?;
             (user, unbase64(&self.line().await?))
         };
-        let right = self.shared.script.login.as_ref() == Some(&given);
+        let right = self.shared.logins.lock().unwrap().contains(&given);
         let usual = if right { "235 2.7.0 welcome" } else { "535 5.7.8 wrong user or password" };
         if self.answer(At::Auth, usual).await? {
             self.login = Some(given.0);

@@ -62,6 +62,7 @@ pub struct SmtpServer {
 struct Shared {
     script: Script,
     rules: Mutex<Vec<Rule>>,
+    logins: Mutex<Vec<(String, String)>>,
     seen: Mutex<HashMap<At, usize>>,
     log: Mutex<Vec<Received>>,
     accepted: watch::Sender<usize>,
@@ -75,6 +76,7 @@ impl SmtpServer {
         let port = listener.local_addr().expect("an address").port();
         let shared = Arc::new(Shared {
             rules: Mutex::new(script.rules.clone()),
+            logins: Mutex::new(script.login.iter().cloned().collect()),
             script,
             seen: Mutex::default(),
             log: Mutex::default(),
@@ -98,6 +100,11 @@ impl SmtpServer {
     }
     pub fn clear_rules(&self) {
         self.shared.rules.lock().unwrap().clear();
+    }
+    /// From now on demands one of these users and passwords before MAIL.
+    pub fn demand(&self, logins: &[(&str, &str)]) {
+        let logins = logins.iter().map(|(user, password)| ((*user).into(), (*password).into()));
+        *self.shared.logins.lock().unwrap() = logins.collect();
     }
     /// Every message accepted so far, in the order of their dots.
     pub fn received(&self) -> Vec<Received> {
@@ -173,6 +180,10 @@ impl Shared {
             rule.times -= 1;
             Some(rule.act.clone())
         })
+    }
+
+    fn demands_login(&self) -> bool {
+        !self.logins.lock().unwrap().is_empty()
     }
 
     /// The shortest body length a rule waits for.

@@ -49,12 +49,17 @@ pub async fn instant(dice: &mut Dice, site: &Site) {
 
 /// The end of a trial: everything comes through, the promises hold, and the figures are told.
 pub async fn account(site: &Site, trial: Trial<'_>) {
+    account_of(site, trial, MESSAGES).await;
+}
+
+/// The same, of so many messages.
+pub async fn account_of(site: &Site, trial: Trial<'_>, messages: usize) {
     let begun = Instant::now();
     site.wait_until_through().await;
     let seconds = begun.elapsed().as_secs_f64();
-    let account = Account::of(site, MESSAGES).await;
-    tell(trial, site, (&account, MESSAGES), seconds);
-    account.holds(MESSAGES, trial.most_uncertain);
+    let account = Account::of(site, messages).await;
+    tell(trial, site, (&account, messages), seconds);
+    account.holds(messages, trial.most_uncertain);
     // Whoever asks is told which they are.
     let list = site.ask("GET", "/api/v1/messages?state=uncertain&per_page=100", None).await;
     let mut named: Vec<i64> = list["messages"].as_array().unwrap().iter().map(id_of).collect();
@@ -79,7 +84,7 @@ pub fn tell(trial: Trial<'_>, site: &Site, (account, messages): (&Account, usize
     let line = json!({
         "fault": trial.fault,
         "what": trial.what,
-        "mode": if site.workers.is_empty() { "embedded" } else { "scaled" },
+        "mode": mode(site),
         "seed": trial.seed,
         "messages": messages,
         "accepted": account.accepted,
@@ -92,6 +97,24 @@ pub fn tell(trial: Trial<'_>, site: &Site, (account, messages): (&Account, usize
         "seconds": (seconds * 10.0).round() / 10.0,
     });
     println!("proof {line}");
+}
+
+/// The end of a trial that no figures tell of: a start, a refusal, a schema. `held` says what was looked at, and holds.
+pub fn shown(trial: Trial<'_>, mode: &str, held: &str) {
+    let line = json!({
+        "fault": trial.fault, "what": trial.what, "mode": mode, "seed": trial.seed, "held": held,
+    });
+    println!("proof {line}");
+}
+
+/// How an installation runs: all in one process on SQLite, or in parts on PostgreSQL and Redis.
+pub fn mode(site: &Site) -> &'static str {
+    if site.workers.is_empty() { "embedded" } else { "scaled" }
+}
+
+/// The row of the matrix where nobody dies, so that nothing may be uncertain.
+pub fn unharmed<'a>(fault: &'a str, what: &'a str, seed: u64) -> Trial<'a> {
+    Trial { fault, what, seed, most_uncertain: 0 }
 }
 
 fn id_of(message: &Value) -> i64 {

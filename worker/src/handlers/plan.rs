@@ -30,7 +30,8 @@ pub async fn pass(ctx: &Context, now: Millis) -> Result<usize> {
     tx.commit().await?;
     let mut looked = taken_on;
     for (_, campaign) in campaigns {
-        looked += campaign_pass(ctx, campaign, now).await?;
+        let done = campaign_pass(ctx, campaign, now).await;
+        looked += ctx.unread.pass_over("campaigns", campaign, done)?;
     }
     Ok(looked)
 }

@@ -26,11 +26,7 @@ pub async fn take_on(ctx: &Context, now: Millis) -> Result<usize> {
 }
 
 fn is_of_texts(run: &Run) -> bool {
-    kind(run) == Kind::Generate
-}
-
-fn kind(run: &Run) -> Kind {
-    Kind::parse(&run.kind).unwrap_or(Kind::Send)
+    Kind::parse(&run.kind) == Some(Kind::Generate)
 }
 
 /// Ends the runs that have nothing left to do, and those of campaigns that were put away.
@@ -38,18 +34,12 @@ pub async fn close(ctx: &Context, now: Millis) -> Result<()> {
     let mut tx = ctx.store.read().await?;
     let mut ending = Vec::new();
     for run in runs::open(&mut tx).await? {
-        let campaign = campaigns::get(&mut tx, run.account_id, run.campaign_id).await?;
-        let is_over = |round| kind(&run) == Kind::Expand && round != run.round;
-        let is_away = campaign.is_none_or(|c| c.state == State::Archived || is_over(c.round));
-        let goes_on = match kind(&run) {
-            Kind::Generate => runs::has_texts_to_write(&mut tx, &run).await?,
-            Kind::Send => runs::has_more_to_send(&mut tx, &run).await?,
-            Kind::Expand => true, // It ends itself, with its last window.
+        let Some(kind) = Kind::parse(&run.kind) else {
+            ctx.unread.tell("runs", run.id, &format!("no run is a {:?}", run.kind));
+            continue;
         };
-        if is_away || !goes_on {
-            let counts = counts(&mut tx, &run, now).await?;
-            ending.push((run, if is_away { Ended::Cancelled } else { Ended::Completed }, counts));
-        }
+        let end = end_of(&mut tx, &run, kind, now).await;
+        ending.extend(ctx.unread.pass_over("runs", run.id, end)?.map(|(end, counts)| (run, end, counts)));
     }
     tx.commit().await?;
     for (run, end, counts) in ending {
@@ -62,9 +52,25 @@ pub async fn close(ctx: &Context, now: Millis) -> Result<()> {
     Ok(())
 }
 
-/// What a run that ends keeps of its counts.
-async fn counts(tx: &mut Tx, run: &Run, now: Millis) -> Result<String> {
-    let counts = match kind(run) {
+/// How a run ends, if it does, and what it keeps of its counts.
+async fn end_of(tx: &mut Tx, run: &Run, kind: Kind, now: Millis) -> Result<Option<(Ended, String)>> {
+    let campaign = campaigns::get(tx, run.account_id, run.campaign_id).await?;
+    let is_over = |round| kind == Kind::Expand && round != run.round;
+    let is_away = campaign.is_none_or(|c| c.state == State::Archived || is_over(c.round));
+    let goes_on = match kind {
+        Kind::Generate => runs::has_texts_to_write(tx, run).await?,
+        Kind::Send => runs::has_more_to_send(tx, run).await?,
+        Kind::Expand => true, // It ends itself, with its last window.
+    };
+    if goes_on && !is_away {
+        return Ok(None);
+    }
+    let end = if is_away { Ended::Cancelled } else { Ended::Completed };
+    Ok(Some((end, counts(tx, run, kind, now).await?)))
+}
+
+async fn counts(tx: &mut Tx, run: &Run, kind: Kind, now: Millis) -> Result<String> {
+    let counts = match kind {
         Kind::Expand => return Ok(run.counts.clone().unwrap_or_default()),
         Kind::Generate => {
             let unplanned = runs::unplanned(tx, run).await?;

@@ -9,10 +9,12 @@ use crate::refusal::Refusal;
 use crate::state::Core;
 use outlook::Outlook;
 use sendwright_store::campaigns::Campaign;
+use sendwright_store::contacts::Contact;
 use sendwright_store::messages::{self, Attempt, Message, PlanningEvent};
 use sendwright_store::sending_profiles::{self, Profile};
 use sendwright_store::{Tx, accounts, campaigns, contacts, enrolments, simulation, suppressions, workers};
 use sendwright_workflows::clock::Millis;
+use sendwright_workflows::contact::own_zone;
 use sendwright_workflows::message::State;
 use sendwright_workflows::rate_limit::Gate;
 use sendwright_workflows::reason::{Owner, Reason};
@@ -61,7 +63,7 @@ async fn of_message(tx: &mut Tx, message: Message, now: Millis) -> Result<Explan
         0 => Vec::new(),
         enrolment => messages::planning_events(tx, facts.message.account_id, enrolment).await?,
     };
-    let zone = facts.zone();
+    let zone = facts.zone;
     let Outlook { reasons, next } = outlook::outlook(&facts);
     let reasons: Vec<Told> = reasons.into_iter().map(|reason| told(reason, zone)).collect();
     let summary = summary(&facts, &reasons, attempts.last(), next);
@@ -87,6 +89,8 @@ struct Facts {
     account_active: bool,
     enrolment: Option<String>,
     contact_active: bool,
+    /// The zone that its instants are reckoned and told in.
+    zone: Zone,
     suppressed: Option<String>,
     gates: (Gate, Gate),
     /// Due rows before it, of its own campaign and of others on its profile.
@@ -105,7 +109,9 @@ impl Facts {
         let profile = sending_profiles::by_id(tx, message.profile_id).await?;
         let enrolled = enrolments::of_contact(tx, account, message.contact_id).await?;
         let enrolment = enrolled.into_iter().find(|e| e.id == message.enrolment_id).map(|e| e.state);
-        let contact_active = contacts::get(tx, account, message.contact_id).await?.is_some();
+        let contact = contacts::get(tx, account, message.contact_id).await?;
+        let contact_active = contact.is_some();
+        let zone = zone(&message, campaign.as_ref(), contact.as_ref());
         let suppressed = suppressions::find(tx, account, &message.channel, &message.address_hash).await?;
         let is_due = message.state() == State::Drafted && message.planned_at <= now;
         Ok(Self {
@@ -121,19 +127,30 @@ impl Facts {
             profile,
             enrolment,
             contact_active,
+            zone,
             message,
             now,
         })
     }
+}
 
-    fn zone(&self) -> Zone {
-        self.message.zone.parse().unwrap_or_default()
+/// The zone that a message was planned in; while it waits, the one that its intent will reckon in, which is the contact's
+/// as it is now.
+fn zone(message: &Message, campaign: Option<&Campaign>, contact: Option<&Contact>) -> Zone {
+    let planned = message.zone.parse().unwrap_or_default();
+    let details = contact.map(|contact| &contact.details);
+    match (message.state(), campaign, details) {
+        (State::Scheduled | State::Writing | State::Drafted, Some(campaign), Some(details)) => {
+            let own = own_zone(details.timezone.as_deref(), details.phone_key.as_deref());
+            campaign.policy.zone(own, planned)
+        }
+        _ => planned,
     }
 }
 
 fn summary(facts: &Facts, reasons: &[Told], last: Option<&Attempt>, next: Option<Millis>) -> String {
     let message = &facts.message;
-    let at = |at: Millis| instant(at, facts.zone());
+    let at = |at: Millis| instant(at, facts.zone);
     let why = reasons.first().map(|r| r.text.as_str());
     let said = last.and_then(|a| Some((a.reply?, a.detail.as_deref()?)));
     let answer = said.map_or(String::new(), |(code, text)| format!(" The server said {code} {text}."));

@@ -155,10 +155,11 @@ fn turn(facts: &Facts) -> Outlook {
     let none = Policy::default();
     let policy = facts.campaign.as_ref().map_or(&none, |c| &c.policy);
     let limits = (facts.profile.as_ref().map(rates).unwrap_or_default(), policy.rates());
-    let (mut profile, mut campaign) = facts.gates;
+    let (profile, campaign) = facts.gates;
+    let (mut profile, mut campaign) = (profile.at(facts.now, &limits.0), campaign.at(facts.now, &limits.1));
     let earliest = facts.now - TOLERANCE;
     pass(facts, (&mut profile, &mut campaign), &limits, earliest);
-    let row = Due { planned, zone: facts.zone(), quiet: policy.quiet_hours };
+    let row = Due { planned, zone: facts.zone, quiet: policy.quiet_hours };
     let got = seat((&mut profile, &limits.0), (&mut campaign, &limits.1), &row, earliest, i64::MAX);
     let mut reasons = moved_by(facts);
     let next = match got {
@@ -199,7 +200,7 @@ fn pass(
     earliest: Millis,
 ) {
     let (own, others) = facts.ahead;
-    let row = Due { planned: earliest, zone: facts.zone(), quiet: None };
+    let row = Due { planned: earliest, zone: facts.zone, quiet: None };
     for n in 0..own + others {
         let mut other = Gate::default();
         match n < own {
