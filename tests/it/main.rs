@@ -5,6 +5,9 @@
 mod analytics;
 mod at_the_dot;
 mod bad_input;
+mod bad_phones;
+mod bad_receivers;
+mod bad_servers;
 mod broadcast;
 mod bulk_upload;
 mod callbacks;

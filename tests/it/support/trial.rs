@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::dice::Dice;
 use super::plan;
-use super::site::{Shape, Site};
+use super::site::{Shape, Site, extend};
 use super::witness::Account;
 
 /// How many people are under way when something breaks; each gets two messages.
@@ -51,10 +51,15 @@ pub async fn instant(dice: &mut Dice, site: &Site) {
 pub async fn account(site: &Site, trial: Trial<'_>) {
     let begun = Instant::now();
     site.wait_until_through().await;
-    let seconds = begun.elapsed().as_secs_f64();
-    let account = Account::of(site, MESSAGES).await;
-    tell(trial, site, &account, seconds);
-    account.holds(MESSAGES, trial.most_uncertain);
+    account_of(site, trial, (MESSAGES, 0), begun.elapsed()).await;
+}
+
+/// The same once everything has come through, after so long, where so many messages are due and the receiver refuses so many
+/// of them for good.
+pub async fn account_of(site: &Site, trial: Trial<'_>, (messages, refused): (usize, usize), took: Duration) {
+    let account = Account::of(site, messages).await;
+    tell(trial, site, (messages, &account), took.as_secs_f64());
+    account.holds_but(messages, refused, trial.most_uncertain);
     // Whoever asks is told which they are.
     let list = site.ask("GET", "/api/v1/messages?state=uncertain&per_page=100", None).await;
     let mut named: Vec<i64> = list["messages"].as_array().unwrap().iter().map(id_of).collect();
@@ -62,22 +67,30 @@ pub async fn account(site: &Site, trial: Trial<'_>) {
     assert_eq!(named, account.uncertain);
 }
 
-fn tell(trial: Trial<'_>, site: &Site, account: &Account, seconds: f64) {
-    let line = json!({
-        "fault": trial.fault,
-        "what": trial.what,
-        "mode": if site.workers.is_empty() { "embedded" } else { "scaled" },
-        "seed": trial.seed,
-        "messages": MESSAGES,
+fn tell(trial: Trial<'_>, site: &Site, (messages, account): (usize, &Account), seconds: f64) {
+    let figures = json!({
+        "messages": messages,
         "accepted": account.accepted,
         "lost": account.lost,
         "doubled": account.doubled.len(),
         "uncertain": account.uncertain.len(),
         "received": account.uncertain_and_received,
         "overtaken": account.overtaken.len(),
+    });
+    tell_of(trial, site, figures, seconds);
+}
+
+/// The line of a trial with figures of its own.
+pub fn tell_of(trial: Trial<'_>, site: &Site, figures: Value, seconds: f64) {
+    let mut line = json!({
+        "fault": trial.fault,
+        "what": trial.what,
+        "mode": if site.workers.is_empty() { "embedded" } else { "scaled" },
+        "seed": trial.seed,
         "bound": trial.most_uncertain,
         "seconds": (seconds * 10.0).round() / 10.0,
     });
+    extend(&mut line, figures);
     println!("proof {line}");
 }
 
