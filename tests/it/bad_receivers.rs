@@ -49,9 +49,8 @@ async fn receivers_that_say_nothing_are_given_up_in_time_and_delay_nobody() {
             Receiver::start((0..20).map(|_| Act::Slow(Duration::from_millis(dice.below(4_000))))).await;
         let silent = Hole::open(Manner::Silent).await;
         let once = json!({ "retry_schedule": [] });
-        let [one, two] = [healthy.url("/"), slow.url("/")].map(|url| (url, once.clone()));
-        let one = site.endpoint(&one.0, one.1).await;
-        let two = site.endpoint(&two.0, two.1).await;
+        let one = site.endpoint(&healthy.url("/"), once.clone()).await;
+        let two = site.endpoint(&slow.url("/"), once.clone()).await;
         let mute = site.endpoint(&silent.url(), once).await;
         let told = site.told("custom.n", 20).await;
         let soon = taken(&healthy, 20).await;
@@ -114,7 +113,7 @@ async fn refusals_of_every_kind_are_tried_again_and_a_410_never() {
         .await;
         let gone = Receiver::start([]).await;
         gone.always(Act::Status(410));
-        let again = json!({ "retry_schedule": vec![1; 30] });
+        let again = json!({ "retry_schedule": vec![1; 20] });
         let endpoint = site.endpoint(&refusing.url("/"), again.clone()).await;
         let goner = site.endpoint(&gone.url("/"), again).await;
         let told = site.told("custom.n", 100).await;
@@ -205,7 +204,7 @@ async fn endpoints_that_come_back_together_are_not_overrun() {
         for _ in 0..ENDPOINTS {
             let receiver = Receiver::start([]).await;
             receiver.always(Act::Status(503));
-            let endpoint = site.endpoint(&receiver.url("/"), json!({ "retry_schedule": vec![1; 60] })).await;
+            let endpoint = site.endpoint(&receiver.url("/"), json!({ "retry_schedule": vec![1; 20] })).await;
             all.push((receiver, endpoint));
         }
         let told = site.told("custom.n", 100).await;

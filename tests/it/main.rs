@@ -66,6 +66,7 @@ mod stop_race;
 mod support;
 mod surface;
 mod templates;
+mod tenants;
 mod test_keys;
 mod texts;
 mod tracking;

@@ -24,9 +24,12 @@ pub struct Endpoint {
 /// What became of the deliveries of a trial.
 #[derive(Default)]
 pub struct Deliveries {
-    count: usize,
-    missing: usize,
-    repeated: usize,
+    /// Events that were told, once for each endpoint that chose them.
+    pub told: usize,
+    /// Of them those that no receiver took.
+    pub missing: usize,
+    /// How often one was taken again.
+    pub repeated: usize,
     /// Given up, listed, and replayed.
     pub dead: usize,
 }
@@ -92,7 +95,7 @@ impl Deliveries {
     pub fn count(&mut self, receiver: &Receiver, endpoint: &Endpoint, told: &HashSet<String>) {
         let (taken, arrived) = (receiver.taken(), receiver.arrived());
         let ids: HashSet<&String> = taken.iter().collect();
-        self.count += told.len();
+        self.told += told.len();
         self.missing += told.iter().filter(|id| !ids.contains(id)).count();
         self.repeated += taken.len() - ids.len();
         assert!(
@@ -107,7 +110,7 @@ impl Deliveries {
     #[track_caller]
     pub fn tell(self, site: &Site, trial: Trial<'_>, took: Duration) {
         let figures = json!({
-            "deliveries": self.count, "missing": self.missing, "repeated": self.repeated, "dead": self.dead,
+            "deliveries": self.told, "missing": self.missing, "repeated": self.repeated, "dead": self.dead,
         });
         tell_of(trial, site, figures, took.as_secs_f64());
         assert_eq!(self.missing, 0, "deliveries are missing at their receiver");
