@@ -124,11 +124,17 @@ async fn refusals_of_every_kind_are_tried_again_and_a_410_never() {
         assert_eq!(elsewhere.count(), 0, "no redirect is followed");
         let told_of = "SELECT COUNT(*) FROM events WHERE kind = 'webhook.disabled'";
         assert_eq!(site.rows::<(i64,)>(told_of).await, [(1,)]);
-        let mut deliveries = Deliveries::default();
-        let mut told = told;
-        // The endpoint that goes on hears of the one that is gone.
-        told.extend(refusing.taken());
-        deliveries.count(&refusing, &endpoint, &told);
+        // Once it is back, and switched on, it gets what it has missed.
+        gone.always(Act::Status(200));
+        site.ask("PATCH", &format!("/api/v1/webhooks/{}", goner.id), Some(&json!({ "enabled": true }))).await;
+        let dead = site.delivered_but(&goner).await;
+        site.delivered().await;
+        let mut deliveries = Deliveries { dead, ..Deliveries::default() };
+        for (receiver, endpoint) in [(&refusing, &endpoint), (&gone, &goner)] {
+            // They hear of each other.
+            let told = told.iter().cloned().chain(receiver.taken()).collect();
+            deliveries.count(receiver, endpoint, &told);
+        }
         deliveries.tell(&site, trial("F70", "302, 307, 410, 429, 500, 502, 503, broken off", seed), took);
     }
 }

@@ -44,16 +44,25 @@ fn plain(reply: &Reply) -> (u16, String) {
     if let Some(object) = shown.as_object_mut() {
         object.remove("request_id");
     }
-    let mut text = String::new();
-    let mut is_number = false;
-    for c in shown.to_string().chars() {
-        let is_hex = c.is_ascii_hexdigit() && !c.is_ascii_alphabetic();
-        if !(is_hex && is_number) {
-            text.push(if is_hex { '#' } else { c });
-        }
-        is_number = is_hex;
+    let shown = shown.to_string();
+    let (mut rest, mut text) = (shown.as_str(), String::new());
+    while let Some(c) = rest.chars().next() {
+        let number = match rest.get(..36).is_some_and(is_uuid) {
+            true => 36,
+            false => rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len(),
+        };
+        text.push(if number > 0 { '#' } else { c });
+        rest = &rest[number.max(c.len_utf8())..];
     }
     (reply.code(), text)
+}
+
+fn is_uuid(text: &str) -> bool {
+    let fits = |(at, byte): (usize, u8)| match at {
+        8 | 13 | 18 | 23 => byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    };
+    text.bytes().enumerate().all(fits)
 }
 
 /// All that an account can read of itself, by route; a use of a key is no change of it.
@@ -257,6 +266,10 @@ fn put(example: &Value, way: &[String], row: i64) -> Option<Value> {
     }
     let face = json!(uuid(named(field), row));
     let is_list = field.ends_with('s');
-    place.as_object_mut()?.insert(field.clone(), if is_list { json!([face]) } else { face });
+    let place = place.as_object_mut()?;
+    if field == "template_id" {
+        place.remove("steps"); // A campaign has either, and is refused before its template is looked for.
+    }
+    place.insert(field.clone(), if is_list { json!([face]) } else { face });
     Some(body)
 }

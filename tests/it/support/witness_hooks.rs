@@ -54,10 +54,12 @@ impl Site {
         ids.map(|id| uuid(Kind::Event, id)).collect()
     }
 
-    /// Waits until every event is numbered and every delivery has ended; what waits for its next attempt is brought forward.
+    /// Waits until every event is numbered and every delivery to an endpoint that is not switched off has ended; what waits for
+    /// its next attempt is brought forward.
     pub async fn delivered(&self) -> Duration {
         let begun = Instant::now();
-        let open = "SELECT (SELECT COUNT(*) FROM deliveries WHERE state = 'pending')
+        let open = "SELECT (SELECT COUNT(*) FROM deliveries d JOIN endpoints e ON e.id = d.endpoint_id
+                             WHERE d.state = 'pending' AND e.state = 'enabled')
                          + (SELECT COUNT(*) FROM events WHERE sequence IS NULL)";
         loop {
             let left = self.rows::<(i64,)>(open).await[0].0;
