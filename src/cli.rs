@@ -1,6 +1,7 @@
 //! The command line: every command, every flag, and what help says of them.
 
 mod nouns;
+mod recovery;
 mod users;
 mod webhooks;
 
@@ -10,6 +11,7 @@ pub use nouns::{
     UserCommand,
 };
 
+pub use recovery::{RecoveryCommand, ReleaseArgs};
 pub use users::{ConsentArgs, ConsentsCommand, UsersCommand};
 pub use webhooks::{ListenArgs, ReplayArgs, TriggerArgs, WebhookArgs, WebhooksCommand};
 
@@ -105,6 +107,9 @@ pub enum Command {
         /// The file; it must not be there yet
         file: PathBuf,
     },
+    /// A restored backup: hold everything that may have gone out since it was made, and release it
+    #[command(subcommand)]
+    Recovery(RecoveryCommand),
 }
 
 /// Where to listen.
@@ -221,7 +226,7 @@ pub struct ExplainArgs {
     pub list: ListArgs,
 }
 
-fn instant(text: &str) -> Result<Millis, String> {
+pub(crate) fn instant(text: &str) -> Result<Millis, String> {
     parse_rfc3339(text)
         .ok_or_else(|| "write it with its offset, such as 2026-03-15T09:00:00+01:00".to_owned())
 }

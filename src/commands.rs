@@ -19,6 +19,7 @@ mod openapi;
 mod preview;
 mod profile;
 pub mod read;
+mod recovery;
 mod runs;
 mod scheduler;
 mod simulate;
@@ -69,6 +70,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Suppress(command) => suppress::run(&load(&sources, Role::Command, over)?, command),
         Command::Webhooks(command) => webhooks::run(&load(&sources, Role::Command, over)?, command),
         Command::Backup { file } => backup::run(&load(&sources, Role::Command, over)?, &file),
+        Command::Recovery(command) => recovery::run(&load(&sources, Role::Command, over)?, &command),
         Command::Messages(command) => messages::run(&load(&sources, Role::Command, over)?, command),
         Command::Explain(args) => explain::run(&load(&sources, Role::Command, over)?, &args),
     }

@@ -14,6 +14,7 @@ use sendwright_store::clock::DatabaseClock;
 use sendwright_store::secrets::Seals;
 use sendwright_store::{Db, Store, migrate};
 use sendwright_worker::context::Context;
+use sendwright_worker::latest::Latest;
 use sendwright_workflows::enrolment::Means;
 use sendwright_workflows::sequence::{ByChannel, Channel};
 use sendwright_workflows::signing::Secret;
@@ -67,6 +68,7 @@ impl Parts {
         let opening = wait_for_store(config, migrates);
         let Some(opened) = stop.run_until_cancelled(opening).await else { return Ok(None) };
         let (store, clock) = opened?;
+        refuse_backup(config, &store).await?;
         tokio::spawn(keep_time(clock.clone()));
         let (queue, receiver, limiter) = transport(config).await?;
         if config.webhooks_allow_private {
@@ -183,6 +185,27 @@ async fn open_store(config: &Config, migrates: bool) -> sendwright_store::Result
     let store = Store::open(db).await?;
     clock.sample().await?;
     Ok((store, clock))
+}
+
+/// A database that is older than what was done here is a restored backup: whatever went out since would go again.
+async fn refuse_backup(config: &Config, store: &Store) -> Result<(), Failure> {
+    if !config.has_data() {
+        return Ok(());
+    }
+    let path = config.data.join("latest");
+    let latest = Latest::read(&path);
+    let is_older = match &latest {
+        Some(latest) => latest.is_ahead_of(store).await?,
+        None => false,
+    };
+    match is_older {
+        false => Ok(()),
+        true => Err(Failure::new(format!(
+            "the database is older than what {} knows of it: a backup was restored, and what went out since would go \
+             again. Run `sendwright recovery begin` first, which holds everything until it is released",
+            path.display()
+        ))),
+    }
 }
 
 /// Asks the database for its time every few seconds.

@@ -168,6 +168,8 @@ pub struct Worker {
     pub concurrency: u32,
     /// D: most hand-overs between intent and outcome (SEND_PROTOCOL).
     pub open_handovers: u32,
+    /// Most connections to one sending profile's server.
+    pub smtp_connections: u32,
     /// Most texts written for one account at once.
     pub model_concurrency: u32,
     /// How long a worker may be silent.
@@ -379,6 +381,7 @@ fn read_worker(r: &mut Reader, lanes: Vec<Lane>, concurrency: Option<u32>) -> Wo
         lanes: if lanes.is_empty() { configured } else { lanes },
         concurrency: concurrency.unwrap_or(jobs),
         open_handovers: r.number("worker.open_handovers", "SENDWRIGHT_OPEN_HANDOVERS", 1..=1_024),
+        smtp_connections: r.number("worker.smtp_connections", "SENDWRIGHT_SMTP_CONNECTIONS", 1..=1_024),
         model_concurrency: r.number("worker.model_concurrency", "SENDWRIGHT_MODEL_CONCURRENCY", 1..=256),
         lease: Duration::from_secs(u64::from(r.number(
             "worker.lease_seconds",

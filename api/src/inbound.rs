@@ -89,7 +89,7 @@ pub async fn status(State(state): State<ApiState>, request: Request) -> Result<R
     require(&form, &["MessageSid", "MessageStatus"])?;
     let token = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "attempt");
     let ids = token.and_then(|(_, token)| {
-        signing::verify_hex(&state.secrets, ATTEMPT, state.core.store.epoch(), &token)
+        signing::verify_hex_in(&state.secrets, ATTEMPT, state.core.store.epochs(), &token)
     });
     let plain = |name| form.get(name).map(|text| text.replace('\0', "")).unwrap_or_default();
     let new = NewCallback {

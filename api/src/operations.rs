@@ -14,6 +14,7 @@ pub mod keys;
 pub mod leads;
 pub mod mailbox;
 pub mod messages;
+pub mod recovery;
 pub mod reports;
 pub mod runs;
 pub mod segments;

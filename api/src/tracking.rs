@@ -67,7 +67,7 @@ pub async fn click(
 }
 
 fn ids(state: &ApiState, purpose: &str, token: &str) -> Option<Vec<i64>> {
-    signing::verify(&state.secrets, purpose, state.core.store.epoch(), token)
+    signing::verify_in(&state.secrets, purpose, state.core.store.epochs(), token)
 }
 
 fn seen(

@@ -61,13 +61,22 @@ pub async fn act(
         return shown(StatusCode::BAD_REQUEST, "Not done", text);
     }
     match suppressions::opt_out(&state.core, account, &link).await {
-        Ok(()) => shown(StatusCode::OK, "Unsubscribed", "<p>Done. Nothing more will be sent to you.</p>"),
+        Ok(true) => shown(StatusCode::OK, "Unsubscribed", "<p>Done. Nothing more will be sent to you.</p>"),
+        // A link of ours, and nobody there: a restored backup has lost whom it was for.
+        Ok(false) => {
+            tracing::error!(
+                account,
+                contact = link.contact,
+                "an opt-out came for somebody who is not known any more"
+            );
+            unable()
+        }
         Err(_) => unable(),
     }
 }
 
 fn read(state: &ApiState, token: &str) -> Option<(i64, Link)> {
-    let ids = signing::verify(&state.secrets, PURPOSE, state.core.store.epoch(), token)?;
+    let ids = signing::verify_in(&state.secrets, PURPOSE, state.core.store.epochs(), token)?;
     suppressions::of_token(&ids)
 }
 

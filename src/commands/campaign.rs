@@ -19,7 +19,8 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// States that a list shows: all but what was put away.
-const LISTED: [State; 5] = [State::Draft, State::Scheduled, State::Running, State::Paused, State::Completed];
+const LISTED: [State; 6] =
+    [State::Draft, State::Scheduled, State::Running, State::Paused, State::Completed, State::Held];
 
 /// Runs it.
 ///

@@ -30,8 +30,10 @@ pub fn build(
     let open_limit = config.worker.open_handovers as usize;
     let settings = Settings {
         open_limit,
+        connections: config.worker.smtp_connections as usize,
         lease: config.worker.lease,
         journal: config.has_data().then(|| config.data.join("journal")),
+        latest: config.has_data().then(|| config.data.join("latest")),
         only_mailbox: role == Role::Up { demo: true },
         public_url: public_url(config),
         webhooks_allow_private: config.webhooks_allow_private,

@@ -34,10 +34,8 @@ pub async fn load(core: &Core, account: i64) -> Result<i64, Failure> {
 }
 
 async fn find(core: &Core, account: i64) -> Result<Option<i64>, Failure> {
-    let every =
-        [State::Draft, State::Scheduled, State::Running, State::Paused, State::Completed, State::Archived];
     let mut tx = core.store.read().await?;
-    let all = stored::list(&mut tx, account, &every, Page::first(10_000)).await?;
+    let all = stored::list(&mut tx, account, &State::ALL, Page::first(10_000)).await?;
     tx.rollback().await?;
     Ok(all.into_iter().find(|campaign| campaign.external_id.as_deref() == Some(EXTERNAL_ID)).map(|c| c.id))
 }

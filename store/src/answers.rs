@@ -34,11 +34,11 @@ macro_rules! sql {
         "SELECT m.id, m.account_id, m.kind, m.channel, m.campaign_id, m.enrolment_id, m.contact_id, m.step_number, m.address,
                 m.address_hash, m.state, m.accepted_at, m.opened_at, m.clicked_at, d.subject, c.company
          FROM messages m LEFT JOIN drafts d ON d.message_id = m.id LEFT JOIN contacts c ON c.id = m.contact_id
-         WHERE m.account_id = $1 AND m.attempts > 0"
+         WHERE m.account_id = $1 AND (m.attempts > 0 OR m.reasons LIKE '%\"code\":\"recovery\"%')"
     };
 }
 
-/// The account's message with this number, if it was ever handed over.
+/// The account's message with this number, if it was ever handed over, or may have been before a backup was restored.
 pub async fn message(tx: &mut Tx, account: i64, id: i64) -> Result<Option<Answered>> {
     row!(tx, Answered, concat!(sql!(), " AND m.id = $2"), account, id)
 }

@@ -256,7 +256,7 @@ fn rescheduled(state: State, at: Option<Millis>, now: Millis) -> State {
     }
 }
 
-fn policy_text(policy: &Policy) -> String {
+pub(crate) fn policy_text(policy: &Policy) -> String {
     // A Policy has nothing that JSON cannot say.
     serde_json::to_string(policy).unwrap_or_else(|_| "{}".into())
 }

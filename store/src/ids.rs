@@ -51,7 +51,10 @@ impl Ids {
         let mut tx = self.db.begin().await?;
         execute!(
             &mut tx,
-            "INSERT INTO id_blocks (name, next) VALUES ($1, 1) ON CONFLICT (name) DO NOTHING",
+            // A table that is first used after a recovery may have been used in what was lost.
+            "INSERT INTO id_blocks (name, next)
+             VALUES ($1, COALESCE((SELECT CAST(value AS BIGINT) FROM meta WHERE name = 'first_id'), 1))
+             ON CONFLICT (name) DO NOTHING",
             table
         )?;
         let next = row!(

@@ -14,6 +14,9 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 
 mod at_the_dot;
+mod mark;
+
+use mark::{Going, mark};
 
 pub use at_the_dot::{AtTheDot, give_count_back, intend_at_the_dot};
 
@@ -102,11 +105,11 @@ pub async fn intend(
         let off_slot = || intent::off_slot(claimed.slot, now).map_or(Verdict::Go, Verdict::back);
         verdicts.push(forbidden.unwrap_or_else(off_slot));
     }
-    let going: Vec<Value> = rows
+    let going: Vec<Going<'_>> = rows
         .iter()
         .zip(&verdicts)
         .filter(|(_, verdict)| **verdict == Verdict::Go)
-        .map(|((c, attempt), _)| json!([attempt, c.id, c.fence, c.slot, c.reasons, c.provider]))
+        .map(|((claimed, attempt), _)| Going::at(*attempt, claimed, claimed.slot))
         .collect();
     if !going.is_empty() {
         let marked = mark(tx, account, worker, going, now).await?;
@@ -192,55 +195,6 @@ impl Verdict {
     fn back((state, reason): intent::Back) -> Self {
         Verdict::Back { state: state.as_str(), reason }
     }
-}
-
-macro_rules! mark_sql {
-    ($returning:literal) => {
-        concat!(
-            "UPDATE messages SET state = 'sending', attempts = attempts + 1, worker_id = $3, updated_at = $2,
-                 fence = CAST(e.value ->> 2 AS BIGINT), slot = CAST(e.value ->> 3 AS BIGINT), reasons = e.value ->> 4
-             FROM json_each($1) AS e
-             WHERE messages.id = CAST(e.value ->> 1 AS BIGINT)
-               AND ((messages.state = 'claimed' AND messages.fence = CAST(e.value ->> 2 AS BIGINT))
-                    OR (messages.state = 'drafted' AND messages.fence = CAST(e.value ->> 2 AS BIGINT) - 1))
-             RETURNING ",
-            $returning
-        )
-    };
-}
-
-/// Marks rows `sending` and opens their attempts; answers which were still claimed under their fence.
-async fn mark(tx: &mut Tx, account: i64, worker: i64, mut rows: Vec<Value>, now: Millis) -> Result<Vec<i64>> {
-    // Postgres reads the rows once for both; SQLite writes in no WITH.
-    const IN_ONE: &str = concat!(
-        "WITH marked AS (",
-        mark_sql!(
-            "messages.id, messages.fence, messages.slot, CAST(e.value ->> 0 AS BIGINT) AS attempt,
-             e.value ->> 5 AS provider"
-        ),
-        ") INSERT INTO attempts (id, account_id, message_id, worker_id, fence, slot, state, intent_at, provider)
-         SELECT attempt, $4, id, $3, fence, slot, 'sending', $2, provider FROM marked RETURNING message_id"
-    );
-    let lines = Value::from(rows.clone()).to_string();
-    if tx.is_postgres() {
-        let marked = rows!(tx, (i64,), IN_ONE, lines, now, worker, account)?;
-        return Ok(marked.into_iter().map(|r| r.0).collect());
-    }
-    let marked = rows!(&mut *tx, (i64,), mark_sql!("messages.id"), lines, now, worker)?;
-    let marked: Vec<i64> = marked.into_iter().map(|r| r.0).collect();
-    rows.retain(|row| row[1].as_i64().is_some_and(|id| marked.contains(&id)));
-    execute!(
-        tx,
-        "INSERT INTO attempts (id, account_id, message_id, worker_id, fence, slot, state, intent_at, provider)
-         SELECT CAST(e.value ->> 0 AS BIGINT), $2, CAST(e.value ->> 1 AS BIGINT), $3,
-                CAST(e.value ->> 2 AS BIGINT), CAST(e.value ->> 3 AS BIGINT), 'sending', $4, e.value ->> 5
-         FROM json_each($1) AS e",
-        Value::from(rows).to_string(),
-        account,
-        worker,
-        now
-    )?;
-    Ok(marked)
 }
 
 /// Gives claimed rows back: their state and reason are written, their count returns to the profile's limits.

@@ -41,6 +41,7 @@ pub mod planning;
 pub mod prune;
 pub mod recovery;
 pub mod replan;
+pub mod restored;
 pub mod runs;
 pub mod searches;
 pub mod secrets;
@@ -80,6 +81,7 @@ pub struct Store {
 /// What never changes while a process runs.
 struct Facts {
     epoch: String,
+    former: Vec<restored::Former>,
     salt: Vec<u8>,
 }
 
@@ -90,8 +92,9 @@ impl Store {
         let mut tx = db.begin().await?;
         let epoch = meta(&mut tx, "epoch", 8).await?;
         let salt = meta(&mut tx, "address_salt", 16).await?;
+        let former = restored::former(&mut tx).await?;
         tx.commit().await?;
-        let facts = Facts { epoch, salt: salt.into_bytes() };
+        let facts = Facts { epoch, former, salt: salt.into_bytes() };
         Ok(Self { ids: ids::Ids::new(db.clone()), db, facts: Arc::new(facts) })
     }
 
@@ -113,6 +116,17 @@ impl Store {
     /// The random word that signed links, journal lines and Message-IDs carry; a restored backup changes it.
     pub fn epoch(&self) -> &str {
         &self.facts.epoch
+    }
+
+    /// The present epoch and those before it: what was sent in any of them comes back to the same rows.
+    pub fn epochs(&self) -> impl Iterator<Item = &str> {
+        [self.epoch()].into_iter().chain(self.facts.former.iter().map(|former| former.epoch.as_str()))
+    }
+
+    /// The epoch in which a message came to be: its Message-ID is the same for ever, whatever was restored since.
+    pub fn epoch_of(&self, message: i64) -> &str {
+        let first = self.facts.former.iter().find(|former| message < former.messages_below);
+        first.map_or(self.epoch(), |former| &former.epoch)
     }
 
     /// The salt of address hashes.

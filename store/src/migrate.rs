@@ -31,6 +31,7 @@ const SHARED: &[(i64, &str, &str)] = &[
     (110, "add spend period", include_str!("../../migrations/0110_add_spend_period.sql")),
     (111, "index prunable", include_str!("../../migrations/0111_index_prunable.sql")),
     (130, "extend tiers", include_str!("../../migrations/0130_extend_tiers.sql")),
+    (140, "add recovery", include_str!("../../migrations/0140_add_recovery.sql")),
 ];
 const POSTGRES: &[(i64, &str, &str)] = &[
     (2, "create json_each", include_str!("../../migrations/postgres/0002_create_json_each.sql")),

@@ -14,6 +14,10 @@ use sendwright_workflows::reason::Reason;
 use sendwright_workflows::receipt::Receipt;
 use sendwright_workflows::sequence::Channel;
 use serde_json::{Value, json};
+use sql::{accept_sql, close_sql};
+
+mod in_one;
+mod sql;
 
 /// An outcome to record. `event_id` is taken beforehand.
 #[derive(Debug, Clone)]
@@ -67,21 +71,39 @@ pub async fn settle(tx: &mut Tx, outcomes: &[Outcome]) -> Result<()> {
     let Some(last) = outcomes.last() else { return Ok(()) };
     let now = last.at;
     lock(tx, outcomes).await?;
-    close_attempts(tx, outcomes).await?;
-    let accepted: Vec<_> = outcomes.iter().filter(|o| o.end == End::Accepted).collect();
-    let taken = accept(tx, &accepted, now).await?;
-    let mut moved = accepted.into_iter().filter(|o| taken.contains(&o.message_id)).collect::<Vec<_>>();
-    for outcome in outcomes.iter().filter(|o| o.end != End::Accepted) {
+    let (accepted, others): (Vec<_>, Vec<_>) = outcomes.iter().partition(|o| o.end == End::Accepted);
+    let moved = match tx.is_postgres() {
+        true => in_one::record(tx, &accepted, now).await?,
+        false => record(tx, &accepted, now).await?,
+    };
+    keep_mail(tx, &moved).await?;
+    close_attempts(tx, &others).await?;
+    let mut moved = Vec::with_capacity(others.len());
+    for outcome in others {
         if follow(tx, outcome).await? {
             moved.push(outcome);
         }
     }
+    tell(tx, &moved, now).await?;
+    suppress(tx, &moved).await?;
+    keep_mail(tx, &moved).await
+}
+
+/// Records acceptances, a statement for each table. Answers those whose message had not been accepted before.
+async fn record<'o>(tx: &mut Tx, accepted: &[&'o Outcome], now: Millis) -> Result<Vec<&'o Outcome>> {
+    close_attempts(tx, accepted).await?;
+    let taken = accept(tx, accepted, now).await?;
+    let moved = accepted.iter().copied().filter(|o| taken.contains(&o.message_id)).collect::<Vec<_>>();
+    tell(tx, &moved, now).await?;
+    Ok(moved)
+}
+
+/// The events of outcomes, and where the enrolments of those go that settle a step.
+async fn tell(tx: &mut Tx, moved: &[&Outcome], now: Millis) -> Result<()> {
     let told: Vec<_> = moved.iter().filter_map(|o| event_of(o)).collect();
     events::insert(tx, &told).await?;
     let advances: Vec<_> = moved.iter().filter(|o| o.end.settles()).filter_map(|o| o.then.clone()).collect();
-    advance(tx, &advances, false, now).await?;
-    suppress(tx, &moved).await?;
-    keep_mail(tx, &moved).await
+    advance(tx, &advances, false, now).await
 }
 
 /// Holds the messages, in the order of their ids: an intent whose COMMIT had no answer is over by then, and its
@@ -97,44 +119,43 @@ async fn lock(tx: &mut Tx, outcomes: &[Outcome]) -> Result<()> {
     Ok(())
 }
 
-async fn close_attempts(tx: &mut Tx, outcomes: &[Outcome]) -> Result<()> {
+async fn close_attempts(tx: &mut Tx, outcomes: &[&Outcome]) -> Result<()> {
+    const SQL: &str = close_sql!(
+        "json_each($1) AS e",
+        "CAST(e.value ->> 0 AS BIGINT)",
+        "e.value ->> 1",
+        "e.value ->> 2",
+        "CAST(e.value ->> 3 AS BIGINT)",
+        "e.value ->> 4",
+        "CAST(e.value ->> 5 AS BIGINT)",
+        "e.value ->> 6"
+    );
+    if outcomes.is_empty() {
+        return Ok(());
+    }
     let rows: Vec<_> = outcomes
         .iter()
         .map(|o| json!([o.attempt_id, o.end.of_attempt(), o.stage, o.reply, o.detail, o.at, o.receipt.id]))
         .collect();
-    // An attempt that is known to be accepted stays so whatever is learnt later.
-    execute!(
-        tx,
-        "UPDATE attempts SET state = e.value ->> 1, stage = e.value ->> 2, reply = CAST(e.value ->> 3 AS BIGINT),
-             detail = e.value ->> 4, ended_at = CAST(e.value ->> 5 AS BIGINT),
-             provider_id = COALESCE(attempts.provider_id, e.value ->> 6)
-         FROM json_each($1) AS e
-         WHERE attempts.id = CAST(e.value ->> 0 AS BIGINT) AND attempts.state IN ('sending', 'uncertain')",
-        Value::from(rows).to_string()
-    )?;
+    execute!(tx, SQL, Value::from(rows).to_string())?;
     Ok(())
 }
 
 async fn accept(tx: &mut Tx, outcomes: &[&Outcome], now: Millis) -> Result<Vec<i64>> {
+    const SQL: &str = accept_sql!(
+        "json_each($1) AS e",
+        "CAST(e.value ->> 0 AS BIGINT)",
+        "CAST(e.value ->> 1 AS BIGINT)",
+        "CAST(e.value ->> 2 AS BIGINT)",
+        "e.value ->> 3",
+        "$2"
+    );
     if outcomes.is_empty() {
         return Ok(Vec::new());
     }
     let rows: Vec<_> =
         outcomes.iter().map(|o| json!([o.message_id, o.at, o.slot, o.receipt.status])).collect();
-    // Proof is proof, whichever attempt it is of and wherever the message has gone since: nothing is sent again.
-    let taken = rows!(
-        tx,
-        (i64,),
-        "UPDATE messages SET state = 'accepted', accepted_at = CAST(e.value ->> 1 AS BIGINT),
-             slot = CAST(e.value ->> 2 AS BIGINT), worker_id = NULL, crashes = 0, updated_at = $2,
-             provider_status = e.value ->> 3, provider_code = NULL, look_at = NULL, looks = 0
-         FROM json_each($1) AS e
-         WHERE messages.id = CAST(e.value ->> 0 AS BIGINT)
-           AND messages.state NOT IN ('accepted', 'delivered', 'bounced', 'complained')
-         RETURNING messages.id",
-        Value::from(rows).to_string(),
-        now
-    )?;
+    let taken = rows!(tx, (i64,), SQL, Value::from(rows).to_string(), now)?;
     Ok(taken.into_iter().map(|r| r.0).collect())
 }
 

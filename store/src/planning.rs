@@ -379,7 +379,76 @@ async fn insert_drafts(
 /// Moves enrolments on. A row that was ended meanwhile stays ended, and one that settled this step already
 /// (an uncertain one, released by hand) stays where it is; `replan` moves rows within their step too. Where the
 /// steps were edited since this was reckoned, the planner looks again at once: there may be more to come.
+macro_rules! advance_sql {
+    ($from:literal, $id:literal, $version:literal, $state:literal, $reason:literal, $settled:literal, $base:literal,
+     $next:literal, $replan:literal, $now:literal) => {
+        concat!(
+            "UPDATE enrolments SET reason = ",
+            $reason,
+            ",
+                 state = CASE WHEN ",
+            $state,
+            " = 'completed' AND c.version > ",
+            $version,
+            "
+                              THEN 'active' ELSE ",
+            $state,
+            " END,
+                 settled = ",
+            $settled,
+            ", base_at = ",
+            $base,
+            ",
+                 next_run_at = CASE WHEN ",
+            $state,
+            " IN ('active', 'completed') AND c.version > ",
+            $version,
+            "
+                                    THEN ",
+            $now,
+            " ELSE ",
+            $next,
+            " END,
+                 -- A run has what it asked for as soon as nobody needs to look again.
+                 run_id = CASE WHEN ",
+            $next,
+            " IS NULL THEN NULL ELSE run_id END,
+                 version = ",
+            $version,
+            ", updated_at = ",
+            $now,
+            "
+             FROM ",
+            $from,
+            ", campaigns c
+             WHERE enrolments.id = ",
+            $id,
+            " AND enrolments.state = 'active' AND c.id = enrolments.campaign_id
+               AND (enrolments.settled < ",
+            $settled,
+            " OR ",
+            $replan,
+            ")"
+        )
+    };
+}
+
+pub(crate) use advance_sql;
+
+/// Moves enrolments on, as [`advance_sql`] says.
 pub async fn advance(tx: &mut Tx, advances: &[Advance], replan: bool, now: Millis) -> Result<()> {
+    const SQL: &str = advance_sql!(
+        "json_each($1) AS e",
+        "CAST(e.value ->> 0 AS BIGINT)",
+        "CAST(e.value ->> 6 AS BIGINT)",
+        "(e.value ->> 1)",
+        "e.value ->> 2",
+        "CAST(e.value ->> 3 AS BIGINT)",
+        "CAST(e.value ->> 4 AS BIGINT)",
+        "CAST(e.value ->> 5 AS BIGINT)",
+        "$2",
+        "$3"
+    );
     if advances.is_empty() {
         return Ok(());
     }
@@ -387,25 +456,6 @@ pub async fn advance(tx: &mut Tx, advances: &[Advance], replan: bool, now: Milli
         .iter()
         .map(|a| json!([a.id, a.state, a.reason, a.settled, a.base_at, a.next_run_at, a.version]))
         .collect();
-    execute!(
-        tx,
-        "UPDATE enrolments SET reason = e.value ->> 2,
-             state = CASE WHEN e.value ->> 1 = 'completed' AND c.version > CAST(e.value ->> 6 AS BIGINT)
-                          THEN 'active' ELSE e.value ->> 1 END,
-             settled = CAST(e.value ->> 3 AS BIGINT), base_at = CAST(e.value ->> 4 AS BIGINT),
-             next_run_at = CASE WHEN e.value ->> 1 IN ('active', 'completed')
-                                     AND c.version > CAST(e.value ->> 6 AS BIGINT)
-                                THEN $3 ELSE CAST(e.value ->> 5 AS BIGINT) END,
-             -- A run has what it asked for as soon as nobody needs to look again.
-             run_id = CASE WHEN e.value ->> 5 IS NULL THEN NULL ELSE run_id END,
-             version = CAST(e.value ->> 6 AS BIGINT), updated_at = $3
-         FROM json_each($1) AS e, campaigns c
-         WHERE enrolments.id = CAST(e.value ->> 0 AS BIGINT) AND enrolments.state = 'active'
-           AND c.id = enrolments.campaign_id
-           AND (enrolments.settled < CAST(e.value ->> 3 AS BIGINT) OR $2)",
-        Value::from(rows).to_string(),
-        replan,
-        now
-    )?;
+    execute!(tx, SQL, Value::from(rows).to_string(), replan, now)?;
     Ok(())
 }

@@ -32,9 +32,17 @@ pub async fn register(tx: &mut Tx, id: i64, name: &str, open_limit: i64, now: Mi
     Ok(())
 }
 
-/// Moves the beat. `false`: the worker was declared dead and must claim nothing more under this id.
-pub async fn beat(tx: &mut Tx, id: i64) -> Result<bool> {
-    Ok(execute!(tx, "UPDATE workers SET beat = beat + 1 WHERE id = $1 AND state = 'alive'", id)? == 1)
+/// Moves the beat and says how far it is. `None`: the worker was declared dead and must claim nothing more under this id.
+pub async fn beat(tx: &mut Tx, id: i64) -> Result<Option<i64>> {
+    let sql = "UPDATE workers SET beat = beat + 1 WHERE id = $1 AND state = 'alive' RETURNING beat";
+    Ok(row!(tx, (i64,), sql, id)?.map(|r| r.0))
+}
+
+/// How far a worker's beat is known to have come; `None` where its number was never given out.
+pub async fn beat_of(tx: &mut Tx, id: i64) -> Result<Option<i64>> {
+    let sql = "SELECT COALESCE((SELECT beat FROM workers WHERE id = $1), CAST(9223372036854775807 AS BIGINT))
+               FROM id_blocks WHERE name = 'workers' AND next > $1";
+    Ok(row!(tx, (i64,), sql, id)?.map(|r| r.0))
 }
 
 /// Every worker that is thought to live.

@@ -6,6 +6,7 @@ use crate::support::protocol::{claim, dies, intend};
 use crate::support::smtp_server::Script;
 use sendwright_store::claims::Claimed;
 use sendwright_store::intents::Verdict;
+use sendwright_store::restored::{self, Anew, STRIDE};
 use sendwright_worker::journal::{Journal, Line};
 use sendwright_worker::recovery;
 use sendwright_workflows::campaign::Policy;
@@ -195,6 +196,30 @@ async fn a_journal_that_speaks_of_another_database_is_left_alone() {
         crash.replay().await;
         assert_eq!(crash.state().await, "sending");
         assert!(crash.root.path().join("theirs").exists());
+    }
+}
+
+/// The backup was made between T2 and T3: a journal proves what it says of attempts that are in it, and no more.
+#[tokio::test]
+async fn after_a_restored_backup_a_journal_proves_what_it_says_and_not_what_it_lacks() {
+    for on in BOTH {
+        for (lines, state) in [(1, "uncertain"), (2, "accepted"), (0, "uncertain")] {
+            let mut crash = crash(on).await;
+            crash.wrote(&[crash.dot(), crash.reply(250, None)][..lines]);
+            let store = crash.world.ctx.store.clone();
+            let anew = Anew { epoch: "second".into(), jump: STRIDE, lost: vec![] };
+            let mut tx = store.begin().await.unwrap();
+            restored::begin(&mut tx, &anew, start()).await.unwrap();
+            tx.commit().await.unwrap();
+            let root = crash.root.path().to_owned();
+            crash.world.ctx = context(store.db.clone(), crash.world.clock.clone(), |settings| {
+                settings.journal = Some(root)
+            })
+            .await;
+            crash.replay().await;
+            assert_eq!(crash.state().await, state, "{on:?}: {lines} lines");
+            assert!(!crash.root.path().join("theirs").exists(), "what is acted on is forgotten");
+        }
     }
 }
 

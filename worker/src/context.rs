@@ -60,6 +60,8 @@ pub struct Settings {
     pub lease: Duration,
     /// Where journals lie, if there is a directory that outlives the process.
     pub journal: Option<PathBuf>,
+    /// Where the latest beat is kept, if there is a directory that outlives the process.
+    pub latest: Option<PathBuf>,
     /// The process's own transport.
     pub outlet: Outlet,
     /// The process's own way to phones.
@@ -105,9 +107,10 @@ impl Settings {
             allowed_countries: ["US", "CA", "GB"].into_iter().filter_map(Country::parse).collect(),
             name,
             open_limit: 256,
-            connections: 64,
+            connections: 128,
             lease: Duration::from_secs(60),
             journal: None,
+            latest: None,
             outlet,
             only_mailbox: false,
             public_url: None,

@@ -45,8 +45,8 @@ pub fn seal(
         let enclosed = stored.map_err(|error| MimeError::Build(error.to_string()))?.unwrap_or_default();
         return Ok(Sealed { subject: String::new(), bytes, thread: Vec::new(), enclosed });
     }
-    let epoch = ctx.store.epoch();
-    let id = |message: i64| format!("<{}>", message_id(message, epoch, route.domain()));
+    let epoch = |message| ctx.store.epoch_of(message);
+    let id = |message| format!("<{}>", message_id(message, epoch(message), route.domain()));
     let subject = subject(message, campaign, earlier);
     let answers = answers(ctx, route, message.id);
     let track = Track::of(ctx, route, message);
@@ -78,7 +78,7 @@ pub fn captured(ctx: &Context, message: &Claimed, sender: &str, sealed: &Sealed)
         return text.into_owned();
     }
     let (channel, to) = (message.channel.as_str(), &message.address);
-    let id = message_id(message.id, ctx.store.epoch(), channel);
+    let id = message_id(message.id, ctx.store.epoch_of(message.id), channel);
     let mut raw = format!("Message-ID: <{id}>\nChannel: {channel}\nFrom: {sender}\nTo: {to}\n");
     if let Some(sid) = &sealed.enclosed.content_sid {
         raw.push_str(&format!("Content-Sid: {sid}\n"));

@@ -13,6 +13,7 @@ pub mod http;
 pub mod imap;
 pub mod inbound;
 pub mod journal;
+pub mod latest;
 pub mod letter;
 pub mod life;
 pub mod outlet;

@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::journal::Journal;
+use crate::latest;
 use sendwright_store::clock::boot_millis;
 use sendwright_store::{Result, recovery, workers};
 use sendwright_workflows::clock::Millis;
@@ -76,6 +77,7 @@ impl Life {
         workers::register(&mut tx, id, &ctx.settings.name, ctx.settings.open_limit as i64, now).await?;
         tx.commit().await?;
         self.id.store(id, Ordering::Relaxed);
+        latest::keep(ctx, id, 0);
         self.open_journal(ctx);
         self.beaten.store(sent, Ordering::Relaxed);
         tracing::info!(worker = id, "worker begins");
@@ -96,10 +98,11 @@ impl Life {
     async fn beat(&self, ctx: &Context) -> Result<()> {
         let sent = boot_millis();
         let mut tx = ctx.store.begin().await?;
-        let alive = workers::beat(&mut tx, self.id()).await?;
+        let beat = workers::beat(&mut tx, self.id()).await?;
         tx.commit().await?;
-        if alive {
+        if let Some(beat) = beat {
             self.beaten.store(sent, Ordering::Relaxed);
+            latest::keep(ctx, self.id(), beat);
             return Ok(());
         }
         tracing::warn!(worker = self.id(), "given up by others; beginning anew");
@@ -111,8 +114,12 @@ impl Life {
         let mut tx = ctx.store.begin().await?;
         let now = ctx.clock.now().unwrap_or_default();
         recovery::release(&mut tx, self.id(), Millis::MAX, Millis::MAX, now).await?;
+        let beat = workers::beat(&mut tx, self.id()).await?;
         workers::end(&mut tx, self.id()).await?;
         tx.commit().await?;
+        if let Some(beat) = beat {
+            latest::keep(ctx, self.id(), beat);
+        }
         let journal = self.journal.write().ok().and_then(|mut j| j.take());
         if let Some(journal) = journal.and_then(Arc::into_inner) {
             journal.remove();

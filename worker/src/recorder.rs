@@ -10,8 +10,10 @@ use sendwright_workflows::address::Email;
 use serde_json::json;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+/// Groups under way at once: one is worked out while another waits for its commit to be on the disk.
+const HANDS: u32 = 2;
 /// Most outcomes of one transaction.
 const GROUP: usize = 256;
 /// A smaller group waits a moment for others, while more hand-overs are under way than it has.
@@ -68,8 +70,13 @@ impl Recorder {
 }
 
 async fn run(ctx: Arc<Context>, mut orders: mpsc::UnboundedReceiver<Order>) {
+    let hands = Arc::new(Semaphore::new(HANDS as usize));
     let mut waiting = Vec::with_capacity(GROUP);
-    while orders.recv_many(&mut waiting, GROUP).await > 0 {
+    // Only who has a hand free takes a group: what ends meanwhile makes it larger.
+    while let Ok(hand) = hands.clone().acquire_owned().await {
+        if orders.recv_many(&mut waiting, GROUP).await == 0 {
+            return;
+        }
         let open = ctx.settings.open_limit.saturating_sub(ctx.open.available_permits());
         if waiting.len() < SMALL.min(open / 2) {
             gather(&mut orders, &mut waiting).await;
@@ -81,9 +88,18 @@ async fn run(ctx: Arc<Context>, mut orders: mpsc::UnboundedReceiver<Order>) {
                 Order::Flush(done) => flushes.push(done),
             }
         }
-        if !ended.is_empty() {
-            record(&ctx, ended).await;
+        if flushes.is_empty() {
+            let ctx = ctx.clone();
+            tokio::spawn(async move {
+                record(&ctx, ended).await;
+                drop(hand);
+            });
+            continue;
         }
+        record(&ctx, ended).await;
+        // The other groups are over when their hands are free.
+        drop(hand);
+        drop(hands.acquire_many(HANDS).await);
         for done in flushes {
             let _ = done.send(());
         }
@@ -101,8 +117,10 @@ async fn gather(orders: &mut mpsc::UnboundedReceiver<Order>, waiting: &mut Vec<O
     }
 }
 
-/// One group at a time: what ends meanwhile makes the next one larger.
 async fn record(ctx: &Context, mut ended: Vec<Ended>) {
+    if ended.is_empty() {
+        return;
+    }
     let mut outcomes: Vec<Outcome> = ended.iter().map(|e| e.outcome.clone()).collect();
     settle(ctx, &mut outcomes).await;
     ring(ctx, &outcomes);

@@ -25,17 +25,20 @@ const HAND_OVER: Millis = HOUR;
 pub async fn replay(ctx: &Context) -> Result<()> {
     let Some(root) = &ctx.settings.journal else { return Ok(()) };
     for found in journal::orphans(root) {
-        if found.epoch != ctx.store.epoch() {
+        if !ctx.store.epochs().any(|epoch| epoch == found.epoch) {
             tracing::warn!(directory = %found.directory.display(), "a journal speaks of another database; left alone");
             continue;
         }
-        replay_one(ctx, &found).await?;
+        // A backup was restored: replies still prove what they say of its attempts, but what the journal has not may
+        // have been recorded, and forgotten, after the backup was made.
+        let is_whole = found.whole && found.epoch == ctx.store.epoch();
+        replay_one(ctx, &found, is_whole).await?;
         found.remove();
     }
     Ok(())
 }
 
-async fn replay_one(ctx: &Context, found: &Found) -> Result<()> {
+async fn replay_one(ctx: &Context, found: &Found, is_whole: bool) -> Result<()> {
     let mut known: HashMap<i64, Option<&Line>> = HashMap::new();
     for line in &found.lines {
         match line {
@@ -60,7 +63,7 @@ async fn replay_one(ctx: &Context, found: &Found) -> Result<()> {
         Some(Some(reply)) => answer(reply),
         Some(None) => unknown().into(),
         // No dot was written, and the journal would know: certainly not sent.
-        None if found.whole => {
+        None if is_whole => {
             let reason = Refusal::Withdrawn("the worker died before the dot".into());
             Said::NotStarted { reason }.into()
         }

@@ -20,6 +20,8 @@ pub enum State {
     Paused,
     /// Everybody is through; a new enrolment reopens it.
     Completed,
+    /// A backup was restored: nothing moves until a person releases it.
+    Held,
     /// Deleted softly.
     Archived,
 }
@@ -41,8 +43,15 @@ pub enum Change {
 
 impl State {
     /// Every state.
-    pub const ALL: [State; 6] =
-        [State::Draft, State::Scheduled, State::Running, State::Paused, State::Completed, State::Archived];
+    pub const ALL: [State; 7] = [
+        State::Draft,
+        State::Scheduled,
+        State::Running,
+        State::Paused,
+        State::Completed,
+        State::Held,
+        State::Archived,
+    ];
 
     /// The word in tables and JSON.
     pub fn as_str(self) -> &'static str {
@@ -52,6 +61,7 @@ impl State {
             State::Running => "running",
             State::Paused => "paused",
             State::Completed => "completed",
+            State::Held => "held",
             State::Archived => "archived",
         }
     }
@@ -64,7 +74,7 @@ impl State {
     /// The external dialect's word: active, paused, inactive (S1-49, C-20).
     pub fn external(self) -> &'static str {
         match self {
-            State::Paused => "paused",
+            State::Paused | State::Held => "paused",
             State::Archived => "inactive",
             _ => "active",
         }
@@ -76,6 +86,9 @@ impl State {
         use State::*;
         match (change, self) {
             (_, Archived) => (change == Change::Archive).then_some(Archived),
+            (Change::Archive, Held) => Some(Archived),
+            // What it was, and what of it may go, is a person's word: `recovery release`.
+            (_, Held) => None,
             (Change::Start, Running | Completed) => Some(self),
             (Change::Start, _) => Some(if later { Scheduled } else { Running }),
             (Change::Pause, _) => Some(Paused),
@@ -174,6 +187,9 @@ pub struct Policy {
     pub after_uncertain: AfterUncertain,
     /// A step later than this is skipped. Milliseconds.
     pub max_lateness: Option<Millis>,
+    /// A backup was restored: steps planned up to this instant may have gone out since it was made, and are passed over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passed_until: Option<Millis>,
     /// Hosts that a written text may link to.
     pub allowed_links: Vec<String>,
     /// The kind of business that is written to (S0-37), as it was given.

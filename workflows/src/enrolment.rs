@@ -155,6 +155,9 @@ pub fn plan(
         }
         Err(reason) => return decide(Action::Hold, due, vec![reason]),
     };
+    if policy.passed_until.is_some_and(|until| at <= until) {
+        return decide(Action::Skip, at, vec![Reason::Recovery]);
+    }
     if let Some(reason) = lacks(step, policy, means) {
         reasons.push(reason);
         return decide(Action::Hold, at, reasons);

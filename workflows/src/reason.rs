@@ -109,7 +109,7 @@ pub enum Reason {
     Overtaken,
     /// A person cancelled it.
     Cancelled,
-    /// A restored backup holds all due work until it is released.
+    /// A backup was restored: what may have gone out since it was made is held, and never sent again by itself.
     Recovery,
 }
 
@@ -156,7 +156,10 @@ impl Reason {
         ("uncertain", "the provider may have accepted it; not repeated"),
         ("overtaken", "a later step went out first"),
         ("cancelled", "cancelled by hand"),
-        ("recovery", "held after a restored backup"),
+        (
+            "recovery",
+            "a backup was restored: held until released; passed over where it may have gone out since",
+        ),
     ];
 
     /// The code alone, as logs and metrics name it.

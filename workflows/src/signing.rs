@@ -104,6 +104,27 @@ pub fn verify_hex(secrets: &[Secret], purpose: &str, epoch: &str, token: &str) -
     ids_of(secrets, purpose, epoch, &hex::decode(token).ok()?)
 }
 
+/// [`verify`] for what was signed in any of several epochs: a restored backup begins a new one, and links that were sent
+/// before are still to work.
+pub fn verify_in<'a>(
+    secrets: &[Secret],
+    purpose: &str,
+    epochs: impl IntoIterator<Item = &'a str>,
+    token: &str,
+) -> Option<Vec<i64>> {
+    epochs.into_iter().find_map(|epoch| verify(secrets, purpose, epoch, token))
+}
+
+/// [`verify_hex`] likewise.
+pub fn verify_hex_in<'a>(
+    secrets: &[Secret],
+    purpose: &str,
+    epochs: impl IntoIterator<Item = &'a str>,
+    token: &str,
+) -> Option<Vec<i64>> {
+    epochs.into_iter().find_map(|epoch| verify_hex(secrets, purpose, epoch, token))
+}
+
 fn ids_of(secrets: &[Secret], purpose: &str, epoch: &str, bytes: &[u8]) -> Option<Vec<i64>> {
     let (key_id, rest) = bytes.split_first()?;
     let (given, masked) = rest.split_at_checked(TAG)?;

@@ -129,7 +129,9 @@ pub async fn trigger(work: &mut Work<'_>, id: i64) -> Result<Triggered, Refusal>
 async fn started(tx: &mut Tx, before: &Campaign, now: Millis) -> Result<Campaign, Refusal> {
     let campaign = campaigns::bring_forward(tx, before, now).await?;
     let change = if campaign.state == State::Completed { Change::Reopen } else { Change::Start };
-    campaigns::change(tx, &campaign, change, now).await?;
+    let refused =
+        || Refusal::Conflict("campaign_state", format!("the campaign is held: {}", super::recovery::WAY_OUT));
+    campaigns::change(tx, &campaign, change, now).await?.ok_or_else(refused)?;
     campaigns::get(tx, campaign.account_id, campaign.id).await?.ok_or(Refusal::Internal)
 }
 

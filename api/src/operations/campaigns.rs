@@ -13,7 +13,7 @@ use serde_json::json;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::{broadcasts, sending_profiles};
+use super::{broadcasts, recovery, sending_profiles};
 
 /// How long counting the messages of a list of campaigns may take.
 const COUNTING: Duration = Duration::from_secs(2);
@@ -133,7 +133,11 @@ pub async fn replace(
         profiles,
         origin: origin(body),
         // The first steps of a campaign that has begun are not counted anew.
-        policy: Policy { starts_at: body.schedule_time.or(begun), ..body.policy.clone() },
+        policy: Policy {
+            starts_at: body.schedule_time.or(begun),
+            passed_until: before.policy.passed_until,
+            ..body.policy.clone()
+        },
         schedule_at: body.schedule_time,
     };
     if scope == Scope::Text {
@@ -158,7 +162,10 @@ pub async fn change(work: &mut Work<'_>, id: i64, change: Change) -> Result<Camp
     let campaign = locked(work.tx()?, account, id).await?;
     let state = campaigns::change(work.tx()?, &campaign, change, now).await?;
     let Some(state) = state else {
-        let text = format!("a campaign that is {} cannot be changed so", campaign.state.as_str());
+        let text = match campaign.state {
+            State::Held => format!("the campaign is held: {}", recovery::WAY_OUT),
+            state => format!("a campaign that is {} cannot be changed so", state.as_str()),
+        };
         return Err(Refusal::Conflict("campaign_state", text));
     };
     let action = if change == Change::Pause { "pause" } else { "start" };

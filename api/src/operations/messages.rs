@@ -4,6 +4,7 @@ mod explain;
 mod test_send;
 mod words;
 
+use super::recovery;
 use crate::refusal::Refusal;
 use crate::state::Core;
 use crate::work::{Barrier, Work};
@@ -91,6 +92,9 @@ pub async fn release(work: &mut Work<'_>, id: i64) -> Result<Message, Refusal> {
     if let Some(campaign) = &campaign {
         if campaign.state == CampaignState::Archived {
             return Err(conflict(&message, "its campaign is put away, so that nothing of it is sent"));
+        }
+        if campaign.state == CampaignState::Held {
+            return Err(conflict(&message, recovery::WAY_OUT));
         }
         // Everybody may be through by now: the campaign runs again until this message is out.
         campaigns::change(tx, campaign, Change::Reopen, now).await?;

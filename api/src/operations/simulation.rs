@@ -155,10 +155,13 @@ impl Run {
         let assumed = match campaign.state {
             State::Draft => Some("started now"),
             State::Paused => Some("resumed now"),
+            State::Held => Some("released now"),
             _ => None,
         };
         let has_begun = campaign.started_at.is_some();
-        if matches!(campaign.state, State::Draft | State::Scheduled | State::Paused) && !has_begun {
+        if matches!(campaign.state, State::Draft | State::Scheduled | State::Paused | State::Held)
+            && !has_begun
+        {
             policy.starts_at = Some(campaign.schedule_at.filter(|at| *at > from).unwrap_or(from));
         }
         let mut prints = HashMap::new();

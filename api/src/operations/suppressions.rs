@@ -67,8 +67,8 @@ pub fn of_token(ids: &[i64]) -> Option<(i64, Link)> {
 }
 
 /// Opts out whoever a link was made for: the address it went to and, where that has changed since, the
-/// contact's own. Whoever was sent a test speaks for their own address only.
-pub async fn opt_out(core: &Core, account: i64, link: &Link) -> Result<(), Refusal> {
+/// contact's own. Whoever was sent a test speaks for their own address only. `false`: there is nobody.
+pub async fn opt_out(core: &Core, account: i64, link: &Link) -> Result<bool, Refusal> {
     let who = Actor { account, who: "recipient".into(), source: "unsubscribe_link", request_id: None };
     let mut work = Work::new(core, who)?;
     let (own, sent_to) = (Ids::take(&work, EMAIL).await?, Ids::take(&work, EMAIL).await?);
@@ -94,7 +94,7 @@ pub async fn opt_out(core: &Core, account: i64, link: &Link) -> Result<(), Refus
     }
     work.commit().await?;
     settle(core, account, &hashes).await;
-    Ok(())
+    Ok(!hashes.is_empty())
 }
 
 /// The masked address a link is about, for its page; `None` where there is nobody.

@@ -3,7 +3,7 @@
 use super::{Bad, Finding, Good, Note, bad};
 use crate::config::Config;
 use sendwright_queue::{Health, Queue};
-use sendwright_store::{Db, migrate};
+use sendwright_store::{Db, migrate, restored};
 use sendwright_worker::ai::{ModelSettings, ModelWriter};
 use std::error::Error;
 use std::time::Duration;
@@ -29,12 +29,16 @@ pub async fn database(config: &Config) -> Finding {
     };
     let asked = async {
         let db = Db::connect(config.database.url.reveal(), 2).await?;
-        let checked = migrate::check(&db).await;
+        let looked = look(&db).await;
         db.close().await;
-        checked
+        looked
     };
     match timeout(DATABASE, asked).await {
-        Ok(Ok(())) => Good(format!("{kind}, schema up to date")),
+        Ok(Ok(0)) => Good(format!("{kind}, schema up to date")),
+        Ok(Ok(held)) => Note(format!(
+            "{kind}, schema up to date; a backup was restored, and {held} campaigns are held: `sendwright recovery \
+             release` lets them go on"
+        )),
         Ok(Err(error @ sendwright_store::Error::Schema(_))) => Bad(format!("{kind}: {error}")),
         Ok(Err(error)) => {
             let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
@@ -42,6 +46,15 @@ pub async fn database(config: &Config) -> Finding {
         }
         Err(_) => bad(format!("{kind} does not answer within {} s", DATABASE.as_secs()), advice),
     }
+}
+
+/// Whether the schema is this program's, and how many campaigns a restored backup holds.
+async fn look(db: &Db) -> sendwright_store::Result<usize> {
+    migrate::check(db).await?;
+    let mut tx = db.read().await?;
+    let held = restored::held(&mut tx, None).await?.len();
+    tx.rollback().await?;
+    Ok(held)
 }
 
 /// Whether Redis answers, where there is one.

@@ -105,7 +105,8 @@ pub(super) async fn lines(
            AND (c.profile_id = $1 OR c.sms_profile_id = $1 OR c.whatsapp_profile_id = $1)
          ORDER BY g.owner_id FOR UPDATE OF g";
     let profile = way.profile;
-    if tx.is_postgres() && (way.channel.is_phone() || has_mixed(tx, profile).await?) {
+    let (has_mixed, has_tests) = beside(tx, profile, now).await?;
+    if tx.is_postgres() && (way.channel.is_phone() || has_mixed) {
         rows!(&mut *tx, (i64,), LOCKED, profile)?;
     }
     let campaigns = rows!(&mut *tx, Row, AT_WORK, profile, now)?;
@@ -120,7 +121,9 @@ pub(super) async fn lines(
         open.push(Line::new((id, version), gate, policy_of(id, &policy)?));
     }
     // Test sends belong to no campaign's line: their limits are the profile's alone.
-    open.push(Line::new((0, 0), Gate::default(), Policy::default()));
+    if has_tests {
+        open.push(Line::new((0, 0), Gate::default(), Policy::default()));
+    }
     for line in &mut open {
         line.rows = due(tx, way, line.id, now, most as i64).await?.into();
     }
@@ -143,11 +146,14 @@ async fn due(tx: &mut Tx, way: Way<'_>, campaign: i64, now: Millis, most: i64) -
     rows!(tx, DueMessage, sql, way.profile, campaign, now, most)
 }
 
-/// Whether a profile for e-mail sends for a campaign of other channels too.
-async fn has_mixed(tx: &mut Tx, profile: i64) -> Result<bool> {
-    let sql = "SELECT c.id FROM campaigns c WHERE c.profile_id = $1 AND c.state = 'running'
-                 AND (c.sms_profile_id IS NOT NULL OR c.whatsapp_profile_id IS NOT NULL) LIMIT 1";
-    Ok(row!(tx, (i64,), sql, profile)?.is_some())
+/// What a profile has beside campaigns of its own channel alone: whether, as one for e-mail, it sends for a campaign of
+/// other channels too, and whether test sends wait.
+async fn beside(tx: &mut Tx, profile: i64, now: Millis) -> Result<(bool, bool)> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM campaigns c WHERE c.profile_id = $1 AND c.state = 'running'
+                       AND (c.sms_profile_id IS NOT NULL OR c.whatsapp_profile_id IS NOT NULL)),
+                   EXISTS (SELECT 1 FROM messages m WHERE m.profile_id = $1 AND m.campaign_id = 0
+                       AND m.state = 'drafted' AND m.planned_at <= $2)";
+    Ok(row!(tx, (bool, bool), sql, profile, now)?.unwrap_or_default())
 }
 
 impl Seen {

@@ -1,6 +1,6 @@
 //! The intent at the dot: for servers so slow that an intent before MAIL would be too old (SEND_PROTOCOL 3).
 
-use super::{Verdict, around, forbidden, look, mark};
+use super::{Going, Verdict, around, forbidden, look, mark};
 use crate::claims::Claimed;
 use crate::db::Tx;
 use crate::error::Result;
@@ -8,7 +8,6 @@ use crate::gates;
 use sendwright_workflows::clock::{Clock, Micros, Millis};
 use sendwright_workflows::rate_limit::{Due, Gate, Rates, Seat, TOLERANCE, give_back, seat};
 use sendwright_workflows::reason::{Cause, Owner, Reason};
-use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 
 /// What an intent at the dot came to.
@@ -60,7 +59,7 @@ pub async fn intend_at_the_dot(
         let (claimed, attempt) = rows[i];
         let got = gates.seat(claimed, rates, now);
         if let AtTheDot::Go { slot } = got {
-            going.push(json!([attempt, claimed.id, claimed.fence, slot, claimed.reasons]));
+            going.push(Going::at(attempt, claimed, slot));
         }
         came[i] = Some(got);
     }

@@ -20,6 +20,7 @@ pub mod process;
 pub mod protocol;
 pub mod receiver;
 pub mod redis;
+pub mod restore;
 mod server;
 pub mod site;
 pub mod site_phones;

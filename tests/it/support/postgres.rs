@@ -131,7 +131,7 @@ fn is_ready(status: &Path, pid: u32) -> bool {
     lines.next() == Some(&pid.to_string()) && lines.next_back() == Some("ready")
 }
 
-fn program(name: &str) -> Result<PathBuf, Error> {
+pub(super) fn program(name: &str) -> Result<PathBuf, Error> {
     let mut versions: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()

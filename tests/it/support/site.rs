@@ -83,6 +83,8 @@ pub struct Site {
     /// A key of its first account.
     pub key: String,
     pub(super) environment: Environment,
+    /// Where the database is.
+    pub(super) url: String,
     _data: TempDir,
     _turn: Option<MutexGuard<'static, ()>>,
 }
@@ -168,6 +170,7 @@ impl Site {
             db,
             key,
             environment,
+            url,
             _data: data,
             _turn: turn,
         }

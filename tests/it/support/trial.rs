@@ -58,7 +58,7 @@ pub async fn account(site: &Site, trial: Trial<'_>) {
 /// of them for good.
 pub async fn account_of(site: &Site, trial: Trial<'_>, (messages, refused): (usize, usize), took: Duration) {
     let account = Account::of(site, messages).await;
-    tell(trial, site, (messages, &account), took.as_secs_f64());
+    tell(trial, site, (&account, messages), took.as_secs_f64());
     account.holds_but(messages, refused, trial.most_uncertain);
     // Whoever asks is told which they are.
     let list = site.ask("GET", "/api/v1/messages?state=uncertain&per_page=100", None).await;
@@ -67,7 +67,8 @@ pub async fn account_of(site: &Site, trial: Trial<'_>, (messages, refused): (usi
     assert_eq!(named, account.uncertain);
 }
 
-fn tell(trial: Trial<'_>, site: &Site, (messages, account): (usize, &Account), seconds: f64) {
+/// Tells the figures of a trial, as `make prove` reads them.
+pub fn tell(trial: Trial<'_>, site: &Site, (account, messages): (&Account, usize), seconds: f64) {
     let figures = json!({
         "messages": messages,
         "accepted": account.accepted,

@@ -11,7 +11,7 @@ use sendwright_store::answers::{self, Answered};
 use sendwright_store::inbound::{self, Understood, Waiting};
 use sendwright_store::{Result, Tx, events};
 use sendwright_workflows::clock::Millis;
-use sendwright_workflows::signing::verify;
+use sendwright_workflows::signing::verify_in;
 use serde_json::json;
 
 /// What a report's type says of its recipient. The other types of RFC 5965 and its successors (`virus`, `other`,
@@ -53,7 +53,7 @@ async fn find(
 ) -> Result<Option<(Answered, &'static str)>> {
     let links = report.unsubscribe.iter().filter_map(|url| {
         let token = url.rsplit_once("/u/")?.1;
-        match verify(&ctx.settings.secrets, UNSUBSCRIBE, ctx.store.epoch(), token)?[..] {
+        match verify_in(&ctx.settings.secrets, UNSUBSCRIBE, ctx.store.epochs(), token)?[..] {
             [of, _, message] if of == account => Some(message),
             _ => None,
         }

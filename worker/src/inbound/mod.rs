@@ -17,7 +17,7 @@ use sendwright_workflows::address::Email;
 use sendwright_workflows::answer::snippet;
 use sendwright_workflows::clock::Millis;
 use sendwright_workflows::message::of_message_id;
-use sendwright_workflows::signing::verify_hex;
+use sendwright_workflows::signing::verify_hex_in;
 
 /// Messages taken at once.
 const BATCH: i64 = 8;
@@ -117,7 +117,7 @@ async fn find(
 }
 
 async fn by_id(ctx: &Context, tx: &mut Tx, account: i64, ids: &[String]) -> Result<Option<Answered>> {
-    for id in ids.iter().filter_map(|id| of_message_id(id, ctx.store.epoch())) {
+    for id in ids.iter().filter_map(|id| named(ctx, id)) {
         if let Some(found) = answers::message(tx, account, id).await? {
             return Ok(Some(found));
         }
@@ -125,12 +125,19 @@ async fn by_id(ctx: &Context, tx: &mut Tx, account: i64, ids: &[String]) -> Resu
     Ok(None)
 }
 
+/// The message of ours that a Message-ID names.
+fn named(ctx: &Context, id: &str) -> Option<i64> {
+    let message = ctx.store.epochs().find_map(|epoch| of_message_id(id, epoch))?;
+    // A number of one epoch under the word of another is nobody's.
+    of_message_id(id, ctx.store.epoch_of(message))
+}
+
 /// The message whose answers go to this address: `reply+<token>@…`.
 fn of_token(ctx: &Context, address: &str) -> Option<i64> {
     let (local, _) = address.split_once('@')?;
     let local = local.to_ascii_lowercase();
     let token = local.strip_prefix("reply+")?;
-    match verify_hex(&ctx.settings.secrets, REPLY, ctx.store.epoch(), token)?[..] {
+    match verify_hex_in(&ctx.settings.secrets, REPLY, ctx.store.epochs(), token)?[..] {
         [message] => Some(message),
         _ => None,
     }

@@ -2,7 +2,7 @@
 
 use super::opt_out::{Rows, Subject, opt_out};
 use super::parse::Mail;
-use super::{aside, described, event, find, matched, text};
+use super::{aside, described, event, find, matched, named, text};
 use crate::context::Context;
 use crate::proof::prove;
 use sendwright_queue::Job;
@@ -13,13 +13,12 @@ use sendwright_store::{Result, contacts};
 use sendwright_workflows::address::Email;
 use sendwright_workflows::answer::{self, Class, is_unsubscribe, snippet};
 use sendwright_workflows::clock::{Millis, rfc3339};
-use sendwright_workflows::message::of_message_id;
 use serde_json::json;
 
 /// Settles an answer.
 pub(super) async fn settle(ctx: &Context, waiting: &Waiting, mail: &Mail, now: Millis) -> Result<()> {
     // A copy of our own, such as one in a folder of what was sent, answers the step before it.
-    if mail.id.as_deref().is_some_and(|id| of_message_id(id, ctx.store.epoch()).is_some()) {
+    if mail.id.as_deref().is_some_and(|id| named(ctx, id).is_some()) {
         return aside(ctx, waiting, Some(mail), "it is a message of ours".into(), now).await;
     }
     let mut tx = ctx.store.read().await?;

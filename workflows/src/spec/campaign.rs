@@ -192,6 +192,7 @@ fn read_policy(fields: &mut Fields) -> Policy {
                 &[("continue", AfterUncertain::Continue), ("hold", AfterUncertain::Hold)],
             )
             .unwrap_or_default(),
+        passed_until: None,
         max_lateness: fields.integer("max_lateness_seconds", 1..=400 * DAY / SECOND).map(|s| s * SECOND),
         allowed_links: read_hosts(fields),
         business_type: read_words(fields, "business_type", 200),

@@ -377,7 +377,7 @@ pub struct CampaignList {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct CampaignFilter {
-    /// `draft`, `scheduled`, `running`, `paused`, `completed` or `archived`.
+    /// `draft`, `scheduled`, `running`, `paused`, `completed`, `held` (a backup was restored) or `archived`.
     #[param(example = "running")]
     pub status: Option<String>,
 }

@@ -107,7 +107,7 @@ fn sentence(reason: &Reason, zone: Zone) -> String {
             "the text could cost more than the account's spend cap leaves; raise it with PUT /spending, then write the draft again or release it".into()
         }
         Reason::Cancelled => "it was cancelled, or its enrolment has ended".into(),
-        Reason::Recovery => "a backup was restored: release it if it did not go out before".into(),
+        Reason::Recovery => "a backup was restored, and it may have gone out since that was made; `sendwright recovery release` lets its campaign go on".into(),
     }
 }
 

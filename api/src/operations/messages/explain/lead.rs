@@ -142,8 +142,9 @@ async fn of_enrolment(
             reasons.insert(0, Reason::Schedule { until });
             Some(until)
         }
-        _ => {
-            reasons.insert(0, Reason::Paused);
+        (state, _) => {
+            let is_held = state == CampaignState::Held;
+            reasons.insert(0, if is_held { Reason::Recovery } else { Reason::Paused });
             None
         }
     };

@@ -106,6 +106,7 @@ fn campaign_obstacles(facts: &Facts) -> Vec<Obstacle> {
     match (campaign.state, campaign.schedule_at) {
         (CampaignState::Running, _) => {}
         (CampaignState::Scheduled, Some(until)) => found.push((Reason::Schedule { until }, Some(until))),
+        (CampaignState::Held, _) => found.push((Reason::Recovery, None)),
         _ => found.push((Reason::Paused, None)),
     }
     if campaign.version != facts.message.version || campaign.mapped_version != campaign.version {
