@@ -31,10 +31,10 @@ openapi: ## write docs/openapi.json, docs/openapi-3.0.json and docs/postman.json
 sdks: ## pack the Python and JavaScript clients into target/sdks
 	sdks/pack
 
-bench: ## compare with BullMQ, nodemailer and PostgreSQL on this machine; about three minutes
+bench: ## measure everything on this machine, beside BullMQ and nodemailer too, and write docs/PERFORMANCE.md; about an hour
 	@.ci/servers
 	cargo build --release -p sendwright -p sendwright-bench
-	bench/run
+	bench/run all
 
 prove: ## break what can be broken, under 20 seeds each, and write docs/PROOF.md; hours, and it goes on where it stopped
 	prove/run

@@ -1,6 +1,7 @@
 //! From a configuration to a running process: what every role is made of.
 
 mod context;
+mod transport;
 pub use context::twilio_of;
 
 pub mod http;
@@ -9,7 +10,7 @@ pub mod metrics;
 use crate::config::{Config, Role, secret};
 use crate::failure::Failure;
 use sendwright_api::{ApiState, Console, Core, Provider, ProviderAccount};
-use sendwright_queue::{Limiter, Queue, Receiver};
+use sendwright_queue::{Limiter, Receiver};
 use sendwright_store::clock::DatabaseClock;
 use sendwright_store::secrets::Seals;
 use sendwright_store::{Db, Store, migrate};
@@ -70,7 +71,7 @@ impl Parts {
         let (store, clock) = opened?;
         refuse_backup(config, &store).await?;
         tokio::spawn(keep_time(clock.clone()));
-        let (queue, receiver, limiter) = transport(config).await?;
+        let (queue, receiver, limiter) = transport::open(config).await?;
         if config.webhooks_allow_private {
             tracing::warn!(
                 "SENDWRIGHT_WEBHOOKS_ALLOW_PRIVATE=1: webhooks may reach every machine that this one reaches; \
@@ -216,16 +217,4 @@ pub async fn keep_time(clock: DatabaseClock) {
             tracing::warn!(%error, "the database does not tell its time; after 30 s without, nothing is claimed");
         }
     }
-}
-
-/// The queue with its other end, and the limiter. Redis need not be there.
-async fn transport(config: &Config) -> Result<(Queue, Receiver, Limiter), Failure> {
-    let Some(redis) = &config.redis else {
-        let (queue, receiver) = Queue::embedded();
-        return Ok((queue, receiver, Limiter::in_process()));
-    };
-    let (url, prefix) = (redis.url.reveal(), &redis.prefix);
-    let bad = |error| Failure::config(vec![format!("REDIS_URL: {error}")]);
-    let queue = Queue::redis(url, prefix).await.map_err(bad)?;
-    Ok((queue, Receiver::redis(url, prefix).map_err(bad)?, Limiter::redis(url, prefix).map_err(bad)?))
 }

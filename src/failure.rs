@@ -2,7 +2,7 @@
 
 use sendwright_api::Refusal;
 use sendwright_workflows::spec::FieldError;
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// The exit codes, as `sendwright --help` prints them (BSD's sysexits where they fit).
@@ -56,7 +56,8 @@ impl Failure {
     /// Prints it on stderr and gives the exit code. A reader that went away (`| head`) is no failure.
     pub fn tell(self) -> ExitCode {
         for line in &self.lines {
-            eprintln!("sendwright: {line}");
+            // A stderr that takes nothing changes nothing.
+            let _ = writeln!(io::stderr(), "sendwright: {line}");
         }
         ExitCode::from(self.code)
     }
@@ -90,7 +91,7 @@ impl From<Refusal> for Failure {
             Refusal::Malformed(..) | Refusal::Duplicate(_) | Refusal::Conflict(..) => {
                 Self::input(vec![refusal.to_string()])
             }
-            Refusal::Unavailable => {
+            Refusal::Unavailable | Refusal::Crossed => {
                 Self::unavailable("the database is not available; nothing was done, try again")
             }
             _ => Self::new(refusal.to_string()),

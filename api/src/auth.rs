@@ -24,9 +24,12 @@ use sendwright_store::keys::{self, Holder};
 use sendwright_workflows::clock::Millis;
 use sendwright_workflows::signing::ApiKey;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Bad keys an address may try a minute before it is told to wait (A3).
 const MOST_FAILURES: Rule = Rule::per_minute(20);
+/// The longest that a look-up of a key may take, as a connection to the database is waited for.
+const LOOK_UP: Duration = Duration::from_secs(3);
 /// What a route asks for that the document does not name: only a key without scopes has it.
 const EVERYTHING: &str = "all";
 
@@ -145,7 +148,8 @@ async fn identify(state: &ApiState, headers: &HeaderMap, peer: Peer, now: Millis
     let key = given(headers).and_then(|text| ApiKey::parse(&text));
     // A key of no shape is looked up as well: it must not be told apart by the time it takes.
     let prefix = key.as_ref().map_or("", ApiKey::prefix).to_owned();
-    let found = state.holders.add(&state.core, prefix).await.map_err(|refusal| (refusal, None))?;
+    let looked = tokio::time::timeout(LOOK_UP, state.holders.add(&state.core, prefix)).await;
+    let found = looked.unwrap_or(Err(Refusal::Unavailable)).map_err(|refusal| (refusal, None))?;
     let hash = key.map(|key| key.hash()).unwrap_or_default();
     let Some(holder) = found.filter(|holder| holder.opens(&hash, now)) else {
         let counted = Counted::under(state, &format!("bad-key:{}", peer.0), vec![MOST_FAILURES]).await;

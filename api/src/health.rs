@@ -52,6 +52,7 @@ pub async fn checks(state: &ApiState) -> (&'static str, Map<String, Value>) {
     let queue = match state.core.queue.ping().await {
         Health::Embedded => "embedded".to_owned(),
         Health::Up => "ok".to_owned(),
+        Health::Evicting(policy) => format!("degraded: evicts keys, maxmemory-policy {policy}"),
         Health::Down(why) => format!("degraded: {why}"),
     };
     let mut checks = Map::from_iter([

@@ -18,7 +18,7 @@ pub fn holders() -> Holders {
 }
 
 async fn find(core: Core, prefixes: Arc<[String]>) -> Result<Vec<Option<Holder>>, Refusal> {
-    let mut tx = core.store.read().await?;
+    let mut tx = core.store.read_promptly().await?;
     let found = keys::find_all(&mut tx, prefixes.iter().map(String::as_str)).await?;
     tx.rollback().await?;
     let by_prefix: HashMap<&str, &Holder> = found.iter().map(|holder| (holder.prefix(), holder)).collect();

@@ -7,6 +7,7 @@
 pub mod answer;
 mod auth;
 pub mod console;
+mod crossing;
 mod dialects;
 mod grouped;
 mod health;

@@ -77,6 +77,9 @@ pub enum Refusal {
     /// The database, or its clock, is away: nothing was done, try again.
     #[error("the service is not available for the moment; nothing was done, try again")]
     Unavailable,
+    /// It crossed another request in the database: nothing was done, and it may go well the next time.
+    #[error("this crossed another request; nothing was done, try again")]
+    Crossed,
     /// It took longer than it may: nothing was done. What to do.
     #[error("{0}")]
     TooSlow(String),
@@ -111,7 +114,7 @@ impl Refusal {
             }
             Refusal::Signature => "invalid_signature",
             Refusal::TooMany(_) => "rate_limit_exceeded",
-            Refusal::Unavailable => "unavailable",
+            Refusal::Unavailable | Refusal::Crossed => "unavailable",
             Refusal::TooSlow(_) => "timeout",
             Refusal::Internal | Refusal::Replayed(_) => "internal_error",
         }
@@ -147,7 +150,8 @@ impl From<sendwright_store::Error> for Refusal {
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         if error.passes() {
             tracing::warn!(%error, cause, "the database did not do it");
-            return Refusal::Unavailable;
+            let is_crossed = matches!(error, sendwright_store::Error::Again(_));
+            return if is_crossed { Refusal::Crossed } else { Refusal::Unavailable };
         }
         tracing::error!(%error, cause, "the store refused");
         Refusal::Internal

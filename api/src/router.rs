@@ -5,7 +5,7 @@ use crate::dialects::{Dialect, Door, external, shape, v1};
 use crate::openapi::serve;
 use crate::refusal::Refusal;
 use crate::state::ApiState;
-use crate::{console, health, inbound, request, showing, tracking, unsubscribe};
+use crate::{console, crossing, health, inbound, request, showing, tracking, unsubscribe};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -151,7 +151,8 @@ fn messaging() -> Router<ApiState> {
 /// Routes behind the keys.
 fn guarded(routes: Router<ApiState>, class: Class, state: &ApiState) -> Router<ApiState> {
     let entrance = Entrance { state: state.clone(), class };
-    routes.route_layer(from_fn(showing::show)).route_layer(from_fn_with_state(entrance, auth::guard))
+    let routes = routes.route_layer(from_fn(crossing::begin_anew)).route_layer(from_fn(showing::show));
+    routes.route_layer(from_fn_with_state(entrance, auth::guard))
 }
 
 /// A prefix: its routes, and every error in its words.

@@ -26,6 +26,9 @@ pub enum Health {
     Embedded,
     /// Redis answers.
     Up,
+    /// Redis answers, and throws keys away by this policy once its memory is full: hints vanish and are found again,
+    /// and counted calls may be forgotten.
+    Evicting(String),
     /// Redis does not answer; the reason names no address and no secret.
     Down(String),
 }
@@ -60,12 +63,12 @@ impl Queue {
         }
     }
 
-    /// Asks the transport how it is; answers within a quarter of a second.
+    /// Asks the transport how it is; answers within half a second.
     pub async fn ping(&self) -> Health {
         match &self.link {
             None => Health::Embedded,
             Some(link) => match link.ping().await {
-                Ok(()) => Health::Up,
+                Ok(()) => link.eviction().await.map_or(Health::Up, Health::Evicting),
                 Err(reason) => Health::Down(reason),
             },
         }

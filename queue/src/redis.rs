@@ -64,6 +64,17 @@ impl Link {
         }
     }
 
+    /// The policy by which Redis throws keys away once its memory is full, if it does and lets us know.
+    pub(crate) async fn eviction(&self) -> Option<String> {
+        let mut pinger = self.pinger.clone();
+        let mut ask = redis::cmd("INFO");
+        let asked = ask.arg("memory").query_async::<String>(&mut pinger);
+        let told = timeout(PING_PATIENCE, asked).await.ok()?.ok()?;
+        let field = |name: &str| told.lines().find_map(|line| line.strip_prefix(name));
+        let policy = field("maxmemory_policy:").filter(|policy| *policy != "noeviction")?;
+        (field("maxmemory:") != Some("0")).then(|| policy.to_owned())
+    }
+
     /// How apalis keeps a lane.
     ///
     /// One job a fetch: apalis sends no heartbeat while it holds fetched jobs it has no place for, so with

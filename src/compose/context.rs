@@ -8,6 +8,7 @@ use sendwright_worker::channels::mime::Party;
 use sendwright_worker::channels::smtp::{Profile as Server, Timeouts};
 use sendwright_worker::channels::twilio;
 use sendwright_worker::context::{Bells, Context, Outlet, PhoneOutlet, Settings};
+use sendwright_worker::in_hand::InHand;
 use sendwright_worker::life::Life;
 use sendwright_worker::recorder::Recorder;
 use sendwright_worker::scripts::Scripts;
@@ -61,6 +62,7 @@ pub fn build(
         recorder: Recorder::default(),
         bells: Bells::default(),
         under_way: TaskTracker::new(),
+        in_hand: InHand::default(),
     }))
 }
 

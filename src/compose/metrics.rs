@@ -32,6 +32,7 @@ impl Metrics {
         let mut apart = None;
         if let Some(at) = config.http.metrics_bind {
             let (listener, front) = (http::bind(at, "SENDWRIGHT_METRICS_BIND").await?, Front::default());
+            tracing::info!(address = %listener.local_addr()?, "metrics are served");
             tokio::spawn(http::serve(listener, front.clone(), stop.clone()));
             apart = Some(front);
         }

@@ -27,7 +27,7 @@ use crate::gates;
 use crate::intents::Seen;
 use lines::{DueMessage, Line, lines};
 use sendwright_workflows::campaign::Policy;
-use sendwright_workflows::clock::{Micros, Millis};
+use sendwright_workflows::clock::{Clock, Micros, Millis};
 use sendwright_workflows::rate_limit::{Due, Gate, HORIZON, Rates, Seat, TOLERANCE, seat, slot_millis};
 use sendwright_workflows::reason::{Owner, Reason};
 use sendwright_workflows::sequence::Channel;
@@ -93,11 +93,22 @@ pub struct Claim {
     pub moved: usize,
     /// When the next slot is free, where rows wait for one.
     pub next: Option<Millis>,
+    /// The instant that slots were given at.
+    pub at: Millis,
+}
+
+/// When a claim gives slots that are used in its own transaction.
+#[derive(Clone, Copy)]
+pub struct Ahead<'a> {
+    /// Asked once all is read: reading may take longer than a slot is wide.
+    pub clock: &'a dyn Clock,
+    /// How much later the intent comes.
+    pub lead: Millis,
 }
 
 /// Gives slots to at most `most` due rows of a profile and claims them for `worker`.
 pub async fn claim(tx: &mut Tx, way: Way<'_>, worker: i64, most: usize, now: Millis) -> Result<Claim> {
-    let mut claim = take_slots(tx, way, worker, most, now, false).await?;
+    let mut claim = take_slots(tx, way, worker, most, now, None).await?;
     claim.claimed.append(&mut claim.ready);
     claim.seen.clear(); // By the time of their intent it is old.
     Ok(claim)
@@ -111,8 +122,9 @@ pub async fn claim_at_once(
     worker: i64,
     most: usize,
     now: Millis,
+    ahead: Ahead<'_>,
 ) -> Result<Claim> {
-    take_slots(tx, way, worker, most, now, true).await
+    take_slots(tx, way, worker, most, now, Some(ahead)).await
 }
 
 async fn take_slots(
@@ -121,13 +133,16 @@ async fn take_slots(
     worker: i64,
     most: usize,
     now: Millis,
-    at_once: bool,
+    ahead: Option<Ahead<'_>>,
 ) -> Result<Claim> {
     let Way { profile, rates, .. } = way;
     let mut profile_gate = gates::lock(tx, Owner::Profile, profile).await?;
     let before = profile_gate;
     let (mut lines, next) = lines(tx, way, most, now).await?;
-    let mut done = Seating { claim: Claim { next, ..Claim::default() }, changes: Vec::new(), now, at_once };
+    let later = ahead.and_then(|ahead| Some(ahead.clock.now()? + ahead.lead));
+    let (now, at_once) = (later.unwrap_or(now), ahead.is_some());
+    let claim = Claim { next, at: now, ..Claim::default() };
+    let mut done = Seating { claim, changes: Vec::new(), now, at_once };
     while done.given() < most {
         let Some(best) = first(&lines, &profile_gate) else { break };
         let line = &mut lines[best];
@@ -166,12 +181,9 @@ async fn take_slots(
         }
     }
     done.save(tx, worker, now).await?;
-    if profile_gate != before {
-        gates::save(tx, Owner::Profile, profile, &profile_gate).await?;
-    }
-    for line in lines.iter().filter(|l| l.touched && l.id > 0) {
-        gates::save(tx, Owner::Campaign, line.id, &line.gate).await?;
-    }
+    let own = (profile_gate != before).then_some((Owner::Profile, profile, profile_gate));
+    let touched = lines.iter().filter(|l| l.touched && l.id > 0).map(|l| (Owner::Campaign, l.id, l.gate));
+    gates::save(tx, &own.into_iter().chain(touched).collect::<Vec<_>>()).await?;
     Ok(done.claim)
 }
 

@@ -1,12 +1,15 @@
 //! Business time in production: the database's clock, sampled and carried on by the local boot-time clock.
 
-use crate::db::Db;
+use crate::db::{Db, row};
 use crate::error::Result;
 use sendwright_workflows::clock::{Clock, Millis};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// Without a sample for this long nobody claims anything. Milliseconds.
 const STALE: i64 = 30_000;
+/// How long the database may take for its time.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Milliseconds since the machine booted, sleep included; never set by anybody.
 pub fn boot_millis() -> i64 {
@@ -42,14 +45,10 @@ impl DatabaseClock {
     /// Asks the database for its time. On SQLite the system clock is the sample; a step of over a second is
     /// logged.
     pub async fn sample(&self) -> Result<()> {
-        let before = boot_millis();
-        let database = match &self.db {
-            Db::Postgres(pool) => {
-                sqlx::query_as::<_, (i64,)>("SELECT database_millis()").fetch_one(pool).await?.0
-            }
-            Db::Sqlite { .. } => wall_millis(),
+        let (before, database, boot) = match self.db.is_postgres() {
+            true => self.ask().await?,
+            false => (boot_millis(), wall_millis(), boot_millis()),
         };
-        let boot = boot_millis();
         let fresh = Sample { database, boot: before + (boot - before) / 2 };
         if let Ok(mut last) = self.last.lock() {
             if let Some(old) = *last {
@@ -61,6 +60,19 @@ impl DatabaseClock {
             *last = Some(fresh);
         }
         Ok(())
+    }
+}
+
+impl DatabaseClock {
+    /// What Postgres says, between the boot instants of the question and the answer.
+    async fn ask(&self) -> Result<(i64, Millis, i64)> {
+        let mut tx = self.db.read().await?;
+        tx.answer_within(PATIENCE);
+        let before = boot_millis();
+        let told = row!(&mut tx, (i64,), "SELECT database_millis()")?;
+        let boot = boot_millis();
+        tx.commit().await?;
+        Ok((before, told.map_or(0, |(millis,)| millis), boot))
     }
 }
 

@@ -3,18 +3,72 @@
 use crate::error::{Error, Result};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use sqlx::{Connection, PgPool, SqlitePool};
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+mod postgres;
+mod sqlite;
+
+pub use postgres::PostgresTx;
+pub(crate) use postgres::in_time;
+pub use sqlite::SqliteTx;
+
 /// How long a caller waits for a connection before it is told that the database is not available.
 const ACQUIRE: Duration = Duration::from_secs(3);
 
 /// A connection that rested longer is asked whether it lives before it is used: the server may be another by now.
 const RESTED: Duration = Duration::from_secs(1);
+/// How long its answer may take: a new connection still fits into what a caller waits.
+const PING: Duration = Duration::from_secs(1);
+
+/// Runs one statement of a transaction on Postgres, and does not wait for ever.
+macro_rules! ask {
+    ($tx:expr, $query:expr, $how:ident) => {{
+        let patience = $tx.patience();
+        let answer = $crate::db::in_time(patience, $query.$how($tx.asked())).await;
+        $tx.answered(answer)
+    }};
+}
+
+/// Runs a statement with its parameters on either driver: `execute!(tx, SQL, a, b)? -> rows affected`.
+macro_rules! execute {
+    ($tx:expr, $sql:expr $(, $bind:expr)* $(,)?) => {
+        match $tx {
+            $crate::db::Tx::Postgres(t) => $crate::db::ask!(t, sqlx::query($sql)$(.bind($bind))*, execute)
+                .map(|done| done.rows_affected()),
+            $crate::db::Tx::Sqlite(t) => sqlx::query($sql)$(.bind($bind))*.execute(&mut **t).await
+                .map(|done| done.rows_affected()),
+        }.map_err($crate::error::Error::from)
+    };
+}
+
+/// Every row of a query: `rows!(tx, Type, SQL, a, b)? -> Vec<Type>`; a tuple is a type too.
+macro_rules! rows {
+    ($tx:expr, $row:ty, $sql:expr $(, $bind:expr)* $(,)?) => {
+        match $tx {
+            $crate::db::Tx::Postgres(t) => $crate::db::ask!(t, sqlx::query_as::<_, $row>($sql)$(.bind($bind))*, fetch_all),
+            $crate::db::Tx::Sqlite(t) => sqlx::query_as::<_, $row>($sql)$(.bind($bind))*.fetch_all(&mut **t).await,
+        }.map_err($crate::error::Error::from)
+    };
+}
+
+/// At most one row: `row!(tx, Type, SQL, a, b)? -> Option<Type>`.
+macro_rules! row {
+    ($tx:expr, $row:ty, $sql:expr $(, $bind:expr)* $(,)?) => {
+        match $tx {
+            $crate::db::Tx::Postgres(t) => {
+                $crate::db::ask!(t, sqlx::query_as::<_, $row>($sql)$(.bind($bind))*, fetch_optional)
+            }
+            $crate::db::Tx::Sqlite(t) => sqlx::query_as::<_, $row>($sql)$(.bind($bind))*.fetch_optional(&mut **t).await,
+        }.map_err($crate::error::Error::from)
+    };
+}
+
+pub(crate) use {ask, execute, row, rows};
 
 /// The database by its URL's scheme.
 #[derive(Debug, Clone)]
@@ -33,9 +87,9 @@ pub enum Db {
 /// A transaction on either database.
 pub enum Tx {
     /// On Postgres.
-    Postgres(Transaction<'static, Postgres>),
+    Postgres(PostgresTx),
     /// On SQLite.
-    Sqlite(Transaction<'static, Sqlite>),
+    Sqlite(SqliteTx),
 }
 
 impl Db {
@@ -67,7 +121,7 @@ impl Db {
                 .before_acquire(|connection, meta| {
                     Box::pin(async move {
                         if meta.idle_for > RESTED {
-                            connection.ping().await?;
+                            in_time(PING, connection.ping()).await?;
                         }
                         Ok(true)
                     })
@@ -106,16 +160,16 @@ impl Db {
     /// A writing transaction.
     pub async fn begin(&self) -> Result<Tx> {
         Ok(match self {
-            Db::Postgres(pool) => Tx::Postgres(pool.begin().await?),
-            Db::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
+            Db::Postgres(pool) => Tx::Postgres(PostgresTx::begin(pool, "BEGIN").await?),
+            Db::Sqlite { write, .. } => Tx::Sqlite(SqliteTx::begin(write, "BEGIN IMMEDIATE").await?),
         })
     }
 
     /// A transaction that only reads: one snapshot on SQLite, beside the writer.
     pub async fn read(&self) -> Result<Tx> {
         Ok(match self {
-            Db::Postgres(pool) => Tx::Postgres(pool.begin().await?),
-            Db::Sqlite { read, .. } => Tx::Sqlite(read.begin().await?),
+            Db::Postgres(pool) => Tx::Postgres(PostgresTx::begin(pool, "BEGIN").await?),
+            Db::Sqlite { read, .. } => Tx::Sqlite(SqliteTx::begin(read, "BEGIN").await?),
         })
     }
 
@@ -123,9 +177,10 @@ impl Db {
     pub async fn snapshot(&self) -> Result<Tx> {
         Ok(match self {
             Db::Postgres(pool) => {
-                Tx::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?)
+                let statement = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+                Tx::Postgres(PostgresTx::begin(pool, statement).await?)
             }
-            Db::Sqlite { read, .. } => Tx::Sqlite(read.begin().await?),
+            Db::Sqlite { read, .. } => Tx::Sqlite(SqliteTx::begin(read, "BEGIN").await?),
         })
     }
 
@@ -175,6 +230,14 @@ impl Tx {
         Ok(())
     }
 
+    /// How long each answer of the server may take from now on, COMMIT's included: less than the usual, for whoever has
+    /// something better to do than to wait for a connection that is dead. On SQLite there is no such thing.
+    pub fn answer_within(&mut self, patience: Duration) {
+        if let Tx::Postgres(tx) = self {
+            tx.set_patience(patience);
+        }
+    }
+
     /// Whether this runs on Postgres.
     pub fn is_postgres(&self) -> bool {
         matches!(self, Tx::Postgres(_))
@@ -183,33 +246,38 @@ impl Tx {
     /// Lets Postgres read tables in the order in which they lie, up to the end of this transaction: for statements over
     /// most of an account's rows. All others are made for an index ([`Db::connect`]).
     pub async fn read_widely(&mut self) -> Result<()> {
-        let Tx::Postgres(tx) = self else { return Ok(()) };
+        if !self.is_postgres() {
+            return Ok(());
+        }
         // Planned anew each time: a plan from when a table was small is none for later.
         let sql =
             "SELECT set_config('enable_seqscan', 'on', TRUE), set_config('random_page_cost', '4', TRUE),
                           set_config('plan_cache_mode', 'force_custom_plan', TRUE)";
-        sqlx::query(sql).execute(&mut **tx).await?;
+        execute!(self, sql)?;
         Ok(())
     }
 
     /// The account's barrier (SEND_PROTOCOL 4): shared by intents, exclusive for whatever forbids. Always a
     /// statement of its own, before anything is read. On SQLite the IMMEDIATE transaction is the barrier.
     pub async fn barrier(&mut self, account: i64, exclusive: bool) -> Result<()> {
-        let Tx::Postgres(tx) = self else { return Ok(()) };
+        if !self.is_postgres() {
+            return Ok(());
+        }
         let sql = match exclusive {
             true => "SELECT pg_advisory_xact_lock(7301, CAST($1 AS INT))",
             false => "SELECT pg_advisory_xact_lock_shared(7301, CAST($1 AS INT))",
         };
-        sqlx::query(sql).bind(account % i64::from(i32::MAX)).execute(&mut **tx).await?;
+        execute!(self, sql, account % i64::from(i32::MAX))?;
         Ok(())
     }
 
     /// The lock of an account's addresses: whoever writes consent, or whose contact a number is, takes it before it
     /// reads either, behind the barrier and campaigns and before contacts. On SQLite the IMMEDIATE transaction is it.
     pub async fn lock_addresses(&mut self, account: i64) -> Result<()> {
-        let Tx::Postgres(tx) = self else { return Ok(()) };
-        let sql = "SELECT pg_advisory_xact_lock(7302, CAST($1 AS INT))";
-        sqlx::query(sql).bind(account % i64::from(i32::MAX)).execute(&mut **tx).await?;
+        if !self.is_postgres() {
+            return Ok(());
+        }
+        execute!(self, "SELECT pg_advisory_xact_lock(7302, CAST($1 AS INT))", account % i64::from(i32::MAX))?;
         Ok(())
     }
 }
@@ -230,10 +298,9 @@ impl Tx {
         let counts = Arc::new(AtomicBool::new(true));
         let deadline = Deadline(counts.clone());
         match self {
-            Tx::Postgres(tx) => {
+            Tx::Postgres(_) => {
                 let left = until.saturating_duration_since(Instant::now()).as_millis().max(1);
-                let sql = "SELECT set_config('statement_timeout', $1, TRUE)";
-                sqlx::query(sql).bind(left.to_string()).execute(&mut **tx).await?;
+                execute!(self, "SELECT set_config('statement_timeout', $1, TRUE)", left.to_string())?;
             }
             Tx::Sqlite(tx) => {
                 // The handler stays on the connection, and says yes to everything once the deadline is dropped.
@@ -244,37 +311,3 @@ impl Tx {
         Ok(deadline)
     }
 }
-
-/// Runs a statement with its parameters on either driver: `execute!(tx, SQL, a, b)? -> rows affected`.
-macro_rules! execute {
-    ($tx:expr, $sql:expr $(, $bind:expr)* $(,)?) => {
-        match $tx {
-            $crate::db::Tx::Postgres(t) => sqlx::query($sql)$(.bind($bind))*.execute(&mut **t).await
-                .map(|done| done.rows_affected()),
-            $crate::db::Tx::Sqlite(t) => sqlx::query($sql)$(.bind($bind))*.execute(&mut **t).await
-                .map(|done| done.rows_affected()),
-        }.map_err($crate::error::Error::from)
-    };
-}
-
-/// Every row of a query: `rows!(tx, Type, SQL, a, b)? -> Vec<Type>`; a tuple is a type too.
-macro_rules! rows {
-    ($tx:expr, $row:ty, $sql:expr $(, $bind:expr)* $(,)?) => {
-        match $tx {
-            $crate::db::Tx::Postgres(t) => sqlx::query_as::<_, $row>($sql)$(.bind($bind))*.fetch_all(&mut **t).await,
-            $crate::db::Tx::Sqlite(t) => sqlx::query_as::<_, $row>($sql)$(.bind($bind))*.fetch_all(&mut **t).await,
-        }.map_err($crate::error::Error::from)
-    };
-}
-
-/// At most one row: `row!(tx, Type, SQL, a, b)? -> Option<Type>`.
-macro_rules! row {
-    ($tx:expr, $row:ty, $sql:expr $(, $bind:expr)* $(,)?) => {
-        match $tx {
-            $crate::db::Tx::Postgres(t) => sqlx::query_as::<_, $row>($sql)$(.bind($bind))*.fetch_optional(&mut **t).await,
-            $crate::db::Tx::Sqlite(t) => sqlx::query_as::<_, $row>($sql)$(.bind($bind))*.fetch_optional(&mut **t).await,
-        }.map_err($crate::error::Error::from)
-    };
-}
-
-pub(crate) use {execute, row, rows};

@@ -1,5 +1,7 @@
 //! What can go wrong with the truth, by what the caller should do.
 
+use sqlx::sqlite::SqliteError;
+
 /// An error of the database or of what it holds.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -49,26 +51,58 @@ impl From<sqlx::Error> for Error {
                 return Error::Duplicate;
             }
             let code = database.code().unwrap_or_default().into_owned();
-            return match code.as_str() {
-                // Serialization failure, deadlock, lock timeout; SQLITE_BUSY and its kin.
-                "40001" | "40P01" | "55P03" | "5" | "6" | "261" | "517" => Error::Again(error),
-                // A statement timeout; SQLITE_INTERRUPT.
-                "57014" | "9" => Error::TooSlow(error),
-                // Connection, resources, operator intervention; SQLITE_FULL, IOERR, CANTOPEN; a read-only server, and
-                // a transaction that stood idle for too long.
-                code if code.starts_with("08") || code.starts_with("53") || code.starts_with("57") => {
-                    Error::Unavailable(error)
-                }
-                "13" | "10" | "14" | "25006" | "25P03" => Error::Unavailable(error),
-                _ => Error::Defect(error),
-            };
+            return counted(match database.try_downcast_ref::<SqliteError>() {
+                Some(_) => of_sqlite(&code, error),
+                None => of_postgres(&code, error),
+            });
         }
-        match error {
+        counted(match error {
             E::Io(_) | E::Tls(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed | E::Protocol(_) => {
                 Error::Unavailable(error)
             }
             other => Error::Defect(other),
+        })
+    }
+}
+
+/// What a database did not do shows in the metrics, whoever repeats it.
+fn counted(error: Error) -> Error {
+    let kind = match &error {
+        Error::Again(_) => "again",
+        Error::Unavailable(_) => "unavailable",
+        Error::TooSlow(_) => "too_slow",
+        _ => "defect",
+    };
+    metrics::counter!("sendwright_database_errors_total", "kind" => kind).increment(1);
+    error
+}
+
+fn of_postgres(code: &str, error: sqlx::Error) -> Error {
+    match code {
+        // Serialization failure, deadlock, lock timeout.
+        "40001" | "40P01" | "55P03" => Error::Again(error),
+        // A statement timeout.
+        "57014" => Error::TooSlow(error),
+        // A read-only server, and a transaction that stood idle for too long.
+        "25006" | "25P03" => Error::Unavailable(error),
+        // Connection, resources, operator intervention, the system beneath it.
+        code if ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) => {
+            Error::Unavailable(error)
         }
+        _ => Error::Defect(error),
+    }
+}
+
+/// SQLite tells with each kind of error which of its kin it was: 778 is an IOERR (10) while it wrote.
+fn of_sqlite(code: &str, error: sqlx::Error) -> Error {
+    match code.parse().unwrap_or(0) & 0xff {
+        // BUSY, LOCKED, PROTOCOL.
+        5 | 6 | 15 => Error::Again(error),
+        // INTERRUPT.
+        9 => Error::TooSlow(error),
+        // NOMEM, READONLY, IOERR, FULL, CANTOPEN.
+        7 | 8 | 10 | 13 | 14 => Error::Unavailable(error),
+        _ => Error::Defect(error),
     }
 }
 

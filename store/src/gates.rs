@@ -4,6 +4,7 @@ use crate::db::{Tx, execute, row};
 use crate::error::Result;
 use sendwright_workflows::rate_limit::{Gate, Period};
 use sendwright_workflows::reason::Owner;
+use serde_json::{Value, json};
 
 fn word(owner: Owner) -> &'static str {
     match owner {
@@ -50,19 +51,23 @@ pub async fn lock(tx: &mut Tx, owner: Owner, id: i64) -> Result<Gate> {
     Ok(row!(tx, Row, sql, word(owner), id)?.map(gate_of).unwrap_or_default())
 }
 
-/// Writes a gate that [`lock`] read.
-pub async fn save(tx: &mut Tx, owner: Owner, id: i64, gate: &Gate) -> Result<()> {
+/// Writes gates that [`lock`] read, or that lie behind one that it did.
+pub async fn save(tx: &mut Tx, gates: &[(Owner, i64, Gate)]) -> Result<()> {
+    if gates.is_empty() {
+        return Ok(());
+    }
+    let line = |(owner, id, gate): &(Owner, i64, Gate)| {
+        let Gate { next, minute, day } = gate;
+        json!([word(*owner), id, next, minute.start, minute.count, day.start, day.count])
+    };
     execute!(
         tx,
-        "UPDATE gates SET next = $3, minute_start = $4, minute_count = $5, day_start = $6, day_count = $7
-         WHERE owner = $1 AND owner_id = $2",
-        word(owner),
-        id,
-        gate.next,
-        gate.minute.start,
-        i64::from(gate.minute.count),
-        gate.day.start,
-        i64::from(gate.day.count)
+        "UPDATE gates SET next = CAST(e.value ->> 2 AS BIGINT),
+             minute_start = CAST(e.value ->> 3 AS BIGINT), minute_count = CAST(e.value ->> 4 AS BIGINT),
+             day_start = CAST(e.value ->> 5 AS BIGINT), day_count = CAST(e.value ->> 6 AS BIGINT)
+         FROM json_each($1) AS e
+         WHERE gates.owner = e.value ->> 0 AND gates.owner_id = CAST(e.value ->> 1 AS BIGINT)",
+        Value::from(gates.iter().map(line).collect::<Vec<_>>()).to_string()
     )?;
     Ok(())
 }

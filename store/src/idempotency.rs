@@ -46,11 +46,12 @@ pub async fn take(tx: &mut Tx, account: i64, key: &str, request: &str, now: Mill
 /// Locks a key on Postgres; on SQLite the IMMEDIATE transaction is the lock. It is tried for a moment: a request
 /// that was refused holds it until its rollback has reached the database.
 async fn lock(tx: &mut Tx, account: i64, key: &str) -> Result<bool> {
-    let Tx::Postgres(postgres) = tx else { return Ok(true) };
+    if !tx.is_postgres() {
+        return Ok(true);
+    }
     for wait in [5, 10, 20, 40, 80, 0] {
         let sql = "SELECT pg_try_advisory_xact_lock(hashtextextended($2, $1))";
-        let (free,): (bool,) = sqlx::query_as(sql).bind(account).bind(key).fetch_one(&mut **postgres).await?;
-        if free {
+        if row!(&mut *tx, (bool,), sql, account, key)?.is_some_and(|(free,)| free) {
             return Ok(true);
         }
         tokio::time::sleep(Duration::from_millis(wait)).await;

@@ -1,18 +1,25 @@
 //! Numbers for rows: one i64 per row, per table from 1, taken in blocks.
 
 use crate::db::{Db, execute, row};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
-use tokio::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long whoever finds a block used up waits for another who fetches the next: as long as for a connection.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The present block of a table; held while the next is fetched.
+type Block = Arc<tokio::sync::Mutex<Range<i64>>>;
 
 /// Allocates ids. A block is reserved in its own committed transaction, before the work's transaction begins:
 /// a crash loses numbers, never doubles them.
 #[derive(Clone)]
 pub struct Ids {
     db: Db,
-    blocks: Arc<Mutex<HashMap<&'static str, Range<i64>>>>,
+    blocks: Arc<Mutex<HashMap<&'static str, Block>>>,
 }
 
 impl Ids {
@@ -25,8 +32,9 @@ impl Ids {
     /// connection may not be held already.
     pub async fn take(&self, table: &'static str, count: usize) -> Result<Range<i64>> {
         let count = count as i64;
-        let mut blocks = self.blocks.lock().await;
-        let block = blocks.entry(table).or_insert(0..0);
+        let block = self.block(table);
+        let waited = timeout(PATIENCE, block.lock()).await;
+        let mut block = waited.map_err(|_| Error::Unavailable(sqlx::Error::PoolTimedOut))?;
         if block.end - block.start < count {
             let size = (count - (block.end - block.start)).max(block_size(table));
             let fresh = self.reserve(table, size).await?;
@@ -42,6 +50,10 @@ impl Ids {
         Ok(taken)
     }
 
+    fn block(&self, table: &'static str) -> Block {
+        self.blocks.lock().unwrap_or_else(PoisonError::into_inner).entry(table).or_default().clone()
+    }
+
     /// One number for `table`.
     pub async fn one(&self, table: &'static str) -> Result<i64> {
         Ok(self.take(table, 1).await?.start)
@@ -49,6 +61,7 @@ impl Ids {
 
     async fn reserve(&self, table: &'static str, size: i64) -> Result<Range<i64>> {
         let mut tx = self.db.begin().await?;
+        tx.answer_within(PATIENCE);
         execute!(
             &mut tx,
             // A table that is first used after a recovery may have been used in what was lost.

@@ -234,7 +234,7 @@ pub async fn put_back(
         }
     }
     if counted {
-        gates::save(tx, Owner::Profile, profile, &gate).await?;
+        gates::save(tx, &[(Owner::Profile, profile, gate)]).await?;
     }
     Ok(())
 }

@@ -67,6 +67,10 @@ pub use error::{Error, Result};
 pub use page::Page;
 
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Longer than the database lets anybody wait for a lock.
+const PROMPTLY: Duration = Duration::from_secs(6);
 
 /// What every part of a process holds of the database.
 #[derive(Clone)]
@@ -106,6 +110,20 @@ impl Store {
     /// A transaction that only reads.
     pub async fn read(&self) -> Result<Tx> {
         self.db.read().await
+    }
+
+    /// A writing transaction for a lane that serves many: a connection that has died unheard costs it seconds.
+    pub async fn begin_promptly(&self) -> Result<Tx> {
+        let mut tx = self.begin().await?;
+        tx.answer_within(PROMPTLY);
+        Ok(tx)
+    }
+
+    /// The same, only reading.
+    pub async fn read_promptly(&self) -> Result<Tx> {
+        let mut tx = self.read().await?;
+        tx.answer_within(PROMPTLY);
+        Ok(tx)
     }
 
     /// A transaction that only reads, all of it at one instant.

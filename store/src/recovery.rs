@@ -144,7 +144,7 @@ pub async fn release(
         });
     }
     for (profile, _, gate) in &gates {
-        gates::save(tx, Owner::Profile, *profile, gate).await?;
+        gates::save(tx, &[(Owner::Profile, *profile, *gate)]).await?;
     }
     let done = execute!(
         tx,

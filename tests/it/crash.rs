@@ -20,7 +20,7 @@ fn trial<'a>(fault: &'a str, what: &'a str, seed: u64, most_uncertain: usize) ->
 }
 
 /// Attempts whose dot a dead worker's journal has and whose reply it has not: nobody can know more.
-fn unknowable(data: &Path) -> HashSet<i64> {
+pub fn unknowable(data: &Path) -> HashSet<i64> {
     let lines = journal_lines(data);
     let of = |kind: &str| -> HashSet<i64> {
         lines.iter().filter(|line| line["line"] == kind).filter_map(|line| line["attempt"].as_i64()).collect()
@@ -29,7 +29,7 @@ fn unknowable(data: &Path) -> HashSet<i64> {
 }
 
 /// Every attempt that stays uncertain is one of those.
-async fn only_unknowable(site: &Site, unknowable: &HashSet<i64>) {
+pub async fn only_unknowable(site: &Site, unknowable: &HashSet<i64>) {
     let uncertain: Vec<(i64,)> = site.rows("SELECT id FROM attempts WHERE state = 'uncertain'").await;
     let guesses: Vec<i64> =
         uncertain.into_iter().map(|(id,)| id).filter(|id| !unknowable.contains(id)).collect();
@@ -160,7 +160,7 @@ async fn a_worker_stopped_past_its_lease_sends_nothing_twice_when_it_goes_on() {
 }
 
 /// Waits until a count is down to `most`.
-async fn until(site: &Site, count: &'static str, most: i64) {
+pub async fn until(site: &Site, count: &'static str, most: i64) {
     let begun = Instant::now();
     while site.rows::<(i64,)>(count).await[0].0 > most {
         assert!(begun.elapsed() < Duration::from_secs(4 * LEASE), "in vain: {count}");

@@ -37,6 +37,7 @@ struct Intent {
 
 /// Starts a hand-over whose intent is still to come. It ends with a record, or with its row put back.
 pub fn start(ctx: Arc<Context>, departing: Departing, rates: Rates, group: Arc<Group>) {
+    ctx.in_hand.take(departing.attempt);
     if let Ok(mut open) = departing.under_way.lock() {
         open.insert(departing.attempt, departing.intent_at);
     }
@@ -70,6 +71,7 @@ async fn run(ctx: Arc<Context>, departing: Departing, rates: Rates, group: Arc<G
         if let Ok(mut open) = under_way.lock() {
             open.remove(&attempt);
         }
+        ctx.in_hand.let_go([attempt]);
         drop(carrier.into_permit());
         return bell.notify_one();
     }

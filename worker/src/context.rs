@@ -4,6 +4,7 @@ use crate::ai::{Permits, Writer};
 use crate::channels::mime::Party;
 use crate::channels::smtp::{Profile as Server, Timeouts};
 use crate::channels::twilio;
+use crate::in_hand::InHand;
 use crate::life::Life;
 use crate::recorder::Recorder;
 use crate::scripts::Scripts;
@@ -184,6 +185,8 @@ pub struct Context {
     pub bells: Bells,
     /// Hand-overs under way: an orderly end waits for them.
     pub under_way: TaskTracker,
+    /// Their attempts, and those that wait for their record.
+    pub in_hand: InHand,
 }
 
 impl Context {

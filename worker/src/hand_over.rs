@@ -93,6 +93,7 @@ pub struct Departing {
 
 /// Starts a hand-over. It ends with a record, whatever happens to whoever started it.
 pub fn start(ctx: Arc<Context>, departing: Departing) {
+    ctx.in_hand.take(departing.attempt);
     if let Ok(mut open) = departing.under_way.lock() {
         open.insert(departing.attempt, departing.intent_at);
     }
@@ -273,6 +274,7 @@ pub fn not_started(
     now: Millis,
 ) {
     let ctx = ctx.clone();
+    ctx.in_hand.take(attempt);
     ctx.clone().under_way.spawn(async move {
         let mut ended = not_begun(&ctx, &message, attempt, &subject, now).await;
         ended.permit = Some(carrier.into_permit());

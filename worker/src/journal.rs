@@ -123,6 +123,11 @@ impl Journal {
         Ok(current.clone())
     }
 
+    /// What it has told so far, of attempts that are not all recorded.
+    pub fn told(&self) -> Found {
+        found(self.directory.clone(), None)
+    }
+
     /// When the disk last took nothing: now, where that is just being noticed.
     fn last_failure(&self) -> i64 {
         let noticed = self.failed_at.compare_exchange(0, boot_millis(), Ordering::Relaxed, Ordering::Relaxed);
@@ -169,15 +174,21 @@ pub fn orphans(root: &Path) -> Vec<Found> {
 fn orphan(directory: PathBuf) -> Option<Found> {
     let lock = File::create(directory.join("lock")).ok()?;
     lock.try_lock().ok()?;
+    Some(found(directory, Some(lock)))
+}
+
+/// What the segments of a directory tell; no directory tells nothing.
+fn found(directory: PathBuf, lock: Option<File>) -> Found {
+    let entries = fs::read_dir(&directory);
     let mut found = Found {
         directory,
         worker: 0,
         epoch: String::new(),
         lines: Vec::new(),
-        whole: true,
-        _lock: Some(lock),
+        whole: entries.is_ok(),
+        _lock: lock,
     };
-    let mut segments: Vec<_> = fs::read_dir(&found.directory).ok()?.flatten().map(|e| e.path()).collect();
+    let mut segments: Vec<_> = entries.into_iter().flatten().flatten().map(|e| e.path()).collect();
     segments.retain(|p| p.extension().is_some_and(|e| e == "log"));
     segments.sort();
     for path in segments {
@@ -186,7 +197,7 @@ fn orphan(directory: PathBuf) -> Option<Found> {
             Err(_) => found.whole = false,
         }
     }
-    Some(found)
+    found
 }
 
 impl Found {

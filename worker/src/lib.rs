@@ -11,6 +11,7 @@ pub mod hand_over;
 pub mod handlers;
 pub mod http;
 pub mod imap;
+pub mod in_hand;
 pub mod inbound;
 pub mod journal;
 pub mod latest;

@@ -11,6 +11,9 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+/// A beat is not given up sooner than this: a new connection takes its time.
+const SOONEST: Duration = Duration::from_secs(2);
+
 /// One process's lease on its claims.
 pub struct Life {
     lease: Duration,
@@ -88,9 +91,13 @@ impl Life {
     /// to it, and every intent under that id is refused.
     pub async fn keep(self: Arc<Self>, ctx: Arc<Context>, stop: CancellationToken) {
         let every = (self.lease / 12).max(Duration::from_millis(200));
+        let patience = (self.lease / 4).max(SOONEST);
         while stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
-            if let Err(error) = self.beat(&ctx).await {
-                tracing::warn!(%error, "no heartbeat");
+            // A connection that is dead must not take the others' time.
+            match tokio::time::timeout(patience, self.beat(&ctx)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "no heartbeat"),
+                Err(_) => tracing::warn!("no heartbeat: the database does not answer"),
             }
         }
     }

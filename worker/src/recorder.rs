@@ -123,6 +123,7 @@ async fn record(ctx: &Context, mut ended: Vec<Ended>) {
     }
     let mut outcomes: Vec<Outcome> = ended.iter().map(|e| e.outcome.clone()).collect();
     settle(ctx, &mut outcomes).await;
+    ctx.in_hand.let_go(outcomes.iter().map(|outcome| outcome.attempt_id));
     ring(ctx, &outcomes);
     let bells: Vec<_> = ended.iter_mut().filter_map(|e| e.bell.take()).collect();
     // Only now are permits free and segments let go: their outcomes are committed.
@@ -181,7 +182,7 @@ async fn commit(ctx: &Context, outcomes: &mut [Outcome]) -> Result<()> {
         }
     }
     let stops = stops(ctx, outcomes).await?;
-    let mut tx = ctx.store.begin().await?;
+    let mut tx = ctx.store.begin_promptly().await?;
     for (outcome, numbers) in stops {
         record_stop(&mut tx, outcome, numbers).await?;
     }

@@ -10,7 +10,7 @@ use sendwright_store::claims::Claimed;
 use sendwright_store::clock::boot_millis;
 use sendwright_store::recovery::{self, OpenAttempt};
 use sendwright_store::{Result, heads, sending_profiles, workers};
-use sendwright_workflows::clock::{HOUR, MINUTE, Millis};
+use sendwright_workflows::clock::{MINUTE, Millis};
 use std::collections::HashMap;
 
 /// A claim becomes an intent within two seconds, or on a slow server once the body is written: one older than
@@ -18,8 +18,6 @@ use std::collections::HashMap;
 const CLAIM: Millis = 10 * MINUTE;
 /// Longer than a model takes for a text, with its repetitions.
 const WRITING: Millis = 10 * MINUTE;
-/// Longer than all phases of a hand-over together.
-const HAND_OVER: Millis = HOUR;
 
 /// Replays every journal whose owner is gone and settles that owner's rows at once: its death is proven.
 pub async fn replay(ctx: &Context) -> Result<()> {
@@ -39,14 +37,7 @@ pub async fn replay(ctx: &Context) -> Result<()> {
 }
 
 async fn replay_one(ctx: &Context, found: &Found, is_whole: bool) -> Result<()> {
-    let mut known: HashMap<i64, Option<&Line>> = HashMap::new();
-    for line in &found.lines {
-        match line {
-            Line::Dot { attempt } => drop(known.entry(*attempt).or_default()),
-            Line::Reply { attempt, .. } => drop(known.insert(*attempt, Some(line))),
-            Line::Open { .. } => {}
-        }
-    }
+    let known = known(found);
     let mut tx = ctx.store.begin().await?;
     if workers::end(&mut tx, found.worker).await? {
         recovery::suspect(&mut tx, found.worker).await?;
@@ -71,6 +62,19 @@ async fn replay_one(ctx: &Context, found: &Found, is_whole: bool) -> Result<()> 
     })
     .await?;
     release(ctx, found.worker).await
+}
+
+/// The attempts that a journal knows the dot of, with their replies.
+fn known(found: &Found) -> HashMap<i64, Option<&Line>> {
+    let mut known: HashMap<i64, Option<&Line>> = HashMap::new();
+    for line in &found.lines {
+        match line {
+            Line::Dot { attempt } => drop(known.entry(*attempt).or_default()),
+            Line::Reply { attempt, .. } => drop(known.insert(*attempt, Some(line))),
+            Line::Open { .. } => {}
+        }
+    }
+    known
 }
 
 fn answer(line: &Line) -> Told {
@@ -190,17 +194,27 @@ pub(crate) async fn claimed(ctx: &Context, attempt: OpenAttempt) -> Result<Claim
     })
 }
 
-/// Puts back what this process has claimed and lost sight of: a transaction whose COMMIT had no answer, a pass
-/// that an error ended. Whoever holds such a row after all finds its claim lost.
+/// Settles what this process has no more in hand, though the database says so: an outcome whose commit a failover has
+/// lost. And puts back what it has claimed and lost sight of: a transaction whose COMMIT had no answer, a pass that
+/// an error ended. Whoever holds such a row after all finds its claim lost.
 async fn own(ctx: &Context) -> Result<()> {
     let Some(now) = ctx.clock.now() else { return Ok(()) };
     let worker = ctx.life.id();
     let mut tx = ctx.store.read().await?;
-    let forgotten = recovery::forgotten_attempts(&mut tx, worker, now - HAND_OVER).await?;
+    let lease = ctx.settings.lease.as_millis() as Millis;
+    let mut forgotten = recovery::forgotten_attempts(&mut tx, worker, now - lease).await?;
     tx.commit().await?;
+    forgotten.retain(|attempt| !ctx.in_hand.has(attempt.attempt_id));
     if !forgotten.is_empty() {
-        tracing::error!(forgotten = forgotten.len(), "hand-overs ended without a word; they are uncertain");
-        record(ctx, forgotten, |_| unknown().into()).await?;
+        tracing::error!(
+            forgotten = forgotten.len(),
+            "the database has hand-overs as open that are over here"
+        );
+        let told = ctx.life.journal().map(|journal| journal.told());
+        let known = told.as_ref().map(known).unwrap_or_default();
+        // That the journal has no dot proves nothing here: what is recorded may be gone from it, and the record lost.
+        let told = |id| known.get(&id).copied().flatten().map_or_else(|| unknown().into(), answer);
+        record(ctx, forgotten, |attempt| told(attempt.attempt_id)).await?;
     }
     let mut tx = ctx.store.begin().await?;
     let released = recovery::release(&mut tx, worker, now - CLAIM, now - WRITING, now).await?;

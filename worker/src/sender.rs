@@ -21,6 +21,9 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 mod departure;
+mod lead;
+
+use lead::Lead;
 
 /// How long a look waits for connections.
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
@@ -66,6 +69,8 @@ pub struct Sender {
     stop: CancellationToken,
     /// The boot instant until which the server counts as slow: intents are committed at the dot.
     slow_until: Arc<AtomicI64>,
+    /// Between a claim and its intent in one transaction, and between a look at what is seated and its intent.
+    leads: (Lead, Lead),
     /// Those that then wait there.
     at_the_dot: Arc<at_the_dot::Group>,
     /// Other profiles have work too: this one takes a quarter of D instead of three.
@@ -90,6 +95,7 @@ impl Sender {
             bell,
             stop,
             slow_until: Arc::default(),
+            leads: <(Lead, Lead)>::default(),
             at_the_dot: Arc::default(),
             shares: false,
         }
@@ -107,7 +113,9 @@ impl Sender {
     /// One look: begins what is seated and due, then claims what there are connections for.
     pub async fn turn(&mut self, now: Millis, claim: bool) -> Result<Turn> {
         let mut turn = Turn::default();
-        let ripe: Vec<Seated> = self.seated.extract_if(.., |s| slot_millis(s.message.slot) <= now).collect();
+        let lead = self.leads.1.millis();
+        let ripe = self.seated.extract_if(.., |s| slot_millis(s.message.slot) <= now + lead);
+        let ripe: Vec<Seated> = ripe.collect();
         if !ripe.is_empty() {
             turn.did = true;
             self.begin(ripe, now).await?;
@@ -115,7 +123,7 @@ impl Sender {
         if claim {
             self.claim(now, &mut turn).await?;
         }
-        let seated = self.seated.iter().map(|s| slot_millis(s.message.slot)).min();
+        let seated = self.seated.iter().map(|s| slot_millis(s.message.slot) - lead).min();
         turn.next = [turn.next, seated].into_iter().flatten().min();
         Ok(turn)
     }
@@ -172,7 +180,7 @@ impl Sender {
 
     /// How much is due, up to `room`, and when the next is.
     async fn ahead(&self, now: Millis, room: usize, turn: &mut Turn) -> Result<usize> {
-        let mut tx = self.ctx.store.read().await?;
+        let mut tx = self.ctx.store.read_promptly().await?;
         let (due, next) = claims::ahead(&mut tx, self.profile, now, room as i64).await?;
         tx.commit().await?;
         turn.next = next.filter(|at| *at > now);
@@ -193,7 +201,7 @@ impl Sender {
         if let Some(route) = self.route.as_ref().filter(|_| boot_millis() - self.read_at < SECOND) {
             return Ok(route.clone());
         }
-        let mut tx = self.ctx.store.read().await?;
+        let mut tx = self.ctx.store.read_promptly().await?;
         let route = outlet::route(&self.ctx, &mut tx, self.profile).await?;
         tx.commit().await?;
         (self.route, self.read_at) = (Some(route.clone()), boot_millis());

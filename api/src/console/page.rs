@@ -70,7 +70,7 @@ pub fn refused(refusal: &Refusal) -> Response {
         Refusal::Conflict("stale_form", _) => StatusCode::FORBIDDEN,
         Refusal::Conflict(..) | Refusal::Duplicate(_) => StatusCode::CONFLICT,
         Refusal::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
-        Refusal::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::Unavailable | Refusal::Crossed => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::Internal | Refusal::Replayed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::BAD_REQUEST,
     };

@@ -40,7 +40,7 @@ impl Dialect {
             Refusal::TooLarge(_) => 413,
             Refusal::MediaType | Refusal::NotMail | Refusal::NotForm | Refusal::NotUpload => 415,
             Refusal::TooMany(_) => 429,
-            Refusal::Unavailable | Refusal::TooSlow(_) => 503,
+            Refusal::Unavailable | Refusal::Crossed | Refusal::TooSlow(_) => 503,
             Refusal::Internal => 500,
             Refusal::Replayed(answer) => answer.status,
         }
@@ -105,7 +105,7 @@ pub async fn shape(State(door): State<Door>, request: Request, next: Next) -> Re
         Refusal::TooMany(seconds) => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
         }
-        Refusal::Unavailable => {
+        Refusal::Unavailable | Refusal::Crossed => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         Refusal::Unauthorized | Refusal::WhichAccount => {

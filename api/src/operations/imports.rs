@@ -325,7 +325,7 @@ impl Upload {
         let mut tries = TRIES.0;
         let taken = loop {
             match chunk::take(&self.core, &self.actor, &self.import, &lines, &digest).await {
-                Err(Refusal::Unavailable) if tries > 0 => tries -= 1,
+                Err(Refusal::Unavailable | Refusal::Crossed) if tries > 0 => tries -= 1,
                 done => break done?,
             }
             tokio::time::sleep(TRIES.1).await;

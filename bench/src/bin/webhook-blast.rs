@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Parser;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use sendwright_bench::http::{To, post, read};
+use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Post events and count their webhooks
@@ -64,7 +65,8 @@ async fn main() -> anyhow::Result<()> {
             if options.bulk.is_some() { "lead.created" } else { "custom.*" }
         );
         let mut stream = BufReader::new(TcpStream::connect(api).await?);
-        let status = post(&mut stream, "/api/v1/webhooks", &options.key, "", &body).await?;
+        let to = To { path: "/api/v1/webhooks", key: &options.key, headers: "" };
+        let status = post(&mut stream, to, &body).await?;
         anyhow::ensure!(status == 201, "the endpoint was not registered: {status}");
     }
     let (begun, next) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
@@ -113,7 +115,7 @@ async fn load(to: SocketAddr, options: Arc<Options>, next: Arc<AtomicUsize>) -> 
                 format!(r#"{{"type":"custom.bench","data":{{"number":{number},"text":"{text}"}}}}"#),
             ),
         };
-        let status = post(&mut stream, path, &options.key, &id, &body).await?;
+        let status = post(&mut stream, To { path, key: &options.key, headers: &id }, &body).await?;
         if !(200..300).contains(&status) {
             bail!("an event was answered {status}");
         }
@@ -123,51 +125,6 @@ async fn load(to: SocketAddr, options: Arc<Options>, next: Arc<AtomicUsize>) -> 
 fn leads(numbers: std::ops::Range<usize>) -> String {
     let leads = numbers.map(|n| format!(r#"{{"email":"lead{n}@bench.example","company":"{n}"}}"#));
     format!("[{}]", leads.collect::<Vec<_>>().join(","))
-}
-
-async fn post(
-    stream: &mut BufReader<TcpStream>,
-    path: &str,
-    key: &str,
-    headers: &str,
-    body: &str,
-) -> anyhow::Result<u16> {
-    let request = format!(
-        "POST {path} HTTP/1.1\r\nhost: bench\r\nx-api-key: {key}\r\ncontent-type: application/json\r\n{headers}\
-         content-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(request.as_bytes()).await?;
-    let message = read(stream).await?.context("the connection ended")?;
-    message.first.split(' ').nth(1).and_then(|code| code.parse().ok()).context("no status")
-}
-
-struct Message {
-    first: String,
-    id: String,
-}
-
-/// One request or answer with a length; its body is passed over.
-async fn read(stream: &mut BufReader<TcpStream>) -> anyhow::Result<Option<Message>> {
-    let mut message = Message { first: String::new(), id: String::new() };
-    if stream.read_line(&mut message.first).await? == 0 {
-        return Ok(None);
-    }
-    let (mut length, mut line) = (0, String::new());
-    loop {
-        line.clear();
-        stream.read_line(&mut line).await?;
-        let Some((name, value)) = line.trim_end().split_once(':') else { break };
-        let value = value.trim();
-        match name.to_ascii_lowercase().as_str() {
-            "content-length" => length = value.parse()?,
-            "webhook-id" => message.id = value.to_owned(),
-            _ => {}
-        }
-    }
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).await?;
-    Ok(Some(message))
 }
 
 async fn receive(socket: TcpListener, received: Shared) -> anyhow::Result<()> {

@@ -72,10 +72,16 @@ pub async fn redis(config: &Config) -> Finding {
     };
     // The connection is made in the background: a first answer may come before it stands.
     for _ in 0..REDIS_TRIES {
-        if queue.ping().await == Health::Up {
-            return Good("answers".to_owned());
+        match queue.ping().await {
+            Health::Up => return Good("answers".to_owned()),
+            Health::Evicting(policy) => {
+                return Note(format!(
+                    "answers, and throws keys away when its memory is full ({policy}): nothing is lost, but hints come \
+                     later and API rate limits forget calls; set maxmemory-policy noeviction"
+                ));
+            }
+            Health::Embedded | Health::Down(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     bad(
         "does not answer",

@@ -140,11 +140,10 @@ impl Gates {
     }
 
     async fn save(&self, tx: &mut Tx, profile: i64) -> Result<()> {
-        gates::save(tx, Owner::Profile, profile, &self.profile).await?;
-        for (id, gate) in self.campaigns.iter().filter(|(id, _)| **id > 0) {
-            gates::save(tx, Owner::Campaign, *id, gate).await?;
-        }
-        Ok(())
+        let campaigns = self.campaigns.iter().filter(|(id, _)| **id > 0);
+        let campaigns = campaigns.map(|(id, gate)| (Owner::Campaign, *id, *gate));
+        let all: Vec<_> = [(Owner::Profile, profile, self.profile)].into_iter().chain(campaigns).collect();
+        gates::save(tx, &all).await
     }
 }
 
@@ -152,5 +151,5 @@ impl Gates {
 pub async fn give_count_back(tx: &mut Tx, claimed: &Claimed, rates: &Rates) -> Result<()> {
     let mut gate = gates::lock(tx, Owner::Profile, claimed.profile_id).await?;
     give_back(&mut gate, rates, claimed.slot);
-    gates::save(tx, Owner::Profile, claimed.profile_id, &gate).await
+    gates::save(tx, &[(Owner::Profile, claimed.profile_id, gate)]).await
 }

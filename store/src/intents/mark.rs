@@ -1,7 +1,7 @@
 //! The write of an intent: messages become `sending`, their attempts are opened.
 
 use crate::claims::Claimed;
-use crate::db::{Tx, execute, rows};
+use crate::db::{Tx, ask, execute, rows};
 use crate::error::Result;
 use sendwright_workflows::clock::{Micros, Millis};
 use serde_json::{Value, json};
@@ -93,7 +93,7 @@ async fn mark_in_one(
          SELECT attempt, $4, id, $3, fence, slot, 'sending', $2, provider FROM marked RETURNING message_id"
     );
     let Tx::Postgres(postgres) = tx else { return Ok(Vec::new()) };
-    let marked = sqlx::query_scalar(SQL)
+    let asked = sqlx::query_scalar(SQL)
         .bind(rows.len() as i64)
         .bind(now)
         .bind(worker)
@@ -103,9 +103,8 @@ async fn mark_in_one(
         .bind(rows.iter().map(|r| r.fence).collect::<Vec<_>>())
         .bind(rows.iter().map(|r| r.slot).collect::<Vec<_>>())
         .bind(rows.iter().map(|r| r.reasons).collect::<Vec<_>>())
-        .bind(rows.iter().map(|r| r.provider).collect::<Vec<_>>())
-        .fetch_all(&mut **postgres)
-        .await?;
+        .bind(rows.iter().map(|r| r.provider).collect::<Vec<_>>());
+    let marked = ask!(postgres, asked, fetch_all)?;
     Ok(marked)
 }
 

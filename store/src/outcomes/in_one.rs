@@ -5,7 +5,7 @@
 
 use super::sql::{accept_sql, close_sql};
 use super::{Outcome, event_of};
-use crate::db::Tx;
+use crate::db::{Tx, ask};
 use crate::error::Result;
 use crate::events::NewEvent;
 use crate::planning::{Advance, advance_sql};
@@ -60,7 +60,7 @@ pub(super) async fn record<'o>(
     let events: Vec<Option<NewEvent>> = accepted.iter().map(|o| event_of(o)).collect();
     let steps: Vec<(i64, &Advance)> =
         accepted.iter().filter_map(|o| o.then.as_ref().map(|then| (o.message_id, then))).collect();
-    let taken: Vec<i64> = sqlx::query_scalar(SQL)
+    let asked = sqlx::query_scalar(SQL)
         .bind(now)
         .bind(accepted.len() as i64)
         .bind(each(accepted, |o| o.attempt_id))
@@ -86,9 +86,8 @@ pub(super) async fn record<'o>(
         .bind(each(&steps, |(_, then)| then.reason.as_deref()))
         .bind(each(&steps, |(_, then)| i64::from(then.settled)))
         .bind(each(&steps, |(_, then)| then.base_at))
-        .bind(each(&steps, |(_, then)| then.next_run_at))
-        .fetch_all(&mut **postgres)
-        .await?;
+        .bind(each(&steps, |(_, then)| then.next_run_at));
+    let taken: Vec<i64> = ask!(postgres, asked, fetch_all)?;
     Ok(accepted.iter().copied().filter(|o| taken.contains(&o.message_id)).collect())
 }
 

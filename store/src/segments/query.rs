@@ -12,11 +12,12 @@ use sqlx::AssertSqlSafe;
 macro_rules! fetch {
     ($tx:expr, $row:ty, $sql:expr, $binds:expr) => {
         match $tx {
-            Tx::Postgres(t) => fetch!(@on &mut **t, $row, $sql, $binds),
-            Tx::Sqlite(t) => fetch!(@on &mut **t, $row, $sql, $binds),
+            Tx::Postgres(t) => crate::db::ask!(t, fetch!(@query $row, $sql, $binds), fetch_all),
+            Tx::Sqlite(t) => fetch!(@query $row, $sql, $binds).fetch_all(&mut **t).await,
         }
+        .map_err(crate::error::Error::from)
     };
-    (@on $connection:expr, $row:ty, $sql:expr, $binds:expr) => {{
+    (@query $row:ty, $sql:expr, $binds:expr) => {{
         let mut query = sqlx::query_as::<_, $row>(AssertSqlSafe($sql)).persistent(false);
         for bind in $binds {
             query = match bind {
@@ -25,7 +26,7 @@ macro_rules! fetch {
                 Bind::Real(number) => query.bind(number),
             };
         }
-        query.fetch_all($connection).await.map_err(crate::error::Error::from)
+        query
     }};
 }
 

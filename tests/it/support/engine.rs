@@ -143,6 +143,7 @@ pub async fn context_of(
         recorder: Recorder::default(),
         bells: Bells::default(),
         under_way: TaskTracker::new(),
+        in_hand: sendwright_worker::in_hand::InHand::default(),
         settings,
     });
     Recorder::start(&ctx);

@@ -51,6 +51,18 @@ impl Process {
         self.server.start(command, is_ready).expect("the process starts");
     }
 
+    /// Ends it in good order and starts it again with more variables.
+    pub fn start_with(&mut self, more: Environment) {
+        self.terminate();
+        self.environment.extend(more);
+        self.start_again();
+    }
+
+    /// The directory that it runs and logs in.
+    pub fn path(&self) -> &Path {
+        self.server.path()
+    }
+
     /// What it has logged since its last start.
     pub fn log(&self) -> String {
         said(&self.server.path().join("log"), self.since)
@@ -126,6 +138,14 @@ fn at_work(role: &str) -> &'static str {
 fn said(log: &Path, since: usize) -> String {
     let bytes = fs::read(log).unwrap_or_default();
     String::from_utf8_lossy(bytes.get(since..).unwrap_or_default()).into_owned()
+}
+
+/// Runs a command to its end, whatever that is; what it printed for machines.
+pub fn run_whole(arguments: &[&str], environment: &Environment) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sendwright"));
+    command.args(arguments).env_clear().envs(environment.iter().map(|(k, v)| (k, v)));
+    let output = command.current_dir(std::env::temp_dir()).output().expect("our own program runs");
+    String::from_utf8(output.stdout).expect("UTF-8")
 }
 
 /// Runs a command to its end, which must be a good one; what it printed for machines.

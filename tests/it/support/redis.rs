@@ -5,7 +5,8 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use super::plan;
 use super::server::{Server, find_program, on_a_free_port};
@@ -38,9 +39,32 @@ impl Redis {
         Redis { server, port }
     }
 
+    /// Starts another that has what the first has, and goes on to.
+    pub fn replica_of(first: &Redis) -> Redis {
+        let replica = Redis::start();
+        for (server, command) in [
+            (first, "CONFIG SET repl-diskless-sync-delay 0".to_owned()),
+            (&replica, format!("REPLICAOF 127.0.0.1 {}", first.port)),
+        ] {
+            let answer = server.say(&command);
+            assert!(answer.starts_with("+OK"), "{command}: {answer}");
+        }
+        let begun = Instant::now();
+        while !replica.say("INFO replication").contains("master_link_status:up") {
+            assert!(begun.elapsed() < Duration::from_secs(20), "the replica has not caught up");
+            sleep(Duration::from_millis(20));
+        }
+        replica
+    }
+
     /// The server's URL, ending in a slash; the same for the whole life of the value.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Kills the server and all it held.

@@ -15,6 +15,7 @@ use super::process::{Environment, Process, call, run};
 use super::redis::Redis;
 use super::smtp_server::{Act, At, Rule, Script, SmtpServer};
 use super::twilio_server::{SID, TOKEN, TwilioServer};
+use super::wire::Wire;
 
 /// D of every worker.
 pub const D: usize = 16;
@@ -45,6 +46,8 @@ pub struct Shape {
     pub hard: bool,
     /// It sends texts by the stand-in for Twilio, and says an address at which it is called back.
     pub phones: bool,
+    /// Every process reaches the servers over wires of the test.
+    pub wired: bool,
 }
 
 impl Shape {
@@ -57,9 +60,20 @@ impl Shape {
         slow_answers: true,
         hard: true,
         phones: false,
+        wired: false,
     };
     /// An API, a scheduler and two workers with journals, on PostgreSQL and Redis.
     pub const PARTS: Shape = Shape { workers: 2, redis: true, ..Shape::UP };
+}
+
+/// The wires of an installation.
+pub struct Wires {
+    /// To the receiver, for everybody.
+    pub smtp: Wire,
+    /// To Redis, for everybody.
+    pub redis: Wire,
+    /// To PostgreSQL, where it is there: the API and the scheduler, then each worker.
+    pub postgres: Vec<Wire>,
 }
 
 /// The installation; everything it is made of ends with it.
@@ -78,11 +92,14 @@ pub struct Site {
     pub redis: Redis,
     /// Its own PostgreSQL, if it was asked for.
     pub postgres: Option<Postgres>,
+    /// What lies between its processes and its servers, if it was asked for.
+    pub wires: Option<Wires>,
     /// The database, from outside.
     pub db: Db,
     /// A key of its first account.
     pub key: String,
-    pub(super) environment: Environment,
+    /// The variables that all its processes have.
+    pub environment: Environment,
     /// Where the database is.
     pub(super) url: String,
     _data: TempDir,
@@ -123,6 +140,7 @@ impl Site {
             (_, Some(own)) => own.database(),
             (_, None) => postgres::database(),
         };
+        let wires = if shape.wired { Some(wires(shape, &smtp, &redis, &url).await) } else { None };
         if shape.phones {
             environment.extend([
                 ("TWILIO_ACCOUNT_SID", SID.to_owned()),
@@ -137,8 +155,11 @@ impl Site {
         match shape.workers {
             0 => environment.push(("SENDWRIGHT_DATA", at)),
             _ => {
-                environment.push(("DATABASE_URL", url.clone()));
-                environment.push(("REDIS_URL", redis.url()));
+                let over = wires
+                    .as_ref()
+                    .map(|wires| (wires.postgres[0].over(&url), wires.redis.over(&redis.url())));
+                let (database, queue) = over.unwrap_or_else(|| (url.clone(), redis.url()));
+                environment.extend([("DATABASE_URL", database), ("REDIS_URL", queue)]);
                 run(&["migrate"], &environment);
             }
         }
@@ -151,6 +172,9 @@ impl Site {
         let scheduler = (shape.workers > 0).then(|| Process::start(&["scheduler"], &environment));
         let workers = (0..shape.workers).map(|n| {
             let mut own = environment.clone();
+            if let Some(wires) = &wires {
+                own.push(("DATABASE_URL", wires.postgres[n + 1].over(&url)));
+            }
             if shape.journal {
                 own.push(("SENDWRIGHT_DATA", data.path().join(format!("worker{n}")).display().to_string()));
             }
@@ -167,6 +191,7 @@ impl Site {
             twilio,
             redis,
             postgres,
+            wires,
             db,
             key,
             environment,
@@ -183,6 +208,16 @@ impl Site {
         } else {
             self._data.path().join(format!("worker{n}"))
         }
+    }
+
+    /// Its wires.
+    pub fn wires(&self) -> &Wires {
+        self.wires.as_ref().expect("it was made with wires")
+    }
+
+    fn smtp_url(&self) -> String {
+        let url = self.smtp.url();
+        self.wires.as_ref().map(|wires| wires.smtp.over(&url)).unwrap_or(url)
     }
 
     /// What sends: the workers, or `up`.
@@ -220,7 +255,7 @@ impl Site {
     /// The same for leads that are described.
     pub async fn campaign_of(&self, leads: &Value, settings: Value, profile: Value) -> String {
         let mut own =
-            json!({ "smtp_url": self.smtp.url(), "from_email": "ada@example.com", "from_name": "Ada" });
+            json!({ "smtp_url": self.smtp_url(), "from_email": "ada@example.com", "from_name": "Ada" });
         extend(&mut own, profile);
         let mut settings = settings;
         extend(&mut settings, json!({ "sending_profile": own }));
@@ -343,6 +378,17 @@ impl Site {
             Db::Sqlite { read, .. } => sqlx::query_as::<_, R>(sql).fetch_all(read).await,
         }
     }
+}
+
+async fn wires(shape: Shape, smtp: &SmtpServer, redis: &Redis, database: &str) -> Wires {
+    let (smtp, redis) = (Wire::to(smtp.port()).await, Wire::to(redis.port()).await);
+    let mut postgres = Vec::new();
+    if let Some(port) = postgres::port(database) {
+        for _ in 0..=shape.workers {
+            postgres.push(Wire::to(port).await);
+        }
+    }
+    Wires { smtp, redis, postgres }
 }
 
 /// Leads with an address of their own each.

@@ -5,7 +5,7 @@ use crate::at_the_dot;
 use crate::hand_over::{self, Carrier, Departing};
 use crate::letter::{self, Sealed};
 use crate::outlet::{self, Route};
-use sendwright_store::claims::{self, Claimed};
+use sendwright_store::claims::{self, Ahead, Claimed};
 use sendwright_store::clock::boot_millis;
 use sendwright_store::intents::{self, Seen, Verdict};
 use sendwright_store::writing::{self, Earlier};
@@ -82,11 +82,14 @@ impl Sender {
     ) -> Result<usize> {
         let attempts = self.ctx.store.ids.take("attempts", carriers.len()).await?.collect();
         let (intent_at, worker) = (boot_millis(), self.ctx.life.id());
-        let mut tx = self.ctx.store.begin().await?;
+        let mut tx = self.ctx.store.begin_promptly().await?;
         tx.barrier(route.profile.account_id, false).await?;
         let Some(now) = self.ctx.clock.now() else { return Ok(0) };
         let most = carriers.len();
-        let mut claim = claims::claim_at_once(&mut tx, route.way(), worker, most, now).await?;
+        let lead = self.leads.0.millis();
+        let ahead = Ahead { clock: self.ctx.clock.as_ref(), lead };
+        let mut claim = claims::claim_at_once(&mut tx, route.way(), worker, most, now, ahead).await?;
+        let looked_at = claim.at - lead;
         turn.did |= !claim.claimed.is_empty() || !claim.ready.is_empty() || claim.moved > 0;
         turn.next = [turn.next, claim.next.map(|at| at - SECOND)].into_iter().flatten().min();
         let seen = std::mem::take(&mut claim.seen);
@@ -101,7 +104,11 @@ impl Sender {
         carriers.into_iter().for_each(|carrier| drop(carrier.into_permit()));
         let (departing, refused) = self.seal(route, ready, now).await?;
         let mut intended = Intended { departing, attempts, worker, intent_at, at: now, seen };
+        let is_tried = !intended.departing.is_empty();
         let refused = self.intend(&mut tx, &mut intended, refused).await?;
+        if is_tried {
+            self.leads.0.learn(intended.at - looked_at);
+        }
         self.write_back(&mut tx, route, &refused, now).await?;
         if self.commit(tx, intended, route, now).await {
             self.seated.extend(later);
@@ -119,7 +126,7 @@ impl Sender {
     ) -> Result<()> {
         let attempts = self.ctx.store.ids.take("attempts", carriers.len()).await?;
         let (began, worker, most) = (boot_millis(), self.ctx.life.id(), carriers.len());
-        let mut tx = self.ctx.store.begin().await?;
+        let mut tx = self.ctx.store.begin_promptly().await?;
         let Some(now) = self.ctx.clock.now() else { return Ok(()) };
         let claim = claims::claim(&mut tx, route.way(), worker, most, now).await?;
         tx.commit().await?;
@@ -152,8 +159,9 @@ impl Sender {
         let attempts = self.ctx.store.ids.take("attempts", departing.len()).await?.collect();
         let (intent_at, worker) = (boot_millis(), self.ctx.life.id());
         let mut intended = Intended { departing, attempts, worker, intent_at, at: now, seen: Vec::new() };
-        let mut tx = self.ctx.store.begin().await?;
+        let mut tx = self.ctx.store.begin_promptly().await?;
         let refused = self.intend(&mut tx, &mut intended, refused).await?;
+        self.leads.1.learn(intended.at - now);
         self.commit(tx, intended, &route, now).await;
         self.put_back(&route, refused, now).await
     }
@@ -295,7 +303,7 @@ impl Sender {
         if refused.is_empty() {
             return Ok(());
         }
-        let mut tx = self.ctx.store.begin().await?;
+        let mut tx = self.ctx.store.begin_promptly().await?;
         self.write_back(&mut tx, route, &refused, now).await?;
         tx.commit().await?;
         refused.into_iter().for_each(|(seated, ..)| drop(seated.carrier.into_permit()));

@@ -157,7 +157,8 @@ fn two_files() -> Refusal {
 
 /// Whether the same file may go on where it was.
 fn is_cut(refusal: &Refusal) -> bool {
-    matches!(refusal, Refusal::Malformed("broken_body" | "slow_body", _) | Refusal::Unavailable)
+    let is_body = matches!(refusal, Refusal::Malformed("broken_body" | "slow_body", _));
+    is_body || matches!(refusal, Refusal::Unavailable | Refusal::Crossed)
 }
 
 /// A refusal in the middle of a file names the import, where something of it stands.

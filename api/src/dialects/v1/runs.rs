@@ -158,7 +158,7 @@ impl Following {
                     match runs::get(&self.state.core, self.account, self.id).await {
                         Ok(progress) => run(&progress),
                         // The database rests for a moment: the next look may find it.
-                        Err(Refusal::Unavailable) => continue,
+                        Err(Refusal::Unavailable | Refusal::Crossed) => continue,
                         Err(_) => return None,
                     }
                 }

@@ -1,0 +1,1 @@
+"""What the measurements of the bench stand on: servers, installations, processes, people, results and the document."""
