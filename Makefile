@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up test lint fmt openapi sdks bench prove release reset
+.PHONY: help up test lint fmt fuzz openapi sdks bench prove release reset
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -18,6 +18,9 @@ lint: ## check format, clippy and, where cargo-deny is installed, licences and s
 
 fmt: ## format the code
 	cargo fmt --all
+
+fuzz: ## mutate what strangers send (templates, files, addresses, replies, letters, segments), a minute each
+	cargo run --release -p sendwright-fuzz
 
 openapi: ## write docs/openapi.json, docs/openapi-3.0.json and docs/postman.json from the code
 	cargo build --bin sendwright

@@ -21,8 +21,8 @@ PROCESSES = """
 ## Real processes
 
 The witness is the receiving server's own log, joined with the database by Message-ID at the end of each run. *Lost* has no
-state that ends or shows, *doubled* arrived twice, *uncertain* is named by `GET /api/v1/messages?state=uncertain` or turned
-out not to have left. *Through after* counts from when the last thing was broken or mended. A trial is repeated by
+state that ends or shows, *doubled* arrived twice, *uncertain* is named by `GET /api/v1/messages?state=uncertain`, turned out
+not to have left, or (texts) was until the provider said how it had ended. *Through after* counts from when the last thing was broken or mended. A trial is repeated by
 `prove/run --only TEST --first SEED --seeds 1 --again`; one that fails prints what was done to whom, and when.
 """
 STARTS = """
@@ -34,6 +34,14 @@ played by its rows, columns and versions.
 
 | fault | what happens | mode | runs (seeds) | what held |
 |---|---|---|---|---|"""
+
+DELIVERIES = """
+## Webhooks
+
+The witness is the receivers' own log of what they answered with a 2xx. *Repeated* came more than once, under the same
+`webhook-id`, as at least once means; *given up* had come to the end of a schedule, was listed, and arrived when it was
+replayed.
+"""
 
 
 def write(kept, others):
@@ -54,27 +62,47 @@ def text(trials, ever, histories, others):
     yield from table([trial for trial in told if "messages" in trial])
     yield STARTS
     yield from looks([trial for trial in told if "held" in trial])
-    yield "\nWebhooks, texts and opt-outs at full load have tests of their own: `webhooks_crash`, `crash_phones`, `stop_race`."
+    yield DELIVERIES
+    yield from table_of_deliveries([trial for trial in told if "deliveries" in trial])
     yield from broken(trials, ever)
     yield "\n## Not shown\n"
     yield from (f"- {fault}: {what}" for fault, what in others.items())
 
 
-def table(told):
-    """A line for every row of the matrix, what was done in it, and where."""
+def rows_of(told):
+    """The runs of every row of the matrix, of what was done in it, and where."""
     rows = defaultdict(list)
     for trial in told:
         rows[trial["fault"], trial["what"], trial["mode"]].append(trial)
+    return sorted(rows.items(), key=lambda row: (number(row[0][0]), row[0]))
+
+
+def table(told):
     yield ("| fault | what breaks | mode | runs (seeds) | messages | lost | doubled | uncertain (most a run, bound) "
            "| through after, s: median (most) |")
     yield "|---|---|---|---|---|---|---|---|---|"
-    for (fault, what, mode), runs in sorted(rows.items(), key=lambda row: (number(row[0][0]), row[0])):
+    for (fault, what, mode), runs in rows_of(told):
         total = lambda name: sum(run[name] for run in runs)
         doubtful = [run["uncertain"] + run["overtaken"] for run in runs]
-        seconds = sorted(run["seconds"] for run in runs)
         yield (f"| {fault} | {what} | {mode} | {len(runs)} ({seeds(run['seed'] for run in runs)}) | {total('messages'):,} "
                f"| {total('lost')} | {total('doubled')} | {sum(doubtful)} ({max(doubtful)}, {bounds(runs)}) "
-               f"| {seconds[len(seconds) // 2]} ({seconds[-1]}) |")
+               f"| {seconds(runs)} |")
+
+
+def table_of_deliveries(told):
+    yield ("| fault | what breaks | mode | runs (seeds) | deliveries | missing | repeated | given up, then replayed "
+           "| through after, s: median (most) |")
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for (fault, what, mode), runs in rows_of(told):
+        total = lambda name: sum(run[name] for run in runs)
+        yield (f"| {fault} | {what} | {mode} | {len(runs)} ({seeds(run['seed'] for run in runs)}) | {total('deliveries'):,} "
+               f"| {total('missing')} | {total('repeated')} | {total('dead')} | {seconds(runs)} |")
+
+
+def seconds(runs):
+    """Half of them took no longer than the first, none longer than the second."""
+    took = sorted(run["seconds"] for run in runs)
+    return f"{took[len(took) // 2]} ({took[-1]})"
 
 
 def looks(told):

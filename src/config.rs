@@ -176,6 +176,8 @@ pub struct Worker {
     pub model_concurrency: u32,
     /// How long a worker may be silent.
     pub lease: Duration,
+    /// The longest that any phase of a conversation with a mail server may take.
+    pub smtp_timeout: Duration,
 }
 
 /// How logs look.
@@ -407,6 +409,11 @@ fn read_worker(r: &mut Reader, lanes: Vec<Lane>, concurrency: Option<u32>) -> Wo
             "worker.lease_seconds",
             "SENDWRIGHT_LEASE_SECONDS",
             5..=3_600,
+        ))),
+        smtp_timeout: Duration::from_secs(u64::from(r.number(
+            "worker.smtp_timeout_seconds",
+            "SENDWRIGHT_SMTP_TIMEOUT_SECONDS",
+            1..=600,
         ))),
     }
 }

@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use sendwright_api::Core;
 use sendwright_worker::ai::{ModelSettings, ModelWriter, OfflineWriter, Permits, Writer};
 use sendwright_worker::channels::mime::Party;
-use sendwright_worker::channels::smtp::Profile as Server;
+use sendwright_worker::channels::smtp::{Profile as Server, Timeouts};
 use sendwright_worker::channels::twilio;
 use sendwright_worker::context::{Bells, Context, Outlet, PhoneOutlet, Settings};
 use sendwright_worker::in_hand::InHand;
@@ -39,6 +39,7 @@ pub fn build(
         only_mailbox: role == Role::Up { demo: true },
         public_url: public_url(config),
         webhooks_allow_private: config.webhooks_allow_private,
+        timeouts: Timeouts::default().at_most(config.worker.smtp_timeout),
         keep: config.keep,
         prices: config.model.as_ref().map(|model| model.prices).unwrap_or_default(),
         phones: phones(config, is_up),

@@ -18,6 +18,7 @@ fn nothing_said_is_the_reference() {
     assert_eq!(config.http.bind, "127.0.0.1:8080".parse().unwrap());
     assert_eq!(config.worker.lanes, Lane::ALL);
     assert_eq!(config.worker.lease, Duration::from_secs(60));
+    assert_eq!(config.worker.smtp_timeout, Duration::from_secs(600));
     assert!(config.redis.is_none() && config.smtp.is_none() && config.model.is_none());
     let days = |kept: Option<i64>| kept.map(|kept| kept / 86_400_000);
     let keep = config.keep;

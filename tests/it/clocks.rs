@@ -14,7 +14,7 @@ use crate::support::process::Process;
 use crate::support::receiver::Receiver;
 use crate::support::site::{D, Shape, Site, leads};
 use crate::support::trial::{
-    MESSAGES, PEOPLE, Trial, account, account_of, at_work, instant, mode, shown, unharmed,
+    MESSAGES, PEOPLE, Trial, account, account_all, at_work, instant, mode, shown, unharmed,
 };
 
 /// Everybody's business time: the machine's clock on SQLite, the database's on PostgreSQL.
@@ -164,7 +164,7 @@ async fn business_time_set_under_way_stalls_nothing_new_and_repeats_nothing_old(
         assert!(site.smtp.received().len() < old + MESSAGES, "the old waits for its instant");
         time.step(&site, DAY).await;
         let what = "business time back an hour, then forward a day";
-        account_of(&site, unharmed("F45", what, seed), MESSAGES + NEW).await;
+        account_all(&site, unharmed("F45", what, seed), MESSAGES + NEW).await;
         no_burst(&site).await;
     }
 }

@@ -10,7 +10,7 @@ use crate::support::process::Process;
 use crate::support::receiver::Receiver;
 use crate::support::site::{Shape, Site, leads};
 use crate::support::trial::{
-    MESSAGES, PEOPLE, Trial, account, account_of, at_work, instant, mode, shown, unharmed,
+    MESSAGES, PEOPLE, Trial, account, account_all, at_work, instant, mode, shown, unharmed,
 };
 
 const BOTH: [Shape; 2] = [Shape::UP, Shape::PARTS];
@@ -187,7 +187,7 @@ async fn two_schedulers_do_everything_once() {
         second.kill();
         second.start_again();
         let trial = unharmed("F18", "two schedulers, killed in turn", seed);
-        account_of(&site, trial, MESSAGES + 2 * LATER).await;
+        account_all(&site, trial, MESSAGES + 2 * LATER).await;
         site.until("SELECT COUNT(*) FROM campaigns WHERE state = 'completed'", 2).await;
         let completed: Vec<(i64,)> =
             site.rows("SELECT COUNT(*) FROM events WHERE kind = 'campaign.completed'").await;

@@ -5,6 +5,9 @@
 mod analytics;
 mod at_the_dot;
 mod bad_input;
+mod bad_phones;
+mod bad_receivers;
+mod bad_servers;
 mod boots;
 mod broadcast;
 mod bulk_upload;
@@ -74,6 +77,7 @@ mod stop_race;
 mod support;
 mod surface;
 mod templates;
+mod tenants;
 mod test_keys;
 mod texts;
 mod tracking;

@@ -20,6 +20,7 @@ use crate::support::process::exchange;
 use crate::support::site::{Shape, Site, leads};
 use crate::support::site_phones::{number, person};
 use crate::support::smtp_server::Received;
+use crate::support::trial::{Trial, tell_of};
 use crate::support::twilio_server::Act;
 use crate::support::witness::row_of;
 
@@ -250,6 +251,11 @@ async fn opt_outs_at_full_load(shape: Shape, what: &str) {
         assert!(stops.len() > AT_ONCE && !clicks.is_empty(), "they came while it went on");
         assert!(between > 0, "some came while a hand-over was open");
         everybody_got_what_was_theirs(&site, &stops).await;
+        let trial = Trial { fault: "F65", what: "STOPs and opt-outs at full load", seed, most_uncertain: 0 };
+        let messages = requests.len() + received.len();
+        let figures =
+            json!({ "messages": messages, "lost": 0, "doubled": 0, "uncertain": 0, "overtaken": 0 });
+        tell_of(trial, &site, figures, 0.0);
     }
 }
 

@@ -75,7 +75,7 @@ async fn a_key_with_one_scope_opens_the_routes_of_that_scope_and_no_other() {
 }
 
 /// One row of every noun that a path names, each number 1, with `canary` in what is known of it.
-async fn furnish(app: &App) {
+pub async fn furnish(app: &App) {
     let campaign = json!({
         "name": "canary", "steps": [{ "step_number": 1, "subject": "canary", "template": "canary {{email}}" }],
     });
@@ -132,7 +132,7 @@ async fn deliver(app: &App, n: i64) {
     app.send(request.body(Body::empty()).unwrap()).await.done();
 }
 
-fn body_of(method: &str, path: &str) -> Option<Value> {
+pub fn body_of(method: &str, path: &str) -> Option<Value> {
     let operation = &document()["paths"][path][method.to_lowercase()];
     let schema = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str()?;
     Some(document().pointer(&schema[1..]).unwrap()["example"].clone())

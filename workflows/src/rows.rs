@@ -240,6 +240,16 @@ mod tests {
 
     /// ATTACKS 4.6: BOM, CRLF, LF, CR, quotes, ragged rows, empty lines, delimiters.
     #[test]
+    fn a_row_is_told_by_its_line_however_lines_end() {
+        for end in ["\n", "\r\n", "\r"] {
+            let file =
+                ["email,name", "", "a@example.com,\"two", "lines\"", "", "\"", "b@example.com\",B"].join(end);
+            let lines: Vec<u64> = rows(file).into_iter().map(|(line, _)| line).collect();
+            assert_eq!(lines, [1, 3, 6], "{end:?}");
+        }
+    }
+
+    #[test]
     fn csv_is_read_whatever_its_line_ends_quotes_and_delimiters() {
         let expected = [row(1, &["a", "b"]), row(2, &["1", "2"]), row(3, &["3", "4"])];
         assert_eq!(rows("a,b\r\n1,2\r\n3,4\r\n"), expected);

@@ -77,6 +77,11 @@ impl ModelServer {
             .await
     }
 
+    /// Answers by the script, and once that is through with one answer.
+    pub async fn scripted_then(script: impl IntoIterator<Item = Answer>, otherwise: Answer) -> Self {
+        Self::start(script.into_iter().collect(), otherwise).await
+    }
+
     /// Gives every request the same answer.
     pub async fn always(answer: Answer) -> Self {
         Self::start(VecDeque::new(), answer).await

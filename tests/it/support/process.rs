@@ -121,11 +121,6 @@ impl Process {
         addresses.next().expect("a process that listens says where")
     }
 
-    /// Its process id.
-    pub fn id(&self) -> u32 {
-        self.server.id()
-    }
-
     /// How much memory it has now, MiB.
     pub fn memory(&self) -> u64 {
         self.server.memory()

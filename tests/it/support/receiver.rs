@@ -1,10 +1,11 @@
 //! A receiver of webhooks on loopback: it keeps what arrives and answers as it is told.
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use futures::stream;
 use sendwright_workflows::webhook::{self, SigningSecret};
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -24,6 +25,22 @@ pub enum Act {
     Says(Vec<u8>),
     /// 200 after so long.
     Slow(Duration),
+    /// This status, with a body that has no end.
+    Endless(u16),
+    /// This status, and the connection breaks in the body.
+    Breaks(u16),
+}
+
+impl Act {
+    /// Whether it says yes.
+    fn is_yes(&self) -> bool {
+        match self {
+            Act::Status(code) | Act::With(code, ..) | Act::Endless(code) | Act::Breaks(code) => {
+                (200..300).contains(code)
+            }
+            Act::Says(_) | Act::Slow(_) => true,
+        }
+    }
 }
 
 /// What arrived.
@@ -62,6 +79,11 @@ struct Inner {
     script: VecDeque<Act>,
     always: Option<Act>,
     arrived: Vec<Arrived>,
+    /// Ids of what was answered with a 2xx.
+    taken: Vec<String>,
+    /// Requests that are being answered, and the most that ever were at once.
+    open: usize,
+    most_open: usize,
 }
 
 /// The receiver; it ends when dropped.
@@ -99,6 +121,16 @@ impl Receiver {
         self.inner.lock().unwrap().arrived.len()
     }
 
+    /// The ids of what was answered with a 2xx, in order; one more than once if it came more than once.
+    pub fn taken(&self) -> Vec<String> {
+        self.inner.lock().unwrap().taken.clone()
+    }
+
+    /// The most requests that were under way at once.
+    pub fn most_open(&self) -> usize {
+        self.inner.lock().unwrap().most_open
+    }
+
     /// Waits until so many have arrived.
     pub async fn wait_for(&self, count: usize) -> Vec<Arrived> {
         let until = std::time::Instant::now() + Duration::from_secs(20);
@@ -124,9 +156,22 @@ async fn receive(
 ) -> Response {
     let act = {
         let mut inner = inner.lock().unwrap();
+        inner.open += 1;
+        inner.most_open = inner.most_open.max(inner.open);
+        let id = headers.get(webhook::ID).and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
         inner.arrived.push(Arrived { path: uri.path().to_owned(), headers, body });
-        inner.always.clone().or_else(|| inner.script.pop_front()).unwrap_or(Act::Status(200))
+        let act = inner.always.clone().or_else(|| inner.script.pop_front()).unwrap_or(Act::Status(200));
+        if act.is_yes() {
+            inner.taken.push(id);
+        }
+        act
     };
+    let answer = answer(act).await;
+    inner.lock().unwrap().open -= 1;
+    answer
+}
+
+async fn answer(act: Act) -> Response {
     let status = |code| StatusCode::from_u16(code).unwrap();
     match act {
         Act::Status(code) => status(code).into_response(),
@@ -135,6 +180,14 @@ async fn receive(
         Act::Slow(wait) => {
             tokio::time::sleep(wait).await;
             StatusCode::OK.into_response()
+        }
+        Act::Endless(code) => {
+            let piece = || Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; 64 << 10]));
+            (status(code), Body::from_stream(stream::repeat_with(piece))).into_response()
+        }
+        Act::Breaks(code) => {
+            let broken = stream::iter([Ok("half an ans"), Err(std::io::Error::other("broken off"))]);
+            (status(code), Body::from_stream(broken)).into_response()
         }
     }
 }

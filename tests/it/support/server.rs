@@ -163,11 +163,6 @@ impl Server {
         line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or_default() / 1_024
     }
 
-    /// Its process id.
-    pub fn id(&self) -> u32 {
-        self.child.as_ref().expect("the server runs").id()
-    }
-
     /// Whether it runs, as far as this side has heard.
     pub fn runs(&self) -> bool {
         self.child.is_some()

@@ -114,12 +114,20 @@ impl Site {
 
     /// The same, with more variables for every process.
     pub async fn start_with(shape: Shape, more: Environment) -> Site {
+        Self::start_scripted(shape, Script::default(), |_| more).await
+    }
+
+    /// The same with a receiver that does what a script says, and more variables for every process.
+    pub async fn start_scripted(
+        shape: Shape,
+        mut script: Script,
+        more: impl FnOnce(&SmtpServer) -> Environment,
+    ) -> Site {
         let turn = if shape.hard { Some(AT_WORK.lock().await) } else { None };
-        let slow = Act::Trickle(b"250 ok\r\n".to_vec(), Duration::from_millis(1));
-        let script = match shape.slow_answers {
-            true => Script::default().rule(Rule::at(At::Dot).act(slow)),
-            false => Script::default(),
-        };
+        if shape.slow_answers {
+            let slow = Act::Trickle(b"250 ok\r\n".to_vec(), Duration::from_millis(1));
+            script = script.rule(Rule::at(At::Dot).act(slow));
+        }
         let smtp = SmtpServer::start(script).await;
         let twilio = TwilioServer::start().await;
         let data = tempfile::tempdir().unwrap();
@@ -132,7 +140,6 @@ impl Site {
             ("SENDWRIGHT_WEBHOOKS_ALLOW_PRIVATE", "1".to_owned()),
             ("RUST_BACKTRACE", "1".to_owned()),
         ];
-        environment.extend(more);
         let url = match (shape.workers, &postgres) {
             (0, _) => format!("sqlite://{}", data.path().join("sendwright.db").display()),
             (_, Some(own)) => own.database(),
@@ -148,6 +155,7 @@ impl Site {
                 ("SENDWRIGHT_PUBLIC_URL", PUBLIC.to_owned()),
             ]);
         }
+        environment.extend(more(&smtp));
         let at = data.path().display().to_string();
         match shape.workers {
             0 => environment.push(("SENDWRIGHT_DATA", at)),
@@ -272,15 +280,33 @@ impl Site {
     /// The same for leads that are described.
     pub async fn campaign_of(&self, leads: &Value, settings: Value, profile: Value) -> String {
         let id = self.unstarted(leads, settings, profile).await;
-        self.ask("POST", &format!("/api/v1/campaigns/{id}/start"), None).await;
-        id
+        self.begin(id).await
     }
 
     /// The same, and nobody starts it.
     pub async fn unstarted(&self, leads: &Value, settings: Value, profile: Value) -> String {
+        let mut own =
+            json!({ "smtp_url": self.smtp_url(), "from_email": "ada@example.com", "from_name": "Ada" });
+        extend(&mut own, profile);
+        let mut settings = settings;
+        extend(&mut settings, json!({ "sending_profile": own }));
+        self.made(leads, settings).await
+    }
+
+    /// The same by the account's default profile.
+    pub async fn campaign_by_default(&self, people: Range<usize>) -> String {
+        let id = self.made(&leads(people), json!({})).await;
+        self.begin(id).await
+    }
+
+    async fn begin(&self, campaign: String) -> String {
+        self.ask("POST", &format!("/api/v1/campaigns/{campaign}/start"), None).await;
+        campaign
+    }
+
+    async fn made(&self, leads: &Value, settings: Value) -> String {
         let mut body = json!({
             "name": "Two steps",
-            "sending_profile": { "smtp_url": self.smtp_url(), "from_email": "ada@example.com", "from_name": "Ada" },
             "steps": [
                 { "step_number": 1, "name": "First", "subject": "Hello {{email}}",
                   "template": "Hi {{email}}, hello" },
@@ -289,7 +315,6 @@ impl Site {
             ],
         });
         extend(&mut body, settings);
-        extend(&mut body["sending_profile"], profile);
         let campaign = self.ask("POST", "/api/v1/campaigns", Some(&body)).await;
         let id = campaign["id"].as_str().unwrap().to_owned();
         let enrolled = self.ask("POST", &format!("/api/v1/campaigns/{id}/leads"), Some(leads)).await;
@@ -319,6 +344,41 @@ impl Site {
         }
     }
 
+    /// Brings forward whatever waits to be tried again, and every rest of a profile, until everything is through; how long
+    /// that took.
+    pub async fn hasten(&self) -> Duration {
+        let begun = Instant::now();
+        let again = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                // A database that is busy is told the next time.
+                let _ = self
+                    .tell(
+                        "UPDATE messages SET planned_at = updated_at WHERE planned_at > updated_at
+                           AND (state = 'drafted' AND attempts > 0 OR state = 'scheduled' AND reasons LIKE '%late%')",
+                    )
+                    .await;
+                let rests = "UPDATE sending_profiles SET paused_until = 1 WHERE paused_until > 1";
+                let _ = self.tell(rests).await;
+            }
+        };
+        tokio::select! {
+            () = self.wait_until_through() => begun.elapsed(),
+            () = again => begun.elapsed(),
+        }
+    }
+
+    /// Brings forward every delivery that waits to be tried again.
+    pub async fn hasten_deliveries(&self) {
+        // A database that is busy is told the next time.
+        let _ = self
+            .tell(
+                "UPDATE deliveries SET next_at = created_at
+                  WHERE state = 'pending' AND attempts > 0 AND next_at > created_at",
+            )
+            .await;
+    }
+
     /// Rows of a query.
     pub async fn rows<R>(&self, sql: &'static str) -> Vec<R>
     where
@@ -334,9 +394,13 @@ impl Site {
             "the database is told: {}",
             sql.split_whitespace().collect::<Vec<_>>().join(" ")
         ));
+        self.tell(sql).await.unwrap();
+    }
+
+    async fn tell(&self, sql: &'static str) -> Result<(), sqlx::Error> {
         match &self.db {
-            Db::Postgres(pool) => drop(sqlx::query(sql).execute(pool).await.unwrap()),
-            Db::Sqlite { write, .. } => drop(sqlx::query(sql).execute(write).await.unwrap()),
+            Db::Postgres(pool) => sqlx::query(sql).execute(pool).await.map(drop),
+            Db::Sqlite { write, .. } => sqlx::query(sql).execute(write).await.map(drop),
         }
     }
 

@@ -37,6 +37,8 @@ impl From<std::io::Error> for Gone {
 struct Peer<'a> {
     io: BufReader<Box<dyn Stream>>,
     shared: &'a Shared,
+    /// How this connection is encrypted, or may be.
+    tls: Tls,
     connection: usize,
     encrypted: bool,
     login: Option<String>,
@@ -46,13 +48,14 @@ struct Peer<'a> {
 
 pub(super) async fn serve(socket: TcpStream, connection: usize, shared: &Shared) -> Result<(), Gone> {
     let mut stream: Box<dyn Stream> = Box::new(socket);
-    let implicit = if let Tls::Implicit(config) = &shared.script.tls { Some(config.clone()) } else { None };
+    let tls = shared.tls();
+    let implicit = if let Tls::Implicit(config) = &tls { Some(config.clone()) } else { None };
     let encrypted = implicit.is_some();
     if let Some(config) = implicit {
         stream = Box::new(TlsAcceptor::from(config).accept(stream).await?);
     }
     let io = BufReader::new(stream);
-    let mut peer = Peer { io, shared, connection, encrypted, login: None, mail: None, to: vec![] };
+    let mut peer = Peer { io, shared, tls, connection, encrypted, login: None, mail: None, to: vec![] };
     if !peer.answer(At::Banner, "220 receiver.test ESMTP").await? {
         return Ok(());
     }
@@ -168,7 +171,7 @@ impl<'a> Peer<'a> {
         if !script.one_by_one {
             lines.push("PIPELINING".into());
         }
-        if matches!(script.tls, Tls::Upgrade(_)) && !self.encrypted {
+        if matches!(self.tls, Tls::Upgrade(_)) && !self.encrypted {
             lines.push("STARTTLS".into());
         }
         if self.shared.demands_login() {
@@ -181,14 +184,14 @@ impl<'a> Peer<'a> {
     }
 
     async fn starttls(mut self) -> Result<Peer<'a>, Gone> {
-        let Tls::Upgrade(config) = &self.shared.script.tls else {
+        let Tls::Upgrade(config) = self.tls.clone() else {
             self.write(b"502 5.5.1 not here\r\n").await?;
             return Ok(self);
         };
         if !self.answer(At::StartTls, "220 2.0.0 go on").await? {
             return Ok(self);
         }
-        let stream = TlsAcceptor::from(config.clone()).accept(self.io.into_inner()).await?;
+        let stream = TlsAcceptor::from(config).accept(self.io.into_inner()).await?;
         Ok(Peer { io: BufReader::new(Box::new(stream)), encrypted: true, ..self })
     }
 

@@ -63,6 +63,7 @@ struct Shared {
     script: Script,
     rules: Mutex<Vec<Rule>>,
     logins: Mutex<Vec<(String, String)>>,
+    tls: Mutex<Tls>,
     seen: Mutex<HashMap<At, usize>>,
     log: Mutex<Vec<Received>>,
     accepted: watch::Sender<usize>,
@@ -77,6 +78,7 @@ impl SmtpServer {
         let shared = Arc::new(Shared {
             rules: Mutex::new(script.rules.clone()),
             logins: Mutex::new(script.login.iter().cloned().collect()),
+            tls: Mutex::new(script.tls.clone()),
             script,
             seen: Mutex::default(),
             log: Mutex::default(),
@@ -98,6 +100,16 @@ impl SmtpServer {
     pub fn add(&self, rule: Rule) {
         self.shared.rules.lock().unwrap().insert(0, rule);
     }
+    /// How many rules of a fixed number of times have some of them left.
+    pub fn rules_left(&self) -> usize {
+        self.shared
+            .rules
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|rule| (1..usize::MAX / 2).contains(&rule.times))
+            .count()
+    }
     pub fn clear_rules(&self) {
         self.shared.rules.lock().unwrap().clear();
     }
@@ -105,6 +117,10 @@ impl SmtpServer {
     pub fn demand(&self, logins: &[(&str, &str)]) {
         let logins = logins.iter().map(|(user, password)| ((*user).into(), (*password).into()));
         *self.shared.logins.lock().unwrap() = logins.collect();
+    }
+    /// Encrypts connections so from now on.
+    pub fn encrypt(&self, tls: Tls) {
+        *self.shared.tls.lock().unwrap() = tls;
     }
     /// Every message accepted so far, in the order of their dots.
     pub fn received(&self) -> Vec<Received> {
@@ -166,6 +182,10 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 impl Shared {
+    fn tls(&self) -> Tls {
+        self.tls.lock().unwrap().clone()
+    }
+
     fn act(&self, at: At, to: &[String]) -> Option<Act> {
         *self.seen.lock().unwrap().entry(at).or_default() += 1;
         self.rules.lock().unwrap().iter_mut().find_map(|rule| {

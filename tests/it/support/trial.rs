@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::dice::Dice;
 use super::plan;
-use super::site::{Shape, Site};
+use super::site::{Shape, Site, extend};
 use super::witness::Account;
 
 /// How many people are under way when something breaks; each gets two messages.
@@ -49,17 +49,22 @@ pub async fn instant(dice: &mut Dice, site: &Site) {
 
 /// The end of a trial: everything comes through, the promises hold, and the figures are told.
 pub async fn account(site: &Site, trial: Trial<'_>) {
-    account_of(site, trial, MESSAGES).await;
+    account_all(site, trial, MESSAGES).await;
 }
 
 /// The same, of so many messages.
-pub async fn account_of(site: &Site, trial: Trial<'_>, messages: usize) {
+pub async fn account_all(site: &Site, trial: Trial<'_>, messages: usize) {
     let begun = Instant::now();
     site.wait_until_through().await;
-    let seconds = begun.elapsed().as_secs_f64();
+    account_of(site, trial, (messages, 0), begun.elapsed()).await;
+}
+
+/// The same once everything has come through, after so long, where so many messages are due and the receiver refuses so many
+/// of them for good.
+pub async fn account_of(site: &Site, trial: Trial<'_>, (messages, refused): (usize, usize), took: Duration) {
     let account = Account::of(site, messages).await;
-    tell(trial, site, (&account, messages), seconds);
-    account.holds(messages, trial.most_uncertain);
+    tell(trial, site, (&account, messages), took.as_secs_f64());
+    account.holds_but(messages, refused, trial.most_uncertain);
     // Whoever asks is told which they are.
     let list = site.ask("GET", "/api/v1/messages?state=uncertain&per_page=100", None).await;
     let mut named: Vec<i64> = list["messages"].as_array().unwrap().iter().map(id_of).collect();
@@ -81,11 +86,7 @@ pub async fn count(site: &Site, trial: Trial<'_>) -> Account {
 
 /// Tells the figures of a trial, as `make prove` reads them.
 pub fn tell(trial: Trial<'_>, site: &Site, (account, messages): (&Account, usize), seconds: f64) {
-    let line = json!({
-        "fault": trial.fault,
-        "what": trial.what,
-        "mode": mode(site),
-        "seed": trial.seed,
+    let figures = json!({
         "messages": messages,
         "accepted": account.accepted,
         "lost": account.lost,
@@ -93,9 +94,21 @@ pub fn tell(trial: Trial<'_>, site: &Site, (account, messages): (&Account, usize
         "uncertain": account.uncertain.len(),
         "received": account.uncertain_and_received,
         "overtaken": account.overtaken.len(),
+    });
+    tell_of(trial, site, figures, seconds);
+}
+
+/// The line of a trial with figures of its own.
+pub fn tell_of(trial: Trial<'_>, site: &Site, figures: Value, seconds: f64) {
+    let mut line = json!({
+        "fault": trial.fault,
+        "what": trial.what,
+        "mode": mode(site),
+        "seed": trial.seed,
         "bound": trial.most_uncertain,
         "seconds": (seconds * 10.0).round() / 10.0,
     });
+    extend(&mut line, figures);
     println!("proof {line}");
 }
 

@@ -18,7 +18,9 @@ pub struct Account {
     pub lost: usize,
     /// Messages that turned out not to have left when a later step had: cancelled, and the reason says so.
     pub overtaken: Vec<i64>,
-    /// Messages in another end than accepted or uncertain, with the state.
+    /// Messages that the receiver refused for good, and does not have.
+    pub refused: Vec<i64>,
+    /// Messages in another end than these, with the state.
     pub strange: Vec<(i64, String)>,
     /// Messages the receiver has more than once.
     pub doubled: Vec<i64>,
@@ -57,9 +59,8 @@ impl Account {
                     continue;
                 }
                 "cancelled" if reasons.contains("overtaken") => account.overtaken.push(id),
-                "held" | "failed" | "bounced" | "suppressed" | "cancelled" => {
-                    account.strange.push((id, state))
-                }
+                "failed" | "bounced" => account.refused.push(id),
+                "held" | "suppressed" | "cancelled" => account.strange.push((id, state)),
                 _ => account.lost += 1,
             }
             if times > 0 {
@@ -70,17 +71,24 @@ impl Account {
         account
     }
 
-    /// The promises: nothing lost, nothing twice, and at most `uncertain` of which nobody knew at some time.
+    /// The promises: nothing lost, nothing twice, nothing refused, and at most `uncertain` of which nobody knew at some time.
     #[track_caller]
     pub fn holds(&self, steps: usize, uncertain: usize) {
+        self.holds_but(steps, 0, uncertain);
+    }
+
+    /// The same where just so many were refused.
+    #[track_caller]
+    pub fn holds_but(&self, steps: usize, refused: usize, uncertain: usize) {
         assert_eq!(self.lost, 0, "lost: {self:?}");
         assert!(self.doubled.is_empty(), "arrived twice: {self:?}");
         assert!(self.phantoms.is_empty(), "recorded and never received: {self:?}");
         assert!(self.untold.is_empty(), "received and not recorded: {self:?}");
         assert!(self.strange.is_empty(), "ended for no reason: {self:?}");
+        assert_eq!(self.refused.len(), refused, "refused: {self:?}");
         let doubtful = self.uncertain.len() + self.overtaken.len();
         assert!(doubtful <= uncertain, "more than {uncertain} were uncertain: {self:?}");
-        assert_eq!(self.accepted + doubtful, steps, "{self:?}");
+        assert_eq!(self.accepted + doubtful + refused, steps, "{self:?}");
     }
 }
 

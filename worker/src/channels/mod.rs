@@ -11,6 +11,7 @@ pub mod twilio;
 use std::fmt;
 
 use lettre::Address;
+use sendwright_workflows::address::Email;
 use sendwright_workflows::receipt::Receipt;
 
 /// What became of one hand-over.
@@ -153,10 +154,15 @@ pub(crate) fn clean(raw: &[u8]) -> String {
 }
 
 /// Reads an address that may stand in an SMTP command and in a header: `local@domain`, with no
-/// quoting, blank, bracket or control character in it.
-pub(crate) fn address(text: &str) -> Option<Address> {
+/// quoting, blank, bracket or control character in it. Whatever a contact's address may be is one: lettre knows no
+/// characters beyond the first plane.
+pub fn address(text: &str) -> Option<Address> {
     let odd = |c: char| c.is_control() || c.is_whitespace() || "<>\"(),:;\\".contains(c);
-    if text.len() > 254 || text.contains(odd) { None } else { text.parse().ok() }
+    if text.len() > 254 || text.contains(odd) {
+        return None;
+    }
+    let ours = || Email::parse(text).ok().filter(|email| email.as_str() == text);
+    text.parse().ok().or_else(|| ours().map(|email| Address::new_dangerous(email.local(), email.domain())))
 }
 
 #[cfg(test)]
@@ -172,7 +178,11 @@ mod tests {
 
     #[test]
     fn an_address_never_carries_more_than_itself() {
-        assert!(address("ann@example.com").is_some());
+        // Of the second one lettre says that it is none.
+        for taken in ["ann@example.com", "\u{20bb7}\u{91ce}@example.com", "j\u{fc}rgen@example.com"] {
+            assert_eq!(Email::parse(taken).unwrap().as_str(), taken);
+            assert_eq!(address(taken).unwrap().to_string(), taken);
+        }
         for hostile in
             ["a@b.com>\r\nRCPT TO:<c@d.com", "a@b.com\n", "\"a b\"@c.de", "a@b.com, c@d.com", "a", ""]
         {

@@ -11,6 +11,8 @@ const MOST_PARTS: usize = 200;
 const MOST_NESTED: usize = 16;
 /// Most ids, recipients and addresses that are looked at.
 const MOST_NAMED: usize = 50;
+/// Most characters of one of them (RFC 5322, 2.1.1).
+const LINE: usize = 998;
 
 /// What of a message matters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -100,7 +102,7 @@ pub fn read(raw: &[u8]) -> Result<Mail, Unread> {
     }
     let text = message.body_text(0).unwrap_or_default();
     Ok(Mail {
-        id: message.message_id().map(str::to_owned),
+        id: message.message_id().map(|id| plain(id, LINE)),
         sender: addresses(message.from()).into_iter().next(),
         recipients: recipients(&message),
         subject: plain(message.subject().unwrap_or_default(), 500),
@@ -130,7 +132,8 @@ fn recipients(message: &Message<'_>) -> Vec<String> {
     let mut all = addresses(message.to());
     all.extend(addresses(message.cc()));
     for name in ["Delivered-To", "X-Original-To", "Envelope-To"] {
-        all.extend(message.header_raw(name).map(|raw| raw.trim().trim_matches(['<', '>']).to_owned()));
+        let named = message.header_raw(name).map(|raw| plain(raw.trim().trim_matches(['<', '>']), LINE));
+        all.extend(named);
     }
     all.truncate(MOST_NAMED);
     all
@@ -138,8 +141,8 @@ fn recipients(message: &Message<'_>) -> Vec<String> {
 
 fn ids(value: &HeaderValue<'_>) -> Vec<String> {
     match value {
-        HeaderValue::Text(one) => vec![one.to_string()],
-        HeaderValue::TextList(all) => all.iter().map(ToString::to_string).collect(),
+        HeaderValue::Text(one) => vec![plain(one, LINE)],
+        HeaderValue::TextList(all) => all.iter().take(MOST_NAMED).map(|one| plain(one, LINE)).collect(),
         _ => Vec::new(),
     }
 }
@@ -194,7 +197,7 @@ fn report(message: &Message<'_>) -> Option<Report> {
 
 impl Report {
     fn add(&mut self, returned: &Message<'_>) {
-        self.about.extend(returned.message_id().map(str::to_owned));
+        self.about.extend(returned.message_id().map(|id| plain(id, LINE)));
         self.addressed.extend(addresses(returned.to()));
         self.answered.extend(addresses(returned.reply_to()));
         let links = returned.header_raw("List-Unsubscribe").unwrap_or_default();

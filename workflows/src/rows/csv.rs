@@ -17,8 +17,27 @@ pub(super) struct Cells {
     ended: usize,
     /// The row is too long; what comes of it is let go.
     is_long: bool,
+    /// Something of the row has come.
+    is_begun: bool,
     line: u64,
+    lines: Lines,
     has_header: bool,
+}
+
+/// How many lines have ended; they end in LF, in CRLF or in CR.
+#[derive(Debug, Default)]
+struct Lines {
+    ended: u64,
+    after_cr: bool,
+}
+
+impl Lines {
+    fn pass(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.ended += u64::from(*byte == b'\r' || *byte == b'\n' && !self.after_cr);
+            self.after_cr = *byte == b'\r';
+        }
+    }
 }
 
 /// What separates a header's cells: whichever of comma, semicolon and tab is there most.
@@ -37,7 +56,9 @@ impl Cells {
             ends: vec![0; 64],
             ended: 0,
             is_long: false,
+            is_begun: false,
             line: 1,
+            lines: Lines::default(),
             has_header: false,
         }
     }
@@ -45,13 +66,19 @@ impl Cells {
     /// Takes the next piece.
     pub(super) fn feed(&mut self, mut piece: &[u8], rows: &mut Vec<Row>) {
         while !piece.is_empty() {
-            // The reader counts on from wherever a row begins; the lines that are empty before it are none of it.
-            if self.written == 0 && self.ended == 0 && !self.is_long {
+            if !self.is_begun {
+                // Lines that are empty before a row are none of it.
                 let blank = piece.iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
-                let lines = piece[..blank].iter().filter(|byte| **byte == b'\n').count() as u64;
-                self.line = self.reader.line() + lines;
+                self.lines.pass(&piece[..blank]);
+                piece = &piece[blank..];
+                if piece.is_empty() {
+                    return;
+                }
+                (self.is_begun, self.line) = (true, self.lines.ended + 1);
             }
-            piece = &piece[self.step(piece, rows).1..];
+            let (_, read) = self.step(piece, rows);
+            self.lines.pass(&piece[..read]);
+            piece = &piece[read..];
         }
     }
 
@@ -80,7 +107,7 @@ impl Cells {
             ReadRecordResult::Record => {
                 let content = self.content();
                 rows.push(Row { line: self.line, content });
-                (self.written, self.ended, self.is_long) = (0, 0, false);
+                (self.written, self.ended, self.is_long, self.is_begun) = (0, 0, false, false);
             }
             ReadRecordResult::InputEmpty | ReadRecordResult::End => {}
         }

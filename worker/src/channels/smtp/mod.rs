@@ -24,6 +24,7 @@ use std::time::Duration;
 pub use connect::{ConnectError, Dialer};
 pub use pool::{Pool, PoolLimits, Ready, Trouble};
 pub use profile::{Login, Profile, ProfileError, Security};
+pub use reply::Replies;
 pub use session::{Session, hand_over};
 
 use super::Refusal;
@@ -74,6 +75,26 @@ impl Default for Timeouts {
             at_dot: seconds(30),
             answer: seconds(600),
             noop: seconds(5),
+        }
+    }
+}
+
+impl Timeouts {
+    /// The same, but no phase longer than `most`.
+    pub fn at_most(self, most: Duration) -> Self {
+        Self {
+            connect: self.connect.min(most),
+            tls: self.tls.min(most),
+            banner: self.banner.min(most),
+            hello: self.hello.min(most),
+            auth: self.auth.min(most),
+            mail: self.mail.min(most),
+            rcpt: self.rcpt.min(most),
+            data: self.data.min(most),
+            block: self.block.min(most),
+            at_dot: self.at_dot.min(most),
+            answer: self.answer.min(most),
+            noop: self.noop.min(most),
         }
     }
 }

@@ -16,7 +16,7 @@ const MOST_LINES: usize = 128;
 
 /// Collects raw bytes and gives out whole, well-formed reply lines.
 #[derive(Debug, Default)]
-pub(super) struct Replies {
+pub struct Replies {
     partial: Vec<u8>,
     lines: VecDeque<Vec<u8>>,
     bytes: usize,
@@ -26,7 +26,7 @@ pub(super) struct Replies {
 
 impl Replies {
     /// A reply that is already known: what a server said before its connection was encrypted.
-    pub(super) fn preloaded(line: &str) -> Self {
+    pub fn preloaded(line: &str) -> Self {
         Self { lines: VecDeque::from([line.as_bytes().to_vec()]), ..Self::default() }
     }
 
@@ -35,7 +35,7 @@ impl Replies {
     /// # Errors
     /// `InvalidData` for an answer without end. A last line without end is no error: its code
     /// has been said, so it is cut there and [`Self::is_cut`] tells that the line is spent.
-    pub(super) fn push(&mut self, raw: &[u8]) -> io::Result<()> {
+    pub fn push(&mut self, raw: &[u8]) -> io::Result<()> {
         for &byte in raw {
             if self.cut {
                 break;
@@ -65,7 +65,7 @@ impl Replies {
 
     /// The next whole line, CRLF included. One at a time, so that what a server says out of turn
     /// stays here and is noticed.
-    pub(super) fn next_line(&mut self) -> Option<Vec<u8>> {
+    pub fn next_line(&mut self) -> Option<Vec<u8>> {
         self.lines.pop_front()
     }
 
@@ -74,7 +74,7 @@ impl Replies {
     /// # Errors
     /// `InvalidData` if something of the server's is still unread, or was cut: from here on its
     /// answers could be taken for answers to something else.
-    pub(super) fn new_turn(&mut self) -> io::Result<()> {
+    pub fn new_turn(&mut self) -> io::Result<()> {
         (self.bytes, self.count) = (0, 0);
         if self.is_silent() && !self.cut {
             return Ok(());
@@ -83,12 +83,12 @@ impl Replies {
     }
 
     /// True when nothing is left unread.
-    pub(super) fn is_silent(&self) -> bool {
+    pub fn is_silent(&self) -> bool {
         self.lines.is_empty() && self.partial.is_empty()
     }
 
     /// True when the rest of an answer was thrown away, so that no further one can be told apart.
-    pub(super) fn is_cut(&self) -> bool {
+    pub fn is_cut(&self) -> bool {
         self.cut
     }
 }
@@ -100,13 +100,14 @@ fn is_last_line(raw: &[u8]) -> bool {
 /// `ccc text` or `ccc-text` with CRLF. A line that does not start with a code is passed on
 /// cleaned, to be refused above.
 fn well_formed(raw: &[u8]) -> Vec<u8> {
-    let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
-    let Some((code, rest)) = raw.split_at_checked(3).filter(|(code, _)| code.iter().all(u8::is_ascii_digit))
-    else {
-        return format!("{}\r\n", clean(raw)).into_bytes();
+    // First of all: what is in the way of a code must not come off after it was looked for.
+    let line = clean(raw);
+    let is_code = |code: &str| code.bytes().all(|byte| byte.is_ascii_digit());
+    let Some((code, rest)) = line.split_at_checked(3).filter(|(code, _)| is_code(code)) else {
+        return format!("{line}\r\n").into_bytes();
     };
-    let (mut code, more) = (String::from_utf8_lossy(code).into_owned(), rest.first() == Some(&b'-'));
-    let mut text = clean(rest.get(1..).unwrap_or_default());
+    let (mut code, more) = (code.to_owned(), rest.starts_with('-'));
+    let mut text = rest.strip_prefix(['-', ' ']).unwrap_or(rest).trim().to_owned();
     if code.as_bytes()[1] > b'5' {
         // RFC 5321 knows x0z to x5z, servers know more: the class is what counts.
         text = clean(format!("{text} ({code})").as_bytes());
@@ -133,6 +134,8 @@ mod tests {
         assert_eq!(read(b"250-a\r\n250-  \r\n250 b\r\n"), ["250-a\r\n", "250-\r\n", "250 b\r\n"]);
         assert_eq!(read(b"250 accept\xe9\0\r\n"), ["250 accept\u{fffd}\r\n"]);
         assert_eq!(read(b"571 5.7.1 no\r\n"), ["550 5.7.1 no (571)\r\n"]);
+        assert_eq!(read(b"\x00250 ok\r\n"), ["250 ok\r\n"]);
+        assert_eq!(read(b"250ok\r\n"), ["250 ok\r\n"]);
         assert_eq!(read(b"hm\r\n"), ["hm\r\n"]);
         assert!(read(b"250 not yet").is_empty());
     }
