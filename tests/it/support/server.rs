@@ -97,7 +97,7 @@ impl Server {
         plan::say(format_args!("{} starts", self.name));
         self.tell_watchdog(&pid.to_string());
         self.child = Some(child);
-        self.wait_until(|pid| ready(pid))
+        self.wait_until(ready)
     }
 
     /// Waits until `ready` says of the process id of what was started that it serves.
