@@ -61,17 +61,18 @@ async fn a_daily_step_comes_once_where_its_hour_is_skipped_and_where_it_is_repea
         come(&site, &time, end - 6 * SECOND).await;
         site.until(SENT, 4).await;
         let planned: Vec<(i64,)> =
-            site.rows("SELECT planned_at FROM messages WHERE step_number = 2 ORDER BY id").await;
+            site.rows("SELECT planned_at FROM messages WHERE step_number = 2 ORDER BY planned_at").await;
         assert_eq!(planned, [(gap,), (end,)], "the skipped hour is the first instant after it");
         // Half past one or so in New York, the day before the clocks go back there at two.
         come(&site, &time, at("2026-10-31T01:00:00-04:00") + past).await;
         site.campaign_of(&lead("America/New_York", 3), daily("Repeated", json!({})), json!({ "name": "c" }))
             .await;
         site.until(SENT, 5).await;
-        let first = site.rows::<(i64,)>("SELECT slot / 1000 FROM messages ORDER BY id DESC").await[0].0;
+        let first = site.rows::<(i64,)>("SELECT slot / 1000 FROM messages ORDER BY slot DESC").await[0].0;
         come(&site, &time, first + DAY - 6 * SECOND).await;
         site.until(SENT, 6).await;
-        let second = site.rows::<(i64,)>("SELECT planned_at FROM messages ORDER BY id DESC").await[0].0;
+        let second =
+            site.rows::<(i64,)>("SELECT planned_at FROM messages ORDER BY planned_at DESC").await[0].0;
         assert!((first + DAY..=first + DAY + 1).contains(&second), "{first} {second}");
         // The same wall-clock time again, an hour later.
         come(&site, &time, first + DAY + HOUR).await;

@@ -366,7 +366,7 @@ fn a_release_has_no_point_to_break_at() {
     assert!(names(&built("on")), "it is in a build that is to be broken");
     assert!(!names(&built("off")), "a release can be told to break");
     let manifest = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
-    let manifest: toml::Value = manifest.parse().unwrap();
+    let manifest: toml::Table = manifest.parse().unwrap();
     assert_eq!(manifest["profile"]["release"].get("debug-assertions"), None, "releases have none by default");
 }
 
