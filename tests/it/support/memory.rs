@@ -13,7 +13,7 @@ use super::process::Process;
 /// Smaller than what any process asks for next, bytes.
 const LEFT: &str = "65536";
 /// How long a process may do with what it has.
-const ENOUGH: Duration = Duration::from_secs(30);
+const ENOUGH: Duration = Duration::from_secs(120);
 
 /// Lets a running process have no more memory than it has, and waits until it has died of that.
 pub fn take_from(process: &mut Process) -> ExitStatus {

@@ -96,6 +96,11 @@ pub fn read(raw: &[u8]) -> Result<Mail, Unread> {
     {
         return Err(Unread::Parts);
     }
+    // What strangers write has made the parser panic: that is their letter's fault, and no worker's end.
+    std::panic::catch_unwind(|| letter(raw)).unwrap_or(Err(Unread::Broken))
+}
+
+fn letter(raw: &[u8]) -> Result<Mail, Unread> {
     let message = MessageParser::default().parse(raw).ok_or(Unread::Broken)?;
     if message.headers().is_empty() {
         return Err(Unread::Broken);
