@@ -44,11 +44,8 @@ impl Running {
 
     /// Where it listens, once it does.
     pub async fn address(&mut self) -> SocketAddr {
-        self.says("127.0.0.1:", SOON).await;
-        let log = self.log();
-        let port = log.split("127.0.0.1:").nth(1).unwrap();
-        let digits: String = port.chars().take_while(char::is_ascii_digit).collect();
-        SocketAddr::from(([127, 0, 0, 1], digits.parse().unwrap()))
+        until("it says where it listens", SOON, async || port(&self.log()).is_some()).await;
+        SocketAddr::from(([127, 0, 0, 1], port(&self.log()).unwrap()))
     }
 
     /// Waits until `/readyz` answers 200, and gives the address.
@@ -88,6 +85,14 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The port that a log names first; that of the metrics alone is another.
+fn port(log: &str) -> Option<u16> {
+    let mut places = log.lines().filter(|line| !line.contains("metrics are served"));
+    let after = places.find_map(|line| line.split("127.0.0.1:").nth(1))?;
+    let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
 }
 
 /// Asks again and again until it is so.

@@ -13,7 +13,7 @@ use super::process::Process;
 /// Smaller than what any process asks for next, bytes.
 const LEFT: &str = "65536";
 /// How long a process may do with what it has.
-const ENOUGH: Duration = Duration::from_secs(120);
+const ENOUGH: Duration = Duration::from_secs(15);
 
 /// Lets a running process have no more memory than it has, and waits until it has died of that.
 pub fn take_from(process: &mut Process) -> ExitStatus {
@@ -27,7 +27,13 @@ pub fn take_from(process: &mut Process) -> ExitStatus {
             assert!(limited.is_ok_and(|status| status.success()), "neither control groups nor prlimit");
         }
     }
-    process.wait(ENOUGH)
+    process.ended(ENOUGH).unwrap_or_else(|| {
+        plan::say(format_args!(
+            "{pid} limps on without asking for more, and is struck as by an out-of-memory killer"
+        ));
+        process.strike();
+        process.wait(ENOUGH)
+    })
 }
 
 /// A control group; it goes with the value, once nobody is in it.

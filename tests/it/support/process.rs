@@ -78,7 +78,12 @@ impl Process {
 
     /// Waits until it ends by itself, and tells how.
     pub fn wait(&mut self, within: Duration) -> ExitStatus {
-        self.server.wait(within).unwrap_or_else(|| panic!("it runs on after {within:?}"))
+        self.ended(within).unwrap_or_else(|| panic!("it runs on after {within:?}"))
+    }
+
+    /// How it ended by itself; none where it has not within so long.
+    pub fn ended(&mut self, within: Duration) -> Option<ExitStatus> {
+        self.server.wait(within)
     }
 
     /// Ends it in good order and starts it again with more variables.
