@@ -128,20 +128,17 @@ async fn workers_whose_journals_have_no_room_hand_nothing_over() {
 /// FAULTS F39: what cannot be logged is not, and that is all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn processes_that_cannot_log_work_in_silence() {
-    for seed in seeds() {
-        let (mut dice, mut site) = (Dice::new(seed), Site::start(Shape::PARTS).await);
-        let disk = log_on_a_disk(&mut site);
-        site.campaign(0..PEOPLE, json!({}), json!({})).await;
-        instant(&mut dice, &site).await;
-        disk.fill();
-        account(&site, trial("F39", "no room for logs", seed, 0)).await;
-    }
+    silent(Shape::PARTS).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_up_that_cannot_log_works_in_silence() {
+    silent(Shape::UP).await;
+}
+
+async fn silent(shape: Shape) {
     for seed in seeds() {
-        let (mut dice, mut site) = (Dice::new(seed), Site::start(Shape::UP).await);
+        let (mut dice, mut site) = (Dice::new(seed), Site::start(shape).await);
         let disk = log_on_a_disk(&mut site);
         site.campaign(0..PEOPLE, json!({}), json!({})).await;
         instant(&mut dice, &site).await;

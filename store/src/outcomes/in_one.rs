@@ -1,7 +1,7 @@
 //! Acceptances on Postgres: every table in one statement, its rows as arrays.
 //!
 //! They are what a throughput consists of. One statement in place of four saves three round trips and reads the rows
-//! once, and arrays cost half of what JSON does (bench/README.md). SQLite writes in no WITH and has no arrays.
+//! once, and arrays cost less than JSON does (bench/README.md). SQLite writes in no WITH and has no arrays.
 
 use super::sql::{accept_sql, close_sql};
 use super::{Outcome, event_of};
