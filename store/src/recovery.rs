@@ -111,16 +111,11 @@ struct InHand {
     reasons: String,
 }
 
-/// Puts back what a worker has claimed, or is having written, since before these instants; all of it where
-/// it is dead. Whoever still holds such a row finds its claim lost. Answers how many.
-pub async fn release(
-    tx: &mut Tx,
-    worker: i64,
-    claimed: Millis,
-    writing: Millis,
-    now: Millis,
-) -> Result<usize> {
-    let found = in_hand(tx, worker, claimed, writing, false).await?;
+/// Puts back what a worker has claimed, or is having written, but for messages that it `holds`: where it is dead it holds
+/// none. Whoever goes on with such a row after all finds its claim lost. Answers how many.
+pub async fn release(tx: &mut Tx, worker: i64, holds: impl Fn(i64) -> bool, now: Millis) -> Result<usize> {
+    let mut found = in_hand(tx, worker, false).await?;
+    found.retain(|row| !holds(row.id));
     if found.is_empty() {
         return Ok(0);
     }
@@ -132,7 +127,11 @@ pub async fn release(
         gates.push((profile, rates, gates::lock(tx, Owner::Profile, profile).await?));
     }
     let mut changes = Vec::new();
-    for row in in_hand(tx, worker, claimed, writing, true).await? {
+    for row in in_hand(tx, worker, true).await? {
+        // Asked again behind the lock: it may have been claimed anew since.
+        if holds(row.id) {
+            continue;
+        }
         let Some((_, rates, gate)) = gates.iter_mut().find(|g| g.0 == row.profile_id) else { continue };
         if let Some(slot) = row.slot.filter(|_| row.state == "claimed") {
             give_back(gate, rates, slot);
@@ -157,27 +156,20 @@ pub async fn release(
     Ok(done as usize)
 }
 
-async fn in_hand(
-    tx: &mut Tx,
-    worker: i64,
-    claimed: Millis,
-    writing: Millis,
-    lock: bool,
-) -> Result<Vec<InHand>> {
+async fn in_hand(tx: &mut Tx, worker: i64, lock: bool) -> Result<Vec<InHand>> {
     macro_rules! sql {
         ($lock:literal) => {
             concat!(
                 "SELECT m.id, m.profile_id, p.timezone, m.state, m.slot, m.crashes, m.reasons
                  FROM messages m JOIN sending_profiles p ON p.id = m.profile_id
-                 WHERE m.worker_id = $1 AND ((m.state = 'claimed' AND m.updated_at < $2)
-                    OR (m.state = 'writing' AND m.updated_at < $3))
+                 WHERE m.worker_id = $1 AND m.state IN ('writing', 'claimed')
                  ORDER BY m.profile_id, m.id",
                 $lock
             )
         };
     }
     match lock && tx.is_postgres() {
-        true => rows!(tx, InHand, sql!(" FOR UPDATE OF m"), worker, claimed, writing),
-        false => rows!(tx, InHand, sql!(""), worker, claimed, writing),
+        true => rows!(tx, InHand, sql!(" FOR UPDATE OF m"), worker),
+        false => rows!(tx, InHand, sql!(""), worker),
     }
 }

@@ -37,11 +37,10 @@ struct Intent {
 
 /// Starts a hand-over whose intent is still to come. It ends with a record, or with its row put back.
 pub fn start(ctx: Arc<Context>, departing: Departing, rates: Rates, group: Arc<Group>) {
-    ctx.in_hand.take(departing.attempt);
     if let Ok(mut open) = departing.under_way.lock() {
         open.insert(departing.attempt, departing.intent_at);
     }
-    drop(ctx.clone().under_way.spawn(run(ctx, departing, rates, group)));
+    hand_over::whole(ctx, departing, |ctx, departing| run(ctx, departing, rates, group));
 }
 
 async fn run(ctx: Arc<Context>, departing: Departing, rates: Rates, group: Arc<Group>) {
@@ -64,14 +63,13 @@ async fn run(ctx: Arc<Context>, departing: Departing, rates: Rates, group: Arc<G
     let now = ctx.clock.now().unwrap_or(at);
     let back = intent.back.lock().ok().and_then(|mut back| back.take());
     if let Some((state, reason)) = back {
-        // If this fails the claim is forgotten, and found again.
+        // If this fails the claim is let go below, and found again.
         if let Err(error) = put_back(&ctx, &rates, (&message, state, reason)).await {
             tracing::warn!(%error, "a row could not be put back yet");
         }
         if let Ok(mut open) = under_way.lock() {
             open.remove(&attempt);
         }
-        ctx.in_hand.let_go([attempt]);
         drop(carrier.into_permit());
         return bell.notify_one();
     }

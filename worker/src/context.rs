@@ -188,7 +188,7 @@ pub struct Context {
     pub unread: Unread,
     /// Hand-overs under way: an orderly end waits for them.
     pub under_way: TaskTracker,
-    /// Their attempts, and those that wait for their record.
+    /// Messages in hand: from their claim to the commit of what became of it.
     pub in_hand: InHand,
 }
 

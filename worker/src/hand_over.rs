@@ -4,6 +4,7 @@ use crate::channels::smtp::{DotGate, Pool, Session, hand_over};
 use crate::channels::twilio;
 use crate::channels::{Outcome as Said, Refusal, Stage, Told};
 use crate::context::Context;
+use crate::in_hand::{Held, Permit};
 use crate::journal::{Line, Segment};
 use crate::letter::{self, Sealed};
 use crate::recorder::Ended;
@@ -30,7 +31,7 @@ const SLOW_FOR: i64 = 15 * 60_000;
 
 /// What a message leaves on: one of D, and a connection where the channel has one.
 pub struct Carrier {
-    permit: OwnedSemaphorePermit,
+    permit: Permit,
     pub(crate) exit: Option<Exit>,
 }
 
@@ -45,21 +46,26 @@ pub(crate) enum Exit {
 impl Carrier {
     /// Leaves into the captured mailbox.
     pub fn mailbox(permit: OwnedSemaphorePermit) -> Self {
-        Self { permit, exit: None }
+        Self { permit: Permit::new(permit), exit: None }
     }
 
     /// Leaves on an authenticated connection, which goes back to its pool.
     pub fn smtp(permit: OwnedSemaphorePermit, session: Session, pool: Pool) -> Self {
-        Self { permit, exit: Some(Exit::Smtp(Box::new(session), pool)) }
+        Self { permit: Permit::new(permit), exit: Some(Exit::Smtp(Box::new(session), pool)) }
     }
 
     /// Leaves by a request to Twilio.
     pub fn twilio(permit: OwnedSemaphorePermit, line: Arc<twilio::Line>) -> Self {
-        Self { permit, exit: Some(Exit::Twilio(line)) }
+        Self { permit: Permit::new(permit), exit: Some(Exit::Twilio(line)) }
+    }
+
+    /// This message leaves on it, and is in hand as long as the permit is taken.
+    pub fn hold(&mut self, held: Held) {
+        self.permit.hold(held);
     }
 
     /// Frees the permit and gives the connection back to its pool.
-    pub fn into_permit(self) -> OwnedSemaphorePermit {
+    pub fn into_permit(self) -> Permit {
         if let Some(Exit::Smtp(session, pool)) = self.exit {
             pool.give_back(*session);
         }
@@ -95,7 +101,6 @@ pub struct Departing {
 
 /// Starts a hand-over. It ends with a record, whatever happens to whoever started it.
 pub fn start(ctx: Arc<Context>, departing: Departing) {
-    ctx.in_hand.take(departing.attempt);
     if let Ok(mut open) = departing.under_way.lock() {
         open.insert(departing.attempt, departing.intent_at);
     }
@@ -107,8 +112,11 @@ pub fn start(ctx: Arc<Context>, departing: Departing) {
 }
 
 /// Runs a hand-over to its record. Where it breaks off behind its own care, nobody knows how it ended.
-fn whole<F>(ctx: Arc<Context>, departing: Departing, run: impl FnOnce(Arc<Context>, Departing) -> F)
-where
+pub(crate) fn whole<F>(
+    ctx: Arc<Context>,
+    departing: Departing,
+    run: impl FnOnce(Arc<Context>, Departing) -> F,
+) where
     F: Future<Output = ()> + Send + 'static,
 {
     let (attempt, under_way, bell) = (departing.attempt, departing.under_way.clone(), departing.bell.clone());
@@ -119,7 +127,7 @@ where
         }
         metrics::counter!("sendwright_panics", "lane" => "hand-over").increment(1);
         if let Err(error) = recovery::broke_off(&ctx, attempt).await {
-            tracing::error!(attempt, %error, "a hand-over broke off, and stays open until its worker is gone");
+            tracing::error!(attempt, %error, "a hand-over broke off; what it left open is settled later");
         }
         if let Ok(mut open) = under_way.lock() {
             open.remove(&attempt);
@@ -302,7 +310,6 @@ pub fn not_started(
     now: Millis,
 ) {
     let ctx = ctx.clone();
-    ctx.in_hand.take(attempt);
     ctx.clone().under_way.spawn(async move {
         let mut ended = not_begun(&ctx, &message, attempt, &subject, now).await;
         ended.permit = Some(carrier.into_permit());

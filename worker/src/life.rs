@@ -5,7 +5,6 @@ use crate::journal::Journal;
 use crate::latest;
 use sendwright_store::clock::boot_millis;
 use sendwright_store::{Result, recovery, workers};
-use sendwright_workflows::clock::Millis;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -120,7 +119,7 @@ impl Life {
     pub async fn end(&self, ctx: &Context) -> Result<()> {
         let mut tx = ctx.store.begin().await?;
         let now = ctx.clock.now().unwrap_or_default();
-        recovery::release(&mut tx, self.id(), Millis::MAX, Millis::MAX, now).await?;
+        recovery::release(&mut tx, self.id(), |_| false, now).await?;
         let beat = workers::beat(&mut tx, self.id()).await?;
         workers::end(&mut tx, self.id()).await?;
         tx.commit().await?;

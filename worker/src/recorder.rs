@@ -1,6 +1,7 @@
 //! T3 in groups: outcomes of many hand-overs, committed together, before their permits are released.
 
 use crate::context::Context;
+use crate::in_hand::Permit;
 use crate::journal::Segment;
 use crate::stop::{self, Stopped};
 use futures::FutureExt;
@@ -13,7 +14,7 @@ use serde_json::json;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 /// Groups under way at once: one is worked out while another waits for its commit to be on the disk.
 const HANDS: u32 = 2;
@@ -28,8 +29,8 @@ const MOMENT: Duration = Duration::from_millis(3);
 pub struct Ended {
     /// What to record.
     pub outcome: Outcome,
-    /// One of D.
-    pub permit: Option<OwnedSemaphorePermit>,
+    /// One of D, which holds the message.
+    pub permit: Option<Permit>,
     /// Where its dot and reply were noted.
     pub segment: Option<Arc<Segment>>,
     /// Its sender's bell: a permit is free again.
@@ -126,7 +127,6 @@ async fn record(ctx: &Context, mut ended: Vec<Ended>) {
     }
     let mut outcomes: Vec<Outcome> = ended.iter().map(|e| e.outcome.clone()).collect();
     settle(ctx, &mut outcomes).await;
-    ctx.in_hand.let_go(outcomes.iter().map(|outcome| outcome.attempt_id));
     ring(ctx, &outcomes);
     let bells: Vec<_> = ended.iter_mut().filter_map(|e| e.bell.take()).collect();
     // Only now are permits free and segments let go: their outcomes are committed.

@@ -10,14 +10,8 @@ use sendwright_store::claims::Claimed;
 use sendwright_store::clock::boot_millis;
 use sendwright_store::recovery::{self, OpenAttempt};
 use sendwright_store::{Result, heads, sending_profiles, workers};
-use sendwright_workflows::clock::{MINUTE, Millis};
+use sendwright_workflows::clock::Millis;
 use std::collections::HashMap;
-
-/// A claim becomes an intent within two seconds, or on a slow server once the body is written: one older than
-/// all those phases is forgotten.
-const CLAIM: Millis = 10 * MINUTE;
-/// Longer than a model takes for a text, with its repetitions.
-const WRITING: Millis = 10 * MINUTE;
 
 /// Replays every journal whose owner is gone and settles that owner's rows at once: its death is proven.
 pub async fn replay(ctx: &Context) -> Result<()> {
@@ -134,7 +128,7 @@ pub async fn settle_dead(ctx: &Context, worker: i64) -> Result<()> {
 async fn release(ctx: &Context, worker: i64) -> Result<()> {
     let now = ctx.clock.now().unwrap_or_default();
     let mut tx = ctx.store.begin().await?;
-    let released = recovery::release(&mut tx, worker, Millis::MAX, Millis::MAX, now).await?;
+    let released = recovery::release(&mut tx, worker, |_| false, now).await?;
     tx.commit().await?;
     if released > 0 {
         tracing::info!(worker, released, "claimed rows are due again");
@@ -204,8 +198,8 @@ pub(crate) async fn claimed(ctx: &Context, attempt: OpenAttempt) -> Result<Claim
 }
 
 /// Settles what this process has no more in hand, though the database says so: an outcome whose commit a failover has
-/// lost. And puts back what it has claimed and lost sight of: a transaction whose COMMIT had no answer, a pass that
-/// an error ended. Whoever holds such a row after all finds its claim lost.
+/// lost. And puts back what it has claimed and holds no more: a transaction whose COMMIT had no answer, a pass that an
+/// error or a panic ended. That is no crash of the message.
 async fn own(ctx: &Context) -> Result<()> {
     let Some(now) = ctx.clock.now() else { return Ok(()) };
     let worker = ctx.life.id();
@@ -213,7 +207,7 @@ async fn own(ctx: &Context) -> Result<()> {
     let lease = ctx.settings.lease.as_millis() as Millis;
     let mut forgotten = recovery::forgotten_attempts(&mut tx, worker, now - lease).await?;
     tx.commit().await?;
-    forgotten.retain(|attempt| !ctx.in_hand.has(attempt.attempt_id));
+    forgotten.retain(|attempt| !ctx.in_hand.has(attempt.message_id));
     if !forgotten.is_empty() {
         tracing::error!(
             forgotten = forgotten.len(),
@@ -226,7 +220,7 @@ async fn own(ctx: &Context) -> Result<()> {
         record(ctx, forgotten, |attempt| told(attempt.attempt_id)).await?;
     }
     let mut tx = ctx.store.begin().await?;
-    let released = recovery::release(&mut tx, worker, now - CLAIM, now - WRITING, now).await?;
+    let released = recovery::release(&mut tx, worker, |message| ctx.in_hand.has(message), now).await?;
     tx.commit().await?;
     if released > 0 {
         tracing::warn!(released, "forgotten claims are due again");

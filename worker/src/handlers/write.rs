@@ -44,9 +44,16 @@ async fn account_pass(ctx: &Context, account: i64, until: Millis, now: Millis) -
         // What is wanted soon comes before what a run wants ahead of its time.
         claimed.extend(writing::claim_early(&mut tx, account, worker, room, now).await?);
     }
+    let held = claimed.into_iter().map(|message| (ctx.in_hand.take(message.id), message));
+    let held: Vec<_> = held.collect();
     tx.commit().await?;
-    let count = claimed.len();
-    let done = stream::iter(claimed).map(|message| write(ctx, message, now)).buffer_unordered(BATCH as usize);
+    let count = held.len();
+    let texts = held.into_iter().map(|(held, message)| async move {
+        let written = write(ctx, message, now).await;
+        drop(held);
+        written
+    });
+    let done = stream::iter(texts).buffer_unordered(BATCH as usize);
     done.fold(Ok(()), |all, one| async move { all.and(one) }).await?;
     Ok(count)
 }

@@ -95,13 +95,8 @@ impl Sender {
         turn.next = [turn.next, claim.next.map(|at| at - SECOND)].into_iter().flatten().min();
         let seen = std::mem::take(&mut claim.seen);
         let given = claim.claimed.len() + claim.ready.len();
-        let mut seat = |mut message: Claimed| {
-            outlet::when_uncertain(&mut message.policy, route.profile.on_uncertain.as_deref());
-            message.provider = route.provider();
-            carriers.pop().map(|carrier| Seated { message, carrier })
-        };
-        let later: Vec<Seated> = claim.claimed.into_iter().filter_map(&mut seat).collect();
-        let ready: Vec<Seated> = claim.ready.into_iter().filter_map(&mut seat).collect();
+        let later = self.seat(route, claim.claimed, &mut carriers);
+        let ready = self.seat(route, claim.ready, &mut carriers);
         carriers.into_iter().for_each(|carrier| drop(carrier.into_permit()));
         let (departing, refused) = self.seal(route, ready, now).await?;
         if !departing.is_empty() {
@@ -133,15 +128,10 @@ impl Sender {
         let mut tx = self.ctx.store.begin_promptly().await?;
         let Some(now) = self.ctx.clock.now() else { return Ok(()) };
         let claim = claims::claim(&mut tx, route.way(), worker, most, now).await?;
-        tx.commit().await?;
         turn.did |= !claim.claimed.is_empty() || claim.moved > 0;
         turn.next = [turn.next, claim.next.map(|at| at - SECOND)].into_iter().flatten().min();
-        let seated = claim.claimed.into_iter().filter_map(|mut message| {
-            outlet::when_uncertain(&mut message.policy, route.profile.on_uncertain.as_deref());
-            message.provider = route.provider();
-            carriers.pop().map(|carrier| Seated { message, carrier })
-        });
-        let seated = seated.collect();
+        let seated = self.seat(route, claim.claimed, &mut carriers);
+        tx.commit().await?;
         carriers.into_iter().for_each(|carrier| drop(carrier.into_permit()));
         let (departing, refused) = self.seal(route, seated, now).await?;
         for (ready, attempt) in departing.into_iter().zip(attempts) {
@@ -149,6 +139,18 @@ impl Sender {
             at_the_dot::start(self.ctx.clone(), departing, route.rates, self.at_the_dot.clone());
         }
         self.put_back(route, refused, now).await
+    }
+
+    /// Claimed messages with what they will leave on, in hand before their claim is committed.
+    fn seat(&self, route: &Route, claimed: Vec<Claimed>, carriers: &mut Vec<Carrier>) -> Vec<Seated> {
+        let seat = |mut message: Claimed| {
+            outlet::when_uncertain(&mut message.policy, route.profile.on_uncertain.as_deref());
+            message.provider = route.provider();
+            let mut carrier = carriers.pop()?;
+            carrier.hold(self.ctx.in_hand.take(message.id));
+            Some(Seated { message, carrier })
+        };
+        claimed.into_iter().filter_map(seat).collect()
     }
 
     /// T2 for rows that were claimed before and whose slot has come, then their hand-overs, detached.
