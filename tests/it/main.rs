@@ -41,6 +41,7 @@ mod hand_over;
 mod histories;
 mod house;
 mod imap;
+mod in_hand;
 mod inbound;
 mod journal;
 mod keyless;

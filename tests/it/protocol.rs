@@ -316,27 +316,6 @@ async fn an_intent_whose_commit_had_no_answer_is_closed_unsent_and_goes_out_once
     }
 }
 
-#[tokio::test]
-async fn a_claim_that_its_worker_lost_sight_of_comes_back() {
-    for on in BOTH {
-        let mut world = World::new(on, start()).await;
-        let rates = Rates { per_day: Some(5), ..Rates::default() };
-        let (profile, _) = world.drafted(1, &rates, &Policy::default(), &one()).await;
-        assert_eq!(claim(&world.ctx, profile, 1).await.len(), 1);
-        let mut watch = sendwright_worker::recovery::Watch::default();
-        watch.look(&world.ctx).await.unwrap();
-        world.clock.set(start() + 9 * MINUTE);
-        watch.look(&world.ctx).await.unwrap();
-        assert_eq!(world.rows::<(String,)>("SELECT state FROM messages").await[0].0, "claimed");
-        world.clock.set(start() + 11 * MINUTE);
-        watch.look(&world.ctx).await.unwrap();
-        assert_eq!(world.rows::<(String,)>("SELECT state FROM messages").await[0].0, "drafted");
-        assert_eq!(world.number("SELECT MAX(crashes) FROM messages").await, 0);
-        world.run_until(start() + HOUR).await;
-        assert_eq!(world.mailbox().await.len(), 1);
-    }
-}
-
 /// Claims what there is for one more worker, which dies with it in hand.
 async fn claims_and_dies(world: &World, profile: i64, most: usize) -> usize {
     let worker = world.other().await;

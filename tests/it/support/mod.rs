@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod caller;
+pub mod cut;
 pub mod desk;
 pub mod dice;
 pub mod disk;
