@@ -1,15 +1,15 @@
 """docs/PROOF.md, from everything that is kept."""
 
-import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 
+from faults import not_shown, numbers
 from kept import ROOT
 
 FILE = ROOT / "docs" / "PROOF.md"
 HEAD = """# Proof
 
-Written by `make prove` from every trial that it has kept: {dates}, commit {commits}; {machine}, a build without
-optimisation; lease 5 s, D = 16 a worker.
+Written by `make prove` from every trial that it has kept: {dates}; commit {commit}, where a row names no other; {machine}, a
+build without optimisation; lease 5 s, D = 16 a worker.
 """
 HISTORIES = """## Histories
 
@@ -22,8 +22,9 @@ PROCESSES = """
 
 The witness is the receiving server's own log, joined with the database by Message-ID at the end of each run. *Lost* has no
 state that ends or shows, *doubled* arrived twice, *uncertain* is named by `GET /api/v1/messages?state=uncertain`, turned out
-not to have left, or (texts) was until the provider said how it had ended. *Through after* counts from when the last thing was broken or mended. A trial is repeated by
-`prove/run --only TEST --first SEED --seeds 1 --again`; one that fails prints what was done to whom, and when.
+not to have left, or (texts) was until the provider said how it had ended. *Through after* counts from when the last thing was
+broken or mended. A trial is repeated by `prove/run --only TEST --first SEED --seeds 1 --again`; one that fails prints what was
+done to whom, and when.
 """
 STARTS = """
 ## Starts, versions, clocks
@@ -31,10 +32,7 @@ STARTS = """
 What no such figures tell of: what was looked at, and held in every run. Clocks are put off by libfaketime, which leaves the
 monotonic and the boot-time clock alone, or in the database's own function. There is one program here: the newer one is
 played by its rows, columns and versions.
-
-| fault | what happens | mode | runs (seeds) | what held |
-|---|---|---|---|---|"""
-
+"""
 DELIVERIES = """
 ## Webhooks
 
@@ -42,61 +40,74 @@ The witness is the receivers' own log of what they answered with a 2xx. *Repeate
 `webhook-id`, as at least once means; *given up* had come to the end of a schedule, was listed, and arrived when it was
 replayed.
 """
+NOT_SHOWN = """
+## Not shown
+
+Rows of the matrix of faults of which no run is kept that held, and what else tests them. A run that broke before any of its
+test had told a row is named under *Broken* alone.
+"""
 
 
-def write(kept, others):
+def write(kept):
     """Writes it; how many runs it counts."""
     trials = kept.latest()
-    FILE.write_text("\n".join(text(trials, kept.trials(), kept.histories(), others)) + "\n")
+    FILE.write_text("\n".join(text(trials, kept.trials(), kept.histories())) + "\n")
     return len({trial["run"] for trial in trials})
 
 
-def text(trials, ever, histories, others):
+def text(trials, ever, histories):
     told = [trial for trial in trials if "fault" in trial and not trial["broken"]]
-    yield HEAD.format(dates=span(trial["date"][:10] for trial in told), commits=listed(trial["commit"] for trial in told),
+    newest = max(told, key=lambda trial: trial["date"])["commit"] if told else None
+    yield HEAD.format(dates=span(trial["date"][:10] for trial in told), commit=f"`{newest}`" if told else "none",
                       machine="; ".join(sorted({trial["machine"] for trial in told})))
     if histories:
         yield HISTORIES
         yield from (f"- {sentence}" for sentence in histories["said"])
     yield PROCESSES
-    yield from table([trial for trial in told if "messages" in trial])
+    yield from table(MESSAGES, [trial for trial in told if "messages" in trial], newest)
     yield STARTS
-    yield from looks([trial for trial in told if "held" in trial])
+    yield from table(LOOKS, [trial for trial in told if "held" in trial], newest)
     yield DELIVERIES
-    yield from table_of_deliveries([trial for trial in told if "deliveries" in trial])
+    yield from table(WEBHOOKS, [trial for trial in told if "deliveries" in trial], newest)
     yield from broken(trials, ever)
-    yield "\n## Not shown\n"
-    yield from (f"- {fault}: {what}" for fault, what in others.items())
+    yield NOT_SHOWN
+    yield from not_shown(told, attributed(trials, ever))
 
 
-def rows_of(told):
-    """The runs of every row of the matrix, of what was done in it, and where."""
+def table(columns, told, newest):
+    """A line for every row of the matrix, of what was done in it and where: what its runs come to in each column."""
     rows = defaultdict(list)
     for trial in told:
-        rows[trial["fault"], trial["what"], trial["mode"]].append(trial)
-    return sorted(rows.items(), key=lambda row: (number(row[0][0]), row[0]))
+        rows[trial["fault"], trial["what"], trial["mode"], trial.get("held")].append(trial)
+    if not rows:
+        yield "No run is kept."
+        return
+    head = ["fault", "what breaks", "mode", "runs (seeds)", *columns]
+    yield line(head)
+    yield "|---" * len(head) + "|"
+    for (fault, what, mode, held), runs in sorted(rows.items(), key=lambda row: (min(numbers(row[0][0])), row[0])):
+        yield line([fault, what, mode, counted(runs, newest), *(column(runs) for column in columns.values())])
 
 
-def table(told):
-    yield ("| fault | what breaks | mode | runs (seeds) | messages | lost | doubled | uncertain (most a run, bound) "
-           "| through after, s: median (most) |")
-    yield "|---|---|---|---|---|---|---|---|---|"
-    for (fault, what, mode), runs in rows_of(told):
-        total = lambda name: sum(run[name] for run in runs)
-        doubtful = [run["uncertain"] + run["overtaken"] for run in runs]
-        yield (f"| {fault} | {what} | {mode} | {len(runs)} ({seeds(run['seed'] for run in runs)}) | {total('messages'):,} "
-               f"| {total('lost')} | {total('doubled')} | {sum(doubtful)} ({max(doubtful)}, {bounds(runs)}) "
-               f"| {seconds(runs)} |")
+def line(cells):
+    return f"| {' | '.join(cells)} |"
 
 
-def table_of_deliveries(told):
-    yield ("| fault | what breaks | mode | runs (seeds) | deliveries | missing | repeated | given up, then replayed "
-           "| through after, s: median (most) |")
-    yield "|---|---|---|---|---|---|---|---|---|"
-    for (fault, what, mode), runs in rows_of(told):
-        total = lambda name: sum(run[name] for run in runs)
-        yield (f"| {fault} | {what} | {mode} | {len(runs)} ({seeds(run['seed'] for run in runs)}) | {total('deliveries'):,} "
-               f"| {total('missing')} | {total('repeated')} | {total('dead')} | {seconds(runs)} |")
+def total(name):
+    return lambda runs: f"{sum(run[name] for run in runs):,}"
+
+
+def counted(runs, newest):
+    """How many, under which seeds, and of which commits where it is not the newest alone."""
+    of = Counter(run["commit"] for run in runs)
+    others = "".join(f", {count if len(of) > 1 else 'all'} at `{commit}`" for commit, count in of.items() if commit != newest)
+    return f"{len(runs)} ({seeds(run['seed'] for run in runs)}){others}"
+
+
+def uncertain(runs):
+    """All of them, the most of a run, and how many it might have been."""
+    doubtful = [run["uncertain"] + run["overtaken"] for run in runs]
+    return f"{sum(doubtful)} ({max(doubtful)}, {span_of(sorted({run['bound'] for run in runs}))})"
 
 
 def seconds(runs):
@@ -105,13 +116,12 @@ def seconds(runs):
     return f"{took[len(took) // 2]} ({took[-1]})"
 
 
-def looks(told):
-    """A line for every row of the matrix that is no matter of counts."""
-    rows = defaultdict(list)
-    for trial in told:
-        rows[trial["fault"], trial["what"], trial["mode"], trial["held"]].append(trial["seed"])
-    for (fault, what, mode, held), of in sorted(rows.items(), key=lambda row: (number(row[0][0]), row[0])):
-        yield f"| {fault} | {what} | {mode} | {len(of)} ({seeds(of)}) | {held} |"
+THROUGH = {"through after, s: median (most)": seconds}
+MESSAGES = {"messages": total("messages"), "lost": total("lost"), "doubled": total("doubled"),
+            "uncertain (most a run, bound)": uncertain, **THROUGH}
+WEBHOOKS = {"deliveries": total("deliveries"), "missing": total("missing"), "repeated": total("repeated"),
+            "given up, then replayed": total("dead"), **THROUGH}
+LOOKS = {"what held": lambda runs: runs[0]["held"]}
 
 
 def broken(trials, ever):
@@ -130,12 +140,10 @@ def cell(words):
     return f"`{short}`"
 
 
-def number(fault):
-    return int(re.search(r"\d+", fault)[0])
-
-
-def bounds(runs):
-    return span_of(sorted({run["bound"] for run in runs}))
+def attributed(trials, ever):
+    """The runs that stand broken, each with the row that it told, or that another run of its test did."""
+    rows = {trial["test"]: trial["fault"] for trial in ever if "fault" in trial}
+    return [{"fault": rows[trial["test"]]} | trial for trial in trials if trial["broken"] and trial["test"] in rows]
 
 
 def seeds(of):
@@ -153,7 +161,3 @@ def span_of(sorted_numbers):
 def span(words):
     words = sorted(set(words))
     return "nothing yet" if not words else words[0] if len(words) == 1 else f"{words[0]} to {words[-1]}"
-
-
-def listed(words):
-    return ", ".join(f"`{word}`" for word in dict.fromkeys(words)) or "none"

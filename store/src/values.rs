@@ -41,11 +41,11 @@ pub async fn index(tx: &mut Tx, account: i64, contacts: &[i64]) -> Result<()> {
         let found = rows!(
             &mut *tx,
             Known,
-            // Joined: an IN is planned over all of the account's contacts while they are few, and that plan stays for many.
+            // Joined, as in `contacts::known`.
             "SELECT c.id, c.email_key, c.first_name, c.last_name, c.company, c.title, c.website, c.industry, c.timezone,
                     c.attributes
-               FROM json_each($2) AS e JOIN contacts c ON c.id = CAST(e.value ->> 0 AS BIGINT)
-              WHERE c.account_id = $1 AND c.state <> 'deleted'",
+               FROM json_each($2) AS e CROSS JOIN contacts c
+              WHERE c.id = CAST(e.value ->> 0 AS BIGINT) AND c.account_id = $1 AND c.state <> 'deleted'",
             account,
             &ids
         )?;

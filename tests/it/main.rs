@@ -48,6 +48,7 @@ mod keyless;
 mod keys;
 mod limits;
 mod live_edit;
+mod look_ups;
 mod messages;
 mod native;
 mod outreach;

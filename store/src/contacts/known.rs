@@ -20,8 +20,8 @@ pub struct Known {
 
 /// The account's contacts that have one of these e-mail keys or numbers, each once.
 pub async fn known(tx: &mut Tx, account: i64, emails: &[&str], phones: &[&str]) -> Result<Vec<Known>> {
-    // Each key once, and joined: an IN is planned over all of the account's contacts while they are few, and that plan
-    // stays for many.
+    // Each key once, and joined: Postgres plans an IN over all of the account's contacts while they are few, and that plan
+    // stays for many. CROSS: SQLite turns any other join round, and then walks them all for every key.
     let list = |keys: &[&str]| {
         let once: BTreeSet<&str> = keys.iter().copied().collect();
         json!(once.into_iter().map(|key| [key]).collect::<Vec<_>>()).to_string()
@@ -32,7 +32,7 @@ pub async fn known(tx: &mut Tx, account: i64, emails: &[&str], phones: &[&str]) 
             &mut *tx,
             Known,
             "SELECT c.id, c.email_key, c.phone_key, c.state = 'deleted' AS deleted
-             FROM json_each($2) AS e JOIN contacts c ON c.account_id = $1 AND c.email_key = e.value ->> 0",
+             FROM json_each($2) AS e CROSS JOIN contacts c WHERE c.account_id = $1 AND c.email_key = e.value ->> 0",
             account,
             list(emails)
         )?;
@@ -42,7 +42,7 @@ pub async fn known(tx: &mut Tx, account: i64, emails: &[&str], phones: &[&str]) 
             tx,
             Known,
             "SELECT c.id, c.email_key, c.phone_key, c.state = 'deleted' AS deleted
-             FROM json_each($2) AS e JOIN contacts c ON c.account_id = $1 AND c.phone_key = e.value ->> 0",
+             FROM json_each($2) AS e CROSS JOIN contacts c WHERE c.account_id = $1 AND c.phone_key = e.value ->> 0",
             account,
             list(phones)
         )?;
