@@ -24,6 +24,8 @@ use crate::channels::Refusal;
 
 /// The end of a message, as lettre writes it.
 const DOT: &[u8] = b"\r\n.\r\n";
+/// A body of at most so many bytes goes out together with its dot: any socket that takes anything has room for it.
+const SMALL: usize = 8 * 1_024;
 
 /// A handle to one line.
 #[derive(Debug, Clone)]
@@ -35,6 +37,8 @@ struct Line {
     peer: SocketAddr,
     replies: Replies,
     dot: Dot,
+    /// A small body, kept until its dot is asked for: one piece on the wire instead of two.
+    kept: Vec<u8>,
     timeouts: Arc<Timeouts>,
     clock: Pin<Box<Sleep>>,
     /// Time for the next command and its answer.
@@ -85,6 +89,7 @@ impl Wire {
             peer,
             replies: banner.map(Replies::preloaded).unwrap_or_default(),
             dot: Dot::None,
+            kept: Vec::new(),
             clock: Box::pin(tokio::time::sleep(timeouts.banner)),
             patience: timeouts.hello,
             timeouts,
@@ -129,7 +134,9 @@ impl Wire {
 
     /// How far the dot came; the next message starts afresh.
     pub(super) fn close_message(&self) -> Dot {
-        std::mem::replace(&mut self.line().dot, Dot::None)
+        let mut line = self.line();
+        line.kept.clear();
+        std::mem::replace(&mut line.dot, Dot::None)
     }
 
     /// True when the server has hung up or said something unasked, as far as this machine knows.
@@ -187,7 +194,19 @@ impl Line {
             self.replies.new_turn()?;
         }
         if bytes == DOT && matches!(self.dot, Dot::Body(_) | Dot::Asking(_)) {
-            return self.poll_dot(cx, bytes);
+            return self.poll_dot(cx);
+        }
+        if matches!(&self.dot, Dot::Body(gate) if gate.intent.is_none()) {
+            if self.kept.len() + bytes.len() <= SMALL {
+                self.kept.extend_from_slice(bytes);
+                return Poll::Ready(Ok(bytes.len()));
+            }
+            while !self.kept.is_empty() {
+                match self.transport.poll_write(cx, &self.kept) {
+                    Poll::Ready(taken) => drop(self.kept.drain(..taken?)),
+                    Poll::Pending => return self.poll_clock(cx),
+                }
+            }
         }
         match self.transport.poll_write(cx, bytes) {
             Poll::Ready(Ok(taken)) => {
@@ -202,7 +221,7 @@ impl Line {
     }
 
     /// The dot. Whatever fails before the socket has taken its first byte is a definite no.
-    fn poll_dot(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_dot(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut gate = match std::mem::replace(&mut self.dot, Dot::None) {
             Dot::Body(gate) => {
                 self.wait(self.timeouts.at_dot);
@@ -214,7 +233,7 @@ impl Line {
                 return Poll::Ready(Err(io::ErrorKind::InvalidInput.into()));
             }
         };
-        let polled = self.poll_gate(cx, bytes, &mut gate);
+        let polled = self.poll_gate(cx, &mut gate);
         if matches!(self.dot, Dot::None) {
             self.dot = Dot::Asking(gate);
         }
@@ -222,12 +241,7 @@ impl Line {
     }
 
     /// Leaves `self.dot` alone unless the gate refused or the dot went out.
-    fn poll_gate(
-        &mut self,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-        gate: &mut DotGate,
-    ) -> Poll<io::Result<usize>> {
+    fn poll_gate(&mut self, cx: &mut Context<'_>, gate: &mut DotGate) -> Poll<io::Result<usize>> {
         // First, so that no intent is awaited for a server that has gone or has already said no.
         self.look(cx)?;
         if let Some(intent) = &mut gate.intent {
@@ -240,30 +254,51 @@ impl Line {
                 Poll::Pending => return Poll::Pending,
             }
         }
-        // The body must be out and the socket ready before the question, so that the answer is
-        // still true when the byte goes.
-        match self.transport.poll_clear(cx) {
-            Poll::Ready(clear) => clear?,
-            Poll::Pending => return self.poll_clock(cx),
-        }
-        if let Err(reason) = (gate.ask)() {
-            return self.refuse(reason);
-        }
-        match self.transport.poll_write(cx, bytes) {
-            Poll::Ready(Ok(taken)) => {
-                point("dot-written");
-                self.dot = Dot::Out;
-                self.wait(self.timeouts.answer);
-                Poll::Ready(Ok(taken))
+        let body = self.kept.len();
+        self.kept.extend_from_slice(DOT);
+        let polled = self.poll_end(cx, gate, body);
+        self.kept.truncate(self.kept.len().saturating_sub(DOT.len()));
+        polled
+    }
+
+    /// Writes what is kept of the body and, behind it, the dot.
+    fn poll_end(
+        &mut self,
+        cx: &mut Context<'_>,
+        gate: &mut DotGate,
+        mut body: usize,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            // A large body must be out, and the socket ready, before the question, so that the answer is still true when
+            // the byte goes.
+            match self.transport.poll_clear(cx) {
+                Poll::Ready(clear) => clear?,
+                Poll::Pending => return self.poll_clock(cx),
             }
-            Poll::Ready(Err(e)) => {
-                // A plain socket that fails has taken nothing. Of TLS that cannot be said.
-                if matches!(self.transport, Transport::Tls(_)) {
+            if let Err(reason) = (gate.ask)() {
+                return self.refuse(reason);
+            }
+            match self.transport.poll_write(cx, &self.kept) {
+                Poll::Ready(Ok(taken)) if taken > body => {
+                    point("dot-written");
                     self.dot = Dot::Out;
+                    self.wait(self.timeouts.answer);
+                    return Poll::Ready(Ok(taken - body));
                 }
-                Poll::Ready(Err(e))
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(taken)) => {
+                    body -= taken;
+                    self.kept.drain(..taken);
+                }
+                Poll::Ready(Err(e)) => {
+                    // A plain socket that fails has taken nothing. Of TLS that cannot be said.
+                    if matches!(self.transport, Transport::Tls(_)) {
+                        self.dot = Dot::Out;
+                    }
+                    return Poll::Ready(Err(e));
+                }
+                Poll::Pending => return self.poll_clock(cx),
             }
-            Poll::Pending => self.poll_clock(cx),
         }
     }
 
