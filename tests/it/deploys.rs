@@ -96,11 +96,11 @@ const STRANGE: [&str; 7] = [
      SELECT 999999, id, 'v99.happened', '{}', created_at FROM accounts ORDER BY id LIMIT 1",
 ];
 
-/// The time of every campaign that is still a draft has come.
+/// The time of every campaign that is still a draft has come: of its people first, who are planned as soon as it is none.
 const BEGIN: [&str; 2] = [
-    "UPDATE campaigns SET state = 'scheduled', schedule_at = 0 WHERE state = 'draft'",
     "UPDATE enrolments SET next_run_at = 1, base_at = 1
       WHERE campaign_id IN (SELECT id FROM campaigns WHERE name <> 'Two steps')",
+    "UPDATE campaigns SET state = 'scheduled', schedule_at = 0 WHERE state = 'draft'",
 ];
 
 /// A campaign of one step and one person that nobody has looked at yet: what is put into it by hand now is all that any

@@ -17,7 +17,7 @@ use crate::support::trial::{PEOPLE, Trial, account, count, instant};
 use crate::support::wire::Wire;
 
 /// How long whoever asks waits for a connection before being refused, with the time that a refusal takes.
-const REFUSED_WITHIN: Duration = Duration::from_secs(4);
+const REFUSED_WITHIN: Duration = Duration::from_secs(6);
 
 fn trial<'a>(fault: &'a str, what: &'a str, seed: u64) -> Trial<'a> {
     Trial { fault, what, seed, most_uncertain: 0 }

@@ -342,7 +342,7 @@ async fn a_hostile_message_is_kept_and_set_aside() {
         assert_eq!(post(&desk, raw).await.0, 202);
     }
     assert_eq!(desk.texts("SELECT DISTINCT state || ' ' || kind FROM inbound").await, ["understood other"]);
-    assert!(began.elapsed().as_secs() < 20);
+    assert!(began.elapsed().as_secs() < 60);
 }
 
 #[tokio::test]

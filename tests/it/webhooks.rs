@@ -432,7 +432,7 @@ async fn a_dead_endpoint_with_a_long_line_does_not_slow_a_healthy_one() {
         println!(
             "{on:?}: 50 events beside two dead lines of {thousands},000 each were delivered after {took:?}"
         );
-        assert!(took.as_secs() < 5, "{took:?}");
+        assert!(took.as_secs() < 20, "{took:?}");
         assert!(dead.count() < 100);
         assert!(hooks.world.number(PENDING).await > 2_000 * thousands - 1_000);
     }

@@ -24,7 +24,7 @@ use sendwright_worker::channels::smtp::{self, ConnectError, Dialer, DotGate, Ses
 use smtp_server::{Script, SmtpServer};
 
 /// Longer than anything takes that does not hang.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 /// The one timeout a test shortens to see it run out.
 const BRIEFLY: Duration = Duration::from_millis(150);
 

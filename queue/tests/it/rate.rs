@@ -78,18 +78,20 @@ async fn losing_redis_and_getting_it_back_empty_gives_nobody_a_second_allowance(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stalled_redis_costs_a_call_fifty_milliseconds_at_most_and_the_next_nothing() {
+    const EACH: Duration = Duration::from_millis(50);
+    const ASKED: u32 = 50;
     let server = RedisServer::start().await;
     let limiter = Limiter::redis(&server.url(), "t").unwrap();
     counts_in_redis(&server, &limiter, "warm").await;
     server.signal("STOP");
     let first = Instant::now();
     assert!(limiter.check("a", &RULES).await.allowed);
-    assert!(first.elapsed() < Duration::from_millis(500), "{:?}", first.elapsed());
+    assert!(first.elapsed() < Duration::from_secs(2), "{:?}", first.elapsed());
     let rest = Instant::now();
-    for _ in 0..10 {
+    for _ in 0..ASKED {
         assert!(limiter.check("a", &RULES).await.allowed);
     }
-    assert!(rest.elapsed() < Duration::from_millis(500), "{:?}", rest.elapsed());
+    assert!(rest.elapsed() < ASKED * EACH / 2, "{:?}", rest.elapsed());
     server.signal("CONT");
     counts_in_redis(&server, &limiter, "back").await;
 }

@@ -36,7 +36,7 @@ impl Clock for ShiftedClock {
 }
 
 /// The longest that a test waits for something to happen.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running worker, its server and its database.
 pub struct Loops {

@@ -12,7 +12,7 @@ use super::process::run;
 use super::site::Site;
 
 /// How long a start that is to be refused may take.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 impl Site {
     /// Makes a backup beside whatever runs: by our own command, or by `pg_dump`.

@@ -22,7 +22,7 @@ pub const D: usize = 16;
 /// The lease of every worker, seconds.
 pub const LEASE: u64 = 5;
 /// How long a run may take before it counts as stuck.
-const STUCK: Duration = Duration::from_secs(60);
+const STUCK: Duration = Duration::from_secs(120);
 /// The only secret of these installations.
 const SECRET: &str = "5ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2";
 

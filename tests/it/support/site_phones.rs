@@ -120,7 +120,7 @@ impl Site {
             if left == 0 {
                 return;
             }
-            if begun.elapsed() > Duration::from_secs(60) {
+            if begun.elapsed() > Duration::from_secs(240) {
                 let rows: Vec<(i64, String, i64, String)> = self
                     .rows("SELECT id, state, looks, reasons FROM messages WHERE look_at IS NOT NULL")
                     .await;
