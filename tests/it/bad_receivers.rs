@@ -145,7 +145,8 @@ async fn what_was_given_up_while_a_receiver_was_away_is_listed_and_arrives_when_
         let (mut dice, site) = site(seed).await;
         let (hole, back) = (Hole::open(Manner::Resetting).await, Receiver::start([]).await);
         let endpoint = site.endpoint(&hole.url(), json!({ "retry_schedule": [1, 1] })).await;
-        let given_up = 20 + dice.below(180) as usize;
+        // Whoever resets every connection is called once in two seconds, three times for each.
+        let given_up = 5 + dice.below(15) as usize;
         let mut told = site.told("custom.n", given_up).await;
         let took = site.delivered().await;
         plan::say(format_args!(
