@@ -6,17 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::net::TcpStream;
+
+use super::wire::NearEnd;
 
 /// Most bytes of one question or answer.
 const PIECE: usize = 64 << 10;
 
 /// The wire; every connection over it ends with it.
 pub struct Cut {
-    port: u16,
+    near: NearEnd,
     count: Arc<Count>,
-    accepting: JoinHandle<()>,
 }
 
 /// Questions over all connections.
@@ -29,16 +29,15 @@ struct Count {
 impl Cut {
     /// A wire to a port of 127.0.0.1 that is whole.
     pub async fn to(port: u16) -> Cut {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
-        let own = listener.local_addr().expect("an address").port();
         let count = Arc::new(Count::default());
-        let accepting = tokio::spawn(accept(listener, port, count.clone()));
-        Cut { port: own, count, accepting }
+        let counts = count.clone();
+        let near = NearEnd::open(move |socket| carry(socket, port, counts.clone())).await;
+        Cut { near, count }
     }
 
     /// Its near end.
     pub fn port(&self) -> u16 {
-        self.port
+        self.near.port
     }
 
     /// The answer to the n-th question from now on is lost, and its connection with it.
@@ -51,20 +50,6 @@ impl Cut {
     pub fn mend(&self) -> bool {
         let at = self.count.at.swap(0, Ordering::SeqCst);
         self.count.asked.load(Ordering::SeqCst) >= at
-    }
-}
-
-impl Drop for Cut {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
-}
-
-async fn accept(listener: TcpListener, to: u16, count: Arc<Count>) {
-    let mut connections = JoinSet::new();
-    while let Ok((socket, _)) = listener.accept().await {
-        connections.spawn(carry(socket, to, count.clone()));
-        while connections.try_join_next().is_some() {}
     }
 }
 

@@ -23,9 +23,40 @@ const UNDER_WAY: usize = 256;
 
 /// The wire; every connection over it ends with it.
 pub struct Wire {
-    port: u16,
+    near: NearEnd,
     mood: Arc<watch::Sender<Mood>>,
+}
+
+/// Where connections are taken; they end with it.
+pub(super) struct NearEnd {
+    /// A port of 127.0.0.1.
+    pub(super) port: u16,
     accepting: JoinHandle<()>,
+}
+
+impl NearEnd {
+    /// Takes connections on a free port, each to be carried in a task of its own.
+    pub(super) async fn open<F>(carry: impl Fn(TcpStream) -> F + Send + 'static) -> NearEnd
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        let accepting = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((socket, _)) = listener.accept().await {
+                connections.spawn(carry(socket));
+                while connections.try_join_next().is_some() {}
+            }
+        });
+        NearEnd { port, accepting }
+    }
+}
+
+impl Drop for NearEnd {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
 }
 
 /// How it is.
@@ -47,24 +78,23 @@ struct Mood {
 impl Wire {
     /// A wire to a port of 127.0.0.1, quick and silent about nothing.
     pub async fn to(port: u16) -> Wire {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
-        let own = listener.local_addr().expect("an address").port();
         let mood =
             Mood { to: port, is_silent: false, delay: Duration::ZERO, rate: None, cuts: 0, forgettings: 0 };
         let mood = Arc::new(watch::Sender::new(mood));
-        let accepting = tokio::spawn(accept(listener, Arc::clone(&mood)));
-        Wire { port: own, mood, accepting }
+        let moods = Arc::clone(&mood);
+        let near = NearEnd::open(move |socket| carry(socket, moods.subscribe())).await;
+        Wire { near, mood }
     }
 
     /// Its near end.
     pub fn port(&self) -> u16 {
-        self.port
+        self.near.port
     }
 
     /// The same URL over this wire: its port is another.
     pub fn over(&self, url: &str) -> String {
         let to = self.mood.borrow().to;
-        url.replacen(&format!("127.0.0.1:{to}"), &format!("127.0.0.1:{}", self.port), 1)
+        url.replacen(&format!("127.0.0.1:{to}"), &format!("127.0.0.1:{}", self.near.port), 1)
     }
 
     /// Nothing passes any more, in no direction, and nobody is told.
@@ -104,21 +134,11 @@ impl Wire {
     }
 
     fn say(&self, what: &str) {
-        plan::say(format_args!("the wire at port {}, to port {}, {what}", self.port, self.mood.borrow().to));
-    }
-}
-
-impl Drop for Wire {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
-}
-
-async fn accept(listener: TcpListener, mood: Arc<watch::Sender<Mood>>) {
-    let mut connections = JoinSet::new();
-    while let Ok((socket, _)) = listener.accept().await {
-        connections.spawn(carry(socket, mood.subscribe()));
-        while connections.try_join_next().is_some() {}
+        plan::say(format_args!(
+            "the wire at port {}, to port {}, {what}",
+            self.near.port,
+            self.mood.borrow().to
+        ));
     }
 }
 
