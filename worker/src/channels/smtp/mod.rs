@@ -115,7 +115,7 @@ pub struct DotGate {
 }
 
 impl DotGate {
-    /// The intent is committed: ask once the body is written, and write the dot.
+    /// The intent is committed: ask once the body is written, or is about to be with its dot, and write the dot.
     pub fn now(ask: impl FnMut() -> Result<(), Refusal> + Send + 'static) -> Self {
         Self { intent: None, ask: Box::new(ask) }
     }
