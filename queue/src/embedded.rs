@@ -17,18 +17,21 @@ pub(crate) async fn run(
 ) {
     let places = Arc::new(Semaphore::new(concurrency));
     let running = TaskTracker::new();
-    let spawn_all = async {
-        // The place first, then the job: what waits here can still be coalesced.
-        while let Ok(place) = places.clone().acquire_owned().await {
-            let job = waiting.next(lane).await;
-            let handler = handler.clone();
-            running.spawn(async move {
-                handle(handler, job).await;
-                drop(place);
-            });
-        }
-    };
-    shutdown.run_until_cancelled(spawn_all).await;
+    // The place first, then the job: what waits here can still be coalesced.
+    let next = async || (places.clone().acquire_owned().await, waiting.next(lane).await);
+    loop {
+        let (place, job) = tokio::select! {
+            // First: a place that comes free with the shutdown starts nothing.
+            biased;
+            () = shutdown.cancelled() => break,
+            next = next() => next,
+        };
+        let handler = handler.clone();
+        running.spawn(async move {
+            handle(handler, job).await;
+            drop(place);
+        });
+    }
     running.close();
     running.wait().await;
 }

@@ -127,6 +127,7 @@ impl Post {
             .poll_with_strategy(Look::every(LOOK));
         let (running, shutdown) = (self.running.clone(), self.shutdown.clone());
         let (lane, handler, log) = (self.lane, self.handler.clone(), self.log.clone());
+        let ending = self.shutdown.clone();
         let worker = WorkerBuilder::new(name)
             .backend(backend)
             .parallelize(move |handling| running.spawn(handling))
@@ -134,8 +135,12 @@ impl Post {
             // ended keeps its place.
             .layer(GlobalConcurrencyLimitLayer::with_semaphore(self.places.clone()))
             .build(move |payload: Vec<u8>| {
-                let (handler, log) = (handler.clone(), log.clone());
+                let (handler, log, ending) = (handler.clone(), log.clone(), ending.clone());
                 async move {
+                    // apalis looks for a free place before it looks for the shutdown: it may come with one more.
+                    if ending.is_cancelled() {
+                        return;
+                    }
                     match decode(&payload, lane) {
                         Some(job) => handle(handler, job).await,
                         None => {
