@@ -47,7 +47,9 @@ async fn a_message_that_kills_its_worker_twice_is_put_away_and_the_others_go_on(
         site.smtp.add(Rule::at(At::Rcpt).to(POISON).act(Act::Stall));
         site.campaign_of(
             &json!([{ "email": POISON }]),
-            json!({ "name": "Poison" }),
+            json!({ "name": "Poison", "steps": [
+                { "step_number": 1, "name": "Only", "subject": "Hello", "template": "Hi" }
+            ] }),
             json!({ "name": "Poison" }),
         )
         .await;

@@ -160,7 +160,8 @@ pub struct Found {
     pub epoch: String,
     /// Every dot and reply, in order.
     pub lines: Vec<Line>,
-    /// Whether the absence of a dot proves that none was written: same boot, no broken line.
+    /// Whether the absence of a dot proves that none was written: same boot, every line read but the one that its writer
+    /// died of writing.
     pub whole: bool,
     _lock: Option<File>,
 }
@@ -210,7 +211,9 @@ impl Found {
                     self.whole &= !boot.is_empty() && boot == boot_id();
                 }
                 Some(line) => self.lines.push(line),
-                None => self.whole = false,
+                // A line without its end is the last of its segment. Whoever died of it, or was told that it was not taken, has
+                // done nothing that it speaks of.
+                None => self.whole &= !line.ends_with('\n'),
             }
         }
     }
@@ -264,17 +267,18 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_line_takes_away_the_proof_and_leaves_the_rest() {
-        let root = root("torn");
-        let journal = Journal::open(&root, "a", 7, "e").unwrap();
-        let segment = journal.segment().unwrap();
-        segment.write(&Line::Dot { attempt: 1 }).unwrap();
-        segment.file.lock().unwrap().write_all(b"0badbeef {\"line\":\"dot\",\"att").unwrap();
-        drop((journal, segment));
-        let found = orphans(&root).pop().unwrap();
-        assert!(!found.whole);
-        assert_eq!(found.lines.len(), 1);
-        fs::remove_dir_all(root).unwrap();
+    fn a_line_that_was_never_ended_proves_that_nothing_came_of_it_and_a_foreign_one_proves_nothing() {
+        for (foreign, whole) in [("0badbeef {\"line\":\"dot\",\"att", true), ("0badbeef {}\n", false)] {
+            let root = root(&format!("torn-{whole}"));
+            let journal = Journal::open(&root, "a", 7, "e").unwrap();
+            let segment = journal.segment().unwrap();
+            segment.write(&Line::Dot { attempt: 1 }).unwrap();
+            segment.file.lock().unwrap().write_all(foreign.as_bytes()).unwrap();
+            drop((journal, segment));
+            let found = orphans(&root).pop().unwrap();
+            assert_eq!((found.whole, found.lines.len()), (whole, 1));
+            fs::remove_dir_all(root).unwrap();
+        }
     }
 
     #[test]

@@ -12,8 +12,10 @@ use super::process::Process;
 
 /// Smaller than what any process asks for next, bytes.
 const LEFT: &str = "65536";
-/// How long a process may do with what it has.
-const ENOUGH: Duration = Duration::from_secs(15);
+/// How long a process may do with what it has: less than a lease, so that it is not given up before it is struck.
+const ENOUGH: Duration = Duration::from_secs(2);
+/// How long what was struck may take to end.
+const STRUCK: Duration = Duration::from_secs(15);
 
 /// Lets a running process have no more memory than it has, and waits until it has died of that.
 pub fn take_from(process: &mut Process) -> ExitStatus {
@@ -32,7 +34,7 @@ pub fn take_from(process: &mut Process) -> ExitStatus {
             "{pid} limps on without asking for more, and is struck as by an out-of-memory killer"
         ));
         process.strike();
-        process.wait(ENOUGH)
+        process.wait(STRUCK)
     })
 }
 
