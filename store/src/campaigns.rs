@@ -285,6 +285,23 @@ pub async fn hold(tx: &mut Tx, account: i64, id: i64) -> Result<Option<Campaign>
     row!(tx, Stored, sql, account, id)?.map(Campaign::try_from).transpose()
 }
 
+/// The same for somebody who comes in: reopened where it was completed, and locked only then, so that whoever else comes in
+/// waits for nobody's disk. An archived one takes nobody.
+pub async fn admit(tx: &mut Tx, account: i64, id: i64, now: Millis) -> Result<Option<Campaign>> {
+    let is_completed = |found: &Option<Campaign>| found.as_ref().is_some_and(|c| c.state == State::Completed);
+    let mut found = get(tx, account, id).await?;
+    if !is_completed(&found) {
+        found = hold(tx, account, id).await?;
+    }
+    // Where it was completed between the two, two who hold it may want it: the database ends one, which is tried again.
+    if is_completed(&found) {
+        found = lock(tx, account, id).await?;
+    }
+    let Some(campaign) = found.filter(|c| c.state != State::Archived) else { return Ok(None) };
+    change(tx, &campaign, Change::Reopen, now).await?;
+    Ok(Some(campaign))
+}
+
 /// The account's campaigns in these states.
 pub async fn list(tx: &mut Tx, account: i64, states: &[State], page: Page) -> Result<Vec<Campaign>> {
     let found = rows!(

@@ -5,9 +5,10 @@ use axum::http::Request;
 use sendwright_api::operations::keys::{self, KeyBody};
 use sendwright_api::{Actor, Work};
 use sendwright_queue::{Handler, Job, Lane, consume};
-use sendwright_store::users;
+use sendwright_store::{campaigns, users};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::api::App;
@@ -359,6 +360,22 @@ async fn a_new_lead_reopens_a_completed_campaign() {
         assert_eq!(app.text("SELECT state FROM campaigns").await, "running");
         assert_eq!(app.number("SELECT round FROM campaigns").await, 1);
     }
+}
+
+/// A caller's commit waits for the disk; nobody else who comes in waits for it, and whoever changes the campaign does.
+#[tokio::test]
+async fn leads_come_into_one_campaign_side_by_side() {
+    let app = App::postgres().await;
+    let id = new_campaign(&app, &app.key).await;
+    let mut first = app.state.core.store.begin().await.unwrap();
+    campaigns::admit(&mut first, app.account, id, 1).await.unwrap().unwrap();
+    let lead = json!({ "email": "a@example.com", "campaign_id": id });
+    let second = app.call("POST", "/api/external/leads", Some(&lead));
+    tokio::time::timeout(Duration::from_secs(10), second).await.expect("it waits for nobody").done();
+    let free = "SELECT COUNT(*) FROM (SELECT id FROM campaigns FOR UPDATE SKIP LOCKED) AS free";
+    assert_eq!(app.number(free).await, 0);
+    first.commit().await.unwrap();
+    assert_eq!(app.number(free).await, 1);
 }
 
 /// S1-31: a profile of the account, or 404.

@@ -8,7 +8,6 @@ use sendwright_queue::Job;
 use sendwright_store::contacts::{self, Contact};
 use sendwright_store::events::{self, NewEvent};
 use sendwright_store::{Page, campaigns, enrolments};
-use sendwright_workflows::campaign::{Change, State};
 use sendwright_workflows::spec::{FieldError, LeadBody};
 use serde_json::json;
 use std::collections::HashSet;
@@ -105,9 +104,8 @@ pub async fn enrol_existing(
     work.begin(Barrier::None).await?;
     let (account, now) = (work.account(), work.now());
     let tx = work.tx()?;
-    let stored = campaigns::lock(tx, account, campaign).await?.filter(|c| c.state != State::Archived);
+    let stored = campaigns::admit(tx, account, campaign, now).await?;
     let stored = stored.ok_or_else(|| Refusal::no_campaign(campaign))?;
-    campaigns::change(tx, &stored, Change::Reopen, now).await?;
     let there = contacts::existing(tx, account, people).await?;
     let missing: Vec<usize> = (0..people.len()).filter(|i| !there.contains(&people[*i])).collect();
     let mut seen = HashSet::new();

@@ -11,7 +11,6 @@ use sendwright_store::contacts::{Contact, Details};
 use sendwright_store::events::{self, NewEvent};
 use sendwright_store::{Tx, enrolments, suppressions};
 use sendwright_workflows::address::Email;
-use sendwright_workflows::campaign::{Change, State};
 use sendwright_workflows::phone::Phone;
 use sendwright_workflows::spec::LeadBody;
 use serde_json::{Value, json};
@@ -45,7 +44,7 @@ pub async fn import(work: &mut Work<'_>, leads: Vec<Parsed>, known: Known) -> Re
     work.begin(Barrier::None).await?;
     let (account, now) = (work.account(), work.now());
     let tx = work.tx()?;
-    let campaigns = lock_campaigns(tx, account, &mut candidates, &mut import, now).await?;
+    let campaigns = admit(tx, account, &mut candidates, &mut import, now).await?;
     let updated = rows::give(tx, account, &mut candidates, contact_ids, now).await?;
     refuse_known(&mut candidates, &mut import, known);
     let enrolled = enrol(tx, &campaigns, &candidates, enrolment_ids, now).await?;
@@ -172,9 +171,8 @@ fn duplicate(email: &str) -> Refusal {
     Refusal::Duplicate(format!("Lead with email {email} already exists"))
 }
 
-/// Locks every campaign that is asked for, ascending, and reopens those that were completed. Leads of one that
-/// is not there, or is archived, are refused.
-async fn lock_campaigns(
+/// Has every campaign that is asked for take people in, ascending. Leads of one that is not there, or is archived, are refused.
+async fn admit(
     tx: &mut Tx,
     account: i64,
     candidates: &mut Vec<Candidate>,
@@ -186,9 +184,7 @@ async fn lock_campaigns(
     wanted.dedup();
     let mut campaigns = HashMap::with_capacity(wanted.len());
     for id in wanted {
-        if let Some(campaign) = campaigns::lock(tx, account, id).await?.filter(|c| c.state != State::Archived)
-        {
-            campaigns::change(tx, &campaign, Change::Reopen, now).await?;
+        if let Some(campaign) = campaigns::admit(tx, account, id, now).await? {
             campaigns.insert(id, campaign);
         }
     }
