@@ -159,6 +159,8 @@ pub struct Model {
     pub name: String,
     /// What its tokens cost.
     pub prices: Prices,
+    /// The longest one answer may take.
+    pub patience: Duration,
 }
 
 /// What a worker does at once.
@@ -386,9 +388,12 @@ fn read_model(r: &mut Reader) -> Option<Model> {
         input: r.read("model.price_in", "OPENAI_PRICE_IN", price).unwrap_or_default(),
         output: r.read("model.price_out", "OPENAI_PRICE_OUT", price).unwrap_or_default(),
     };
+    // A text is given up after twice as long, which is below what a handler may take.
+    let patience =
+        Duration::from_secs(u64::from(r.number("model.timeout_seconds", "OPENAI_TIMEOUT_SECONDS", 1..=240)));
     let wanted = api_key.is_some() || base_url.is_some();
     let base_url = base_url.or_else(|| Url::parse("https://api.openai.com/v1").ok())?;
-    wanted.then_some(Model { base_url, api_key, name, prices })
+    wanted.then_some(Model { base_url, api_key, name, prices, patience })
 }
 
 fn price(text: &str) -> Result<f64, String> {

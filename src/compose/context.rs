@@ -102,8 +102,12 @@ fn writer(config: &Config, is_up: bool) -> Result<Option<Writer>, Failure> {
         return Ok(is_up.then_some(Writer::Offline(OfflineWriter)));
     };
     let key = model.api_key.as_ref().map(|key| key.reveal().to_owned());
-    let writer = ModelWriter::new(ModelSettings::new(model.base_url.clone(), key, model.name.clone()))
-        .map_err(|error| Failure::config(vec![error.to_string()]))?;
+    let settings = ModelSettings {
+        request_timeout: model.patience,
+        total_timeout: 2 * model.patience,
+        ..ModelSettings::new(model.base_url.clone(), key, model.name.clone())
+    };
+    let writer = ModelWriter::new(settings).map_err(|error| Failure::config(vec![error.to_string()]))?;
     Ok(Some(Writer::Model(Box::new(writer))))
 }
 

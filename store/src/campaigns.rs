@@ -272,6 +272,7 @@ pub async fn lock(tx: &mut Tx, account: i64, id: i64) -> Result<Option<Campaign>
     if !tx.is_postgres() {
         return get(tx, account, id).await;
     }
+    tx.door(id, true).await?;
     let sql = concat!("SELECT ", columns!(), " FROM campaigns WHERE account_id = $1 AND id = $2 FOR UPDATE");
     row!(tx, Stored, sql, account, id)?.map(Campaign::try_from).transpose()
 }
@@ -285,15 +286,16 @@ pub async fn hold(tx: &mut Tx, account: i64, id: i64) -> Result<Option<Campaign>
     row!(tx, Stored, sql, account, id)?.map(Campaign::try_from).transpose()
 }
 
-/// The same for somebody who comes in: reopened where it was completed, and locked only then, so that whoever else comes in
-/// waits for nobody's disk. An archived one takes nobody.
+/// The same for somebody who comes in: nobody changes it before this transaction ends, and whoever else comes in waits for
+/// nobody's disk. Where it was completed it is locked after all, and reopened. An archived one takes nobody.
 pub async fn admit(tx: &mut Tx, account: i64, id: i64, now: Millis) -> Result<Option<Campaign>> {
     let is_completed = |found: &Option<Campaign>| found.as_ref().is_some_and(|c| c.state == State::Completed);
     let mut found = get(tx, account, id).await?;
-    if !is_completed(&found) {
-        found = hold(tx, account, id).await?;
+    if found.is_some() && !is_completed(&found) {
+        tx.door(id, false).await?;
+        found = get(tx, account, id).await?;
     }
-    // Where it was completed between the two, two who hold it may want it: the database ends one, which is tried again.
+    // Where it was completed between the two, two in the door may want it alone: Postgres ends one, which is tried again.
     if is_completed(&found) {
         found = lock(tx, account, id).await?;
     }

@@ -282,6 +282,23 @@ impl Tx {
     }
 }
 
+impl Tx {
+    /// The door of a campaign: whoever comes in holds it together with others, whoever changes the campaign holds it alone, and
+    /// takes it before the row. It is no lock of the row, because Postgres lets those who share a row pass whoever waits to have
+    /// it alone, for ever; here nobody passes. On SQLite the IMMEDIATE transaction is it.
+    pub(crate) async fn door(&mut self, campaign: i64, exclusive: bool) -> Result<()> {
+        if !self.is_postgres() {
+            return Ok(());
+        }
+        let sql = match exclusive {
+            true => "SELECT pg_advisory_xact_lock(7303, CAST($1 AS INT))",
+            false => "SELECT pg_advisory_xact_lock_shared(7303, CAST($1 AS INT))",
+        };
+        execute!(self, sql, campaign % i64::from(i32::MAX))?;
+        Ok(())
+    }
+}
+
 /// While it lives, statements of its transaction end when their time is over.
 #[must_use]
 pub struct Deadline(Arc<AtomicBool>);

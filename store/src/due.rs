@@ -41,6 +41,7 @@ pub async fn campaigns_through(tx: &mut Tx) -> Result<Vec<i64>> {
 
 /// Completes a campaign under its lock, if it is still through; the event goes out once per round.
 pub async fn complete(tx: &mut Tx, campaign: i64, event: i64, now: Millis) -> Result<bool> {
+    tx.door(campaign, true).await?;
     let sql = match tx.is_postgres() {
         true => {
             "SELECT account_id, round, completed_round FROM campaigns WHERE id = $1 AND state = 'running' FOR UPDATE"

@@ -18,6 +18,7 @@ pub async fn owed(tx: &mut Tx) -> Result<Vec<i64>> {
 /// Maps one campaign. `false`: hand-overs of an old version are under way; call again when they have ended,
 /// since their end decides where those enrolments stand.
 pub async fn map(tx: &mut Tx, campaign: i64, now: Millis) -> Result<bool> {
+    tx.door(campaign, true).await?;
     let sql = match tx.is_postgres() {
         true => "SELECT version, account_id FROM campaigns WHERE id = $1 FOR UPDATE",
         false => "SELECT version, account_id FROM campaigns WHERE id = $1",

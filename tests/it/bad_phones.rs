@@ -1,4 +1,4 @@
-//! A provider of texts that answers badly (FAULTS F62 to F64), and a model that does (F66), amid a campaign of real processes.
+//! A provider of texts that answers badly (FAULTS F62 to F64), and a model that does (F66, F67), amid a campaign of real processes.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,7 +10,6 @@ use crate::support::dice::{Dice, seeds};
 use crate::support::model_server::{Answer, ModelServer};
 use crate::support::plan;
 use crate::support::site::{Shape, Site};
-use crate::support::smtp_server::Script;
 use crate::support::trial::{MESSAGES, PEOPLE, Trial, account_of};
 use crate::support::twilio_server::Act;
 use crate::support::witness_phones::account_texts;
@@ -67,6 +66,34 @@ async fn callbacks_doubled_early_late_and_about_nobody_come_to_the_true_end() {
     }
 }
 
+/// What a model says when nothing is wrong.
+const WRITES: Answer = Answer::Writes("A good subject", "A good text, written for you.");
+/// How long an installation waits for one.
+const PATIENCE: &str = "2";
+
+/// A campaign whose texts a model writes that answers so first, and then well.
+async fn written_by(seed: u64, script: Vec<Answer>) -> (ModelServer, Site) {
+    let model = ModelServer::scripted_then(script, WRITES).await;
+    let settings = [
+        ("OPENAI_BASE_URL", model.base_url()),
+        ("OPENAI_MODEL", "scripted".to_owned()),
+        ("OPENAI_TIMEOUT_SECONDS", PATIENCE.to_owned()),
+    ];
+    let site = Site::start_with(shape(seed), settings.to_vec()).await;
+    let step = |n: usize| {
+        json!({ "step_number": n, "name": format!("Step {n}"), "ai_prompt": "A short note",
+                "subject": "The template", "template": "The template stands in, {{email}}", "delay_seconds": n - 1 })
+    };
+    site.campaign(0..PEOPLE, json!({ "steps": [step(1), step(2)] }), json!({})).await;
+    (model, site)
+}
+
+/// What has arrived.
+fn texts(site: &Site) -> Vec<String> {
+    let received = site.smtp.received();
+    received.iter().map(|message| String::from_utf8_lossy(&message.data).into_owned()).collect()
+}
+
 /// What a model must not make a message say.
 const EVIL: &str = "http://evil.example/now";
 
@@ -87,27 +114,37 @@ fn answers(dice: &mut Dice) -> Vec<Answer> {
     ];
     let answer = |_| match dice.below(2) {
         0 => bad[dice.below(bad.len() as u64) as usize].clone(),
-        _ => Answer::Writes("A good subject", "A good text, written for you."),
+        _ => WRITES,
     };
     (0..300).map(answer).collect()
+}
+
+/// FAULTS F67: who waits for an answer that never comes on waits for so long and no longer, and the others do not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_of_a_model_that_stall_are_given_up_in_time_and_asked_for_again() {
+    for seed in seeds() {
+        let mut dice = Dice::new(seed);
+        let answers = (0..PEOPLE).map(|_| match dice.below(20) {
+            0 => Answer::StallsAfterHeaders,
+            1 => Answer::Silent,
+            _ => WRITES,
+        });
+        let script: Vec<Answer> = answers.collect();
+        let stalled = script.iter().filter(|answer| !matches!(answer, Answer::Writes(..))).count();
+        let (model, site) = written_by(seed, script).await;
+        let took = site.hasten().await;
+        let what = "a model whose answer stalls after its headers, or never begins";
+        account_of(&site, Trial { fault: "F67", what, seed, most_uncertain: 0 }, (MESSAGES, 0), took).await;
+        assert!(texts(&site).iter().all(|text| text.contains("A good text")), "nobody is given up for it");
+        plan::say(format_args!("{stalled} answers stalled"));
+        assert_eq!(model.asked().len(), MESSAGES + stalled, "each is asked for again once");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_a_model_answers_a_message_says_what_it_may_and_goes_once() {
     for seed in seeds() {
-        let script = answers(&mut Dice::new(seed));
-        let good = Answer::Writes("A good subject", "A good text, written for you.");
-        let model = ModelServer::scripted_then(script, good).await;
-        let (base, name) = (model.base_url(), "scripted".to_owned());
-        let site = Site::start_scripted(shape(seed), Script::default(), |_| {
-            vec![("OPENAI_BASE_URL", base), ("OPENAI_MODEL", name)]
-        })
-        .await;
-        let step = |n: usize| {
-            json!({ "step_number": n, "name": format!("Step {n}"), "ai_prompt": "A short note",
-                    "subject": "The template", "template": "The template stands in, {{email}}", "delay_seconds": n - 1 })
-        };
-        site.campaign(0..PEOPLE, json!({ "steps": [step(1), step(2)] }), json!({})).await;
+        let (model, site) = written_by(seed, answers(&mut Dice::new(seed))).await;
         let took = site.hasten().await;
         let trial = Trial {
             fault: "F66",
@@ -116,12 +153,7 @@ async fn whatever_a_model_answers_a_message_says_what_it_may_and_goes_once() {
             most_uncertain: 0,
         };
         account_of(&site, trial, (MESSAGES, 0), took).await;
-        let texts: Vec<String> = site
-            .smtp
-            .received()
-            .iter()
-            .map(|message| String::from_utf8_lossy(&message.data).into_owned())
-            .collect();
+        let texts = texts(&site);
         let is = |text: &String, words: &str| text.contains(words);
         let (by_model, by_template): (Vec<_>, Vec<_>) =
             texts.iter().partition(|text| is(text, "A good text"));

@@ -76,6 +76,7 @@ fn every_setting_that_is_wrong_ends_every_role_within_seconds_by_its_name() {
         ("OPENAI_API_KEY", "hunter2\nhunter2"),
         ("OPENAI_PRICE_IN", "hunter2"),
         ("OPENAI_PRICE_OUT", "-1"),
+        ("OPENAI_TIMEOUT_SECONDS", "0"),
         ("SENDWRIGHT_LANES", "mail,hunter2"),
         ("SENDWRIGHT_CONCURRENCY", "0"),
         ("SENDWRIGHT_OPEN_HANDOVERS", "hunter2"),
