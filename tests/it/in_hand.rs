@@ -2,9 +2,11 @@
 
 use crate::support::cut::Cut;
 use crate::support::engine::{BOTH, Lead, On, World, context, step};
+use crate::support::model_server::{Answer, ModelServer};
 use crate::support::protocol::{claim, opt_out};
 use crate::support::smtp_server::{Act, At, Rule, Script, SmtpServer};
 use sendwright_store::Db;
+use sendwright_worker::ai::{ModelSettings, ModelWriter, Writer};
 use sendwright_worker::channels::mime::Party;
 use sendwright_worker::context::{Context, Outlet};
 use sendwright_worker::handlers::{plan, write};
@@ -14,6 +16,7 @@ use sendwright_workflows::campaign::Policy;
 use sendwright_workflows::clock::{MINUTE, Millis};
 use sendwright_workflows::rate_limit::Rates;
 use sendwright_workflows::sequence::{Delay, Step};
+use sendwright_workflows::spend::Prices;
 use sqlx::postgres::PgPoolOptions;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,6 +83,30 @@ async fn a_text_whose_claim_had_no_answer_is_written_after_the_next_look() {
         assert_eq!(states(&world).await, ["scheduled"], "{on:?}");
         world.run_until(START + MINUTE).await;
         assert_eq!(world.mailbox().await.len(), 1, "{on:?}");
+    }
+}
+
+/// FAULTS F67: the model owes one answer for ever, and gives all others.
+#[tokio::test]
+async fn a_text_whose_model_is_silent_keeps_no_other_waiting() {
+    for on in BOTH {
+        let model =
+            ModelServer::scripted_then([Answer::Silent], Answer::Writes("Hello", "A word to you.")).await;
+        let settings = ModelSettings::new(model.base_url().parse().unwrap(), None, "scripted");
+        let writer = Writer::Model(Box::new(ModelWriter::new(settings).unwrap()));
+        let world = World::written_by(on, START, writer, Prices::default()).await;
+        let by_model =
+            Step { template: None, ai_prompt: Some("Say hello".into()), ..step(1, Delay::default()) };
+        let people = 5 * 16;
+        world.drafted(people, &Rates::default(), &Policy::default(), &[by_model]).await;
+        let mut texts = write::Texts::default();
+        texts.fill(&world.ctx, START).await.unwrap();
+        while world.number("SELECT COUNT(*) FROM messages WHERE state = 'drafted'").await < people as i64 - 1
+        {
+            texts.ended().await;
+            texts.fill(&world.ctx, START).await.unwrap();
+        }
+        assert_eq!(world.number("SELECT COUNT(*) FROM messages WHERE state = 'writing'").await, 1, "{on:?}");
     }
 }
 

@@ -183,16 +183,19 @@ async fn plan_turn(ctx: &Context, now: Millis) -> Result<(usize, Option<Millis>)
 }
 
 async fn write_lane(ctx: Arc<Context>, stop: CancellationToken) {
+    let mut texts = write::Texts::default();
     while !stop.is_cancelled() {
-        if let Some(now) = ctx.clock.now() {
-            match write::pass(&ctx, now).await {
-                Ok(0) => {}
-                Ok(_) => continue,
-                Err(error) => tracing::warn!(%error, lane = "write", "a pass failed; tried again"),
-            }
+        if let Some(now) = ctx.clock.now()
+            && let Err(error) = texts.fill(&ctx, now).await
+        {
+            tracing::warn!(%error, lane = "write", "a look failed; tried again");
         }
-        rest(&ctx, &ctx.bells.write, None, &stop).await;
+        tokio::select! {
+            _ = rest(&ctx, &ctx.bells.write, None, &stop) => {}
+            true = texts.ended() => {}
+        }
     }
+    while texts.ended().await {}
 }
 
 async fn inbound_lane(ctx: Arc<Context>, stop: CancellationToken) {

@@ -35,6 +35,11 @@ impl Permits {
         Self { per_account: per_account.max(1), accounts: Mutex::default() }
     }
 
+    /// How many texts of one account are written at once.
+    pub fn per_account(&self) -> usize {
+        self.per_account
+    }
+
     /// Leave to write a text for this account, or none while it has its share: its rows stay due, and the
     /// lane turns to another account's.
     pub fn try_acquire(&self, account: i64) -> Option<Permit> {

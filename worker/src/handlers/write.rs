@@ -1,12 +1,13 @@
 //! The write lane: texts are written once per message, ahead of its instant.
 
+mod texts;
+
 use crate::ai::{Brief, Draft, PreviousEmail, Sender, WriteError, WrittenBy};
 use crate::context::{Context, random_unit};
 use crate::outlet::{self, Route};
 use crate::purse::Purse;
 use crate::scripts::Script;
 use crate::text::{About, compose};
-use futures::stream::{self, StreamExt};
 use sendwright_store::Result;
 use sendwright_store::heads::{self, Head};
 use sendwright_store::planning::{self, DueEnrolment, NewText};
@@ -19,43 +20,17 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Texts claimed at once per account.
-const BATCH: i64 = 16;
+pub use texts::Texts;
+
 /// A message whose text cannot be written for this long past its instant is held.
 const PATIENCE: Millis = HOUR;
 
-/// Writes a batch of every account's texts that are wanted soon. Answers how many were claimed.
-pub async fn pass(ctx: &Context, now: Millis) -> Result<usize> {
-    let until = now + ctx.settings.write_ahead;
-    let mut tx = ctx.store.read().await?;
-    let accounts = writing::accounts_with_unwritten(&mut tx, until, now).await?;
-    tx.commit().await?;
-    let counts =
-        stream::iter(accounts).map(|account| account_pass(ctx, account, until, now)).buffer_unordered(8);
-    counts.fold(Ok(0), |sum, count| async move { Ok(sum? + count?) }).await
-}
-
-async fn account_pass(ctx: &Context, account: i64, until: Millis, now: Millis) -> Result<usize> {
-    let mut tx = ctx.store.begin().await?;
-    let worker = ctx.life.id();
-    let mut claimed = writing::claim(&mut tx, account, worker, until, BATCH, now).await?;
-    let room = BATCH - claimed.len() as i64;
-    if room > 0 {
-        // What is wanted soon comes before what a run wants ahead of its time.
-        claimed.extend(writing::claim_early(&mut tx, account, worker, room, now).await?);
-    }
-    let held = claimed.into_iter().map(|message| (ctx.in_hand.take(message.id), message));
-    let held: Vec<_> = held.collect();
-    tx.commit().await?;
-    let count = held.len();
-    let texts = held.into_iter().map(|(held, message)| async move {
-        let written = write(ctx, message, now).await;
-        drop(held);
-        written
-    });
-    let done = stream::iter(texts).buffer_unordered(BATCH as usize);
-    done.fold(Ok(()), |all, one| async move { all.and(one) }).await?;
-    Ok(count)
+/// Writes texts of every account that are wanted soon, as many as are claimed at once, to their end. Answers how many.
+pub async fn pass(ctx: &Arc<Context>, now: Millis) -> Result<usize> {
+    let mut texts = Texts::default();
+    let begun = texts.fill(ctx, now).await?;
+    while texts.ended().await {}
+    Ok(begun)
 }
 
 /// Everything one text is made from.
