@@ -13,7 +13,7 @@ use sendwright_worker::handlers::{plan, write};
 use sendwright_worker::recovery::Watch;
 use sendwright_worker::sender::Sender;
 use sendwright_workflows::campaign::Policy;
-use sendwright_workflows::clock::{MINUTE, Millis};
+use sendwright_workflows::clock::{HOUR, MINUTE, Millis};
 use sendwright_workflows::rate_limit::Rates;
 use sendwright_workflows::sequence::{Delay, Step};
 use sendwright_workflows::spend::Prices;
@@ -107,6 +107,26 @@ async fn a_text_whose_model_is_silent_keeps_no_other_waiting() {
             texts.fill(&world.ctx, START).await.unwrap();
         }
         assert_eq!(world.number("SELECT COUNT(*) FROM messages WHERE state = 'writing'").await, 1, "{on:?}");
+    }
+}
+
+/// FAULTS F45: until its slot came again it would keep the room of whatever is due now.
+#[tokio::test]
+async fn what_was_seated_before_the_clock_was_set_back_is_given_back_and_goes_once() {
+    for on in BOTH {
+        let mut world = World::new(on, START).await;
+        let (profile, _) = world.drafted(PEOPLE, &two_a_second(), &Policy::default(), &one()).await;
+        let mut sender = Sender::new(world.ctx.clone(), profile, Arc::default(), Default::default());
+        sender.turn(START, true).await.unwrap();
+        world.recorded().await;
+        assert_eq!(world.number(IN_HAND).await, PEOPLE as i64 - 1, "{on:?}");
+        world.clock.set(START - HOUR);
+        sender.turn(START - HOUR, true).await.unwrap();
+        assert_eq!(world.number(IN_HAND).await, 0, "{on:?}");
+        assert!(sender.is_idle());
+        world.run_until(START + MINUTE).await;
+        assert_eq!(states(&world).await, ["accepted"; PEOPLE], "{on:?}");
+        assert_eq!(world.mailbox().await.len(), PEOPLE, "{on:?}");
     }
 }
 

@@ -53,6 +53,9 @@ struct Said {
     again: Option<Instant>,
 }
 
+/// How long a campaign may take to begin, and stand still before it counts as through.
+const PATIENCE: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(3)];
+
 type Sayings = Mutex<HashMap<usize, Option<Said>>>;
 
 /// Whether somebody has said nothing yet; from now on they do.
@@ -78,7 +81,7 @@ fn acts(dice: &mut Dice) -> Vec<Act> {
 async fn say_stop(site: &Site, campaign: &str, mut dice: Dice, sayings: &Sayings) {
     let mut still = Instant::now();
     let mut seen = 0;
-    while still.elapsed() < Duration::from_secs(3) {
+    while still.elapsed() < PATIENCE[usize::from(seen > 0)] {
         let asked = site.twilio.asked();
         if asked != seen {
             (seen, still) = (asked, Instant::now());
@@ -137,7 +140,7 @@ fn reader(address: &str) -> usize {
 /// Readers click in what they have got, shortly before the next is theirs.
 async fn click(site: &Site, mut dice: Dice, sayings: &Sayings) {
     let (mut links, mut read, mut still) = (HashMap::new(), 0, Instant::now());
-    while still.elapsed() < Duration::from_secs(3) {
+    while still.elapsed() < PATIENCE[usize::from(read > 0)] {
         let new = site.smtp.received_after(read);
         if !new.is_empty() {
             (read, still) = (read + new.len(), Instant::now());

@@ -11,7 +11,7 @@ use sendwright_store::claims::{self, Claimed};
 use sendwright_store::clock::boot_millis;
 use sendwright_store::{Result, sending_profiles};
 use sendwright_workflows::clock::{MINUTE, Millis, SECOND};
-use sendwright_workflows::rate_limit::slot_millis;
+use sendwright_workflows::rate_limit::{is_out_of_sight, slot_millis};
 use sendwright_workflows::reason::{Cause, Reason};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -113,6 +113,11 @@ impl Sender {
     /// One look: begins what is seated and due, then claims what there are connections for.
     pub async fn turn(&mut self, now: Millis, claim: bool) -> Result<Turn> {
         let mut turn = Turn::default();
+        // Seated before the clock was set back, it would keep the room of all others until its instant comes again.
+        let lost: Vec<Seated> =
+            self.seated.extract_if(.., |s| is_out_of_sight(s.message.slot, now)).collect();
+        turn.did |= !lost.is_empty();
+        self.give_back(lost, now).await?;
         let lead = self.leads.1.millis();
         let ripe = self.seated.extract_if(.., |s| slot_millis(s.message.slot) <= now + lead);
         let ripe: Vec<Seated> = ripe.collect();
@@ -348,15 +353,20 @@ impl Sender {
     /// Gives back what is seated and has not begun: an orderly end.
     pub async fn stop(&mut self, now: Millis) -> Result<()> {
         let seated = std::mem::take(&mut self.seated);
-        if !seated.is_empty() {
-            let route = self.route(now).await?;
-            let reason = Reason::Late { cause: Cause::Outage };
-            let rows = seated.into_iter().map(|s| (s, "drafted", reason.clone())).collect();
-            self.put_back(&route, rows, now).await?;
-        }
+        self.give_back(seated, now).await?;
         if let Some((_, pool)) = self.pool.take() {
             pool.close().await;
         }
         Ok(())
+    }
+
+    async fn give_back(&mut self, seated: Vec<Seated>, now: Millis) -> Result<()> {
+        if seated.is_empty() {
+            return Ok(());
+        }
+        let route = self.route(now).await?;
+        let reason = Reason::Late { cause: Cause::Outage };
+        let rows = seated.into_iter().map(|s| (s, "drafted", reason.clone())).collect();
+        self.put_back(&route, rows, now).await
     }
 }

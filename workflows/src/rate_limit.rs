@@ -63,11 +63,16 @@ pub struct Gate {
     pub day: Period,
 }
 
+/// Whether a slot lies so far ahead that none such is given out at `now`: the clock has been set back since it was.
+pub fn is_out_of_sight(slot: Micros, now: Millis) -> bool {
+    slot > (now + HORIZON + APART) * 1_000
+}
+
 impl Gate {
     /// The gate as it stands at `now`. Slots are given out [`HORIZON`] ahead at most: a pointer far beyond was left by a
     /// clock that has been set back since, or by a slower limit, and the next slot comes one spacing from now.
     pub fn at(mut self, now: Millis, rates: &Rates) -> Self {
-        if self.next > (now + HORIZON + APART) * 1_000 + rates.spacing() {
+        if is_out_of_sight(self.next - rates.spacing(), now) {
             self.next = now * 1_000 + rates.spacing();
         }
         self

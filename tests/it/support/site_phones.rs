@@ -112,14 +112,11 @@ impl Site {
     /// for and nothing is on its way.
     pub async fn resolve_uncertain(&self) {
         let begun = Instant::now();
-        loop {
-            let left = "SELECT COUNT(*) FROM messages WHERE look_at IS NOT NULL";
-            let left = self.rows::<(i64,)>(left).await[0].0;
-            // What was not made is on its way again by now.
-            self.wait_until_through().await;
-            if left == 0 {
-                return;
-            }
+        // In one look: what was not made is on its way again, and may then be uncertain again.
+        let left = "SELECT (SELECT COUNT(*) FROM enrolments WHERE state = 'active')
+             + (SELECT COUNT(*) FROM messages WHERE look_at IS NOT NULL
+                   OR state IN ('scheduled', 'writing', 'drafted', 'claimed', 'sending'))";
+        while self.rows::<(i64,)>(left).await[0].0 > 0 {
             if begun.elapsed() > Duration::from_secs(240) {
                 let rows: Vec<(i64, String, i64, String)> = self
                     .rows("SELECT id, state, looks, reasons FROM messages WHERE look_at IS NOT NULL")
