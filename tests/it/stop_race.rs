@@ -53,8 +53,8 @@ struct Said {
     again: Option<Instant>,
 }
 
-/// How long a campaign may take to begin, and stand still before it counts as through.
-const PATIENCE: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(3)];
+/// How long a campaign may take to begin, and stand still before it counts as through: longer than workers stand still here.
+const PATIENCE: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(10)];
 
 type Sayings = Mutex<HashMap<usize, Option<Said>>>;
 
