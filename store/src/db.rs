@@ -258,43 +258,34 @@ impl Tx {
     }
 
     /// The account's barrier (SEND_PROTOCOL 4): shared by intents, exclusive for whatever forbids. Always a
-    /// statement of its own, before anything is read. On SQLite the IMMEDIATE transaction is the barrier.
+    /// statement of its own, before anything is read.
     pub async fn barrier(&mut self, account: i64, exclusive: bool) -> Result<()> {
-        if !self.is_postgres() {
-            return Ok(());
-        }
-        let sql = match exclusive {
-            true => "SELECT pg_advisory_xact_lock(7301, CAST($1 AS INT))",
-            false => "SELECT pg_advisory_xact_lock_shared(7301, CAST($1 AS INT))",
-        };
-        execute!(self, sql, account % i64::from(i32::MAX))?;
-        Ok(())
+        self.wait_for(7_301, account, exclusive).await
     }
 
     /// The lock of an account's addresses: whoever writes consent, or whose contact a number is, takes it before it
-    /// reads either, behind the barrier and campaigns and before contacts. On SQLite the IMMEDIATE transaction is it.
+    /// reads either, behind the barrier and campaigns and before contacts.
     pub async fn lock_addresses(&mut self, account: i64) -> Result<()> {
-        if !self.is_postgres() {
-            return Ok(());
-        }
-        execute!(self, "SELECT pg_advisory_xact_lock(7302, CAST($1 AS INT))", account % i64::from(i32::MAX))?;
-        Ok(())
+        self.wait_for(7_302, account, true).await
     }
-}
 
-impl Tx {
     /// The door of a campaign: whoever comes in holds it together with others, whoever changes the campaign holds it alone, and
     /// takes it before the row. It is no lock of the row, because Postgres lets those who share a row pass whoever waits to have
-    /// it alone, for ever; here nobody passes. On SQLite the IMMEDIATE transaction is it.
+    /// it alone, for ever; here nobody passes.
     pub(crate) async fn door(&mut self, campaign: i64, exclusive: bool) -> Result<()> {
+        self.wait_for(7_303, campaign, exclusive).await
+    }
+
+    /// An advisory lock up to the end of the transaction, in turn. On SQLite the IMMEDIATE transaction is it.
+    async fn wait_for(&mut self, class: i64, of: i64, exclusive: bool) -> Result<()> {
         if !self.is_postgres() {
             return Ok(());
         }
         let sql = match exclusive {
-            true => "SELECT pg_advisory_xact_lock(7303, CAST($1 AS INT))",
-            false => "SELECT pg_advisory_xact_lock_shared(7303, CAST($1 AS INT))",
+            true => "SELECT pg_advisory_xact_lock(CAST($1 AS INT), CAST($2 AS INT))",
+            false => "SELECT pg_advisory_xact_lock_shared(CAST($1 AS INT), CAST($2 AS INT))",
         };
-        execute!(self, sql, campaign % i64::from(i32::MAX))?;
+        execute!(self, sql, class, of % i64::from(i32::MAX))?;
         Ok(())
     }
 }

@@ -78,7 +78,7 @@ async fn a_text_whose_claim_had_no_answer_is_written_after_the_next_look() {
         let _ = world.drafted(1, &Rates::default(), &Policy::default(), &[written]).await;
         world.exec("UPDATE messages SET state = 'writing', fence = fence + 1, worker_id = 1").await;
         assert_eq!(world.ctx.life.id(), 1);
-        assert_eq!(write::pass(&world.ctx, START).await.unwrap(), 0);
+        assert_eq!(world.write(START).await, 0);
         look(&world.ctx).await;
         assert_eq!(states(&world).await, ["scheduled"], "{on:?}");
         world.run_until(START + MINUTE).await;

@@ -300,6 +300,14 @@ impl World {
         made.into_iter().map(|(enrolment, _)| enrolment).collect()
     }
 
+    /// Writes what one look finds is wanted soon; how many texts that are.
+    pub async fn write(&self, now: Millis) -> usize {
+        let mut texts = write::Texts::default();
+        let begun = texts.fill(&self.ctx, now).await.unwrap();
+        while texts.ended().await {}
+        begun
+    }
+
     /// Runs everything that happens up to `until`; the clock moves only when nothing is runnable.
     pub async fn run_until(&mut self, until: Millis) {
         loop {
@@ -331,7 +339,7 @@ impl World {
         if plans && plan::pass(&self.ctx, now).await.unwrap() > 0 {
             return Look::Did;
         }
-        if ahead.texts && write::pass(&self.ctx, now).await.unwrap() > 0 {
+        if ahead.texts && self.write(now).await > 0 {
             return Look::Did;
         }
         if ahead.due {

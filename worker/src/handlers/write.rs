@@ -25,14 +25,6 @@ pub use texts::Texts;
 /// A message whose text cannot be written for this long past its instant is held.
 const PATIENCE: Millis = HOUR;
 
-/// Writes texts of every account that are wanted soon, as many as are claimed at once, to their end. Answers how many.
-pub async fn pass(ctx: &Arc<Context>, now: Millis) -> Result<usize> {
-    let mut texts = Texts::default();
-    let begun = texts.fill(ctx, now).await?;
-    while texts.ended().await {}
-    Ok(begun)
-}
-
 /// Everything one text is made from.
 struct Job {
     message: Unwritten,
