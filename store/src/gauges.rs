@@ -27,22 +27,25 @@ pub async fn read(tx: &mut Tx, now: Millis) -> Result<Gauges> {
     let open = rows!(
         &mut *tx,
         (String, i64),
-        "SELECT 'scheduled', COUNT(*) FROM (SELECT 1 AS one FROM messages WHERE state = 'scheduled' LIMIT $1) AS a
+        "SELECT 'scheduled', COUNT(*) FROM (SELECT 1 AS one FROM messages WHERE waits = 'scheduled' LIMIT $1) AS a
          UNION ALL
-         SELECT 'drafted', COUNT(*) FROM (SELECT 1 AS one FROM messages WHERE state = 'drafted' LIMIT $1) AS b
+         SELECT 'drafted', COUNT(*) FROM (SELECT 1 AS one FROM messages WHERE waits = 'drafted' LIMIT $1) AS b
          UNION ALL
-         SELECT state, COUNT(*) FROM (SELECT state FROM messages
-             WHERE state IN ('writing', 'claimed', 'sending') LIMIT $1) AS c GROUP BY state
+         SELECT waits, COUNT(*) FROM (SELECT waits FROM messages
+             WHERE waits IN ('writing', 'claimed') LIMIT $1) AS c GROUP BY waits
          UNION ALL
-         SELECT state, COUNT(*) FROM (SELECT state FROM messages
-             WHERE state IN ('held', 'uncertain') LIMIT $1) AS d GROUP BY state",
+         SELECT state, COUNT(*) FROM (SELECT m.state FROM attempts a JOIN messages m ON m.id = a.message_id
+             WHERE a.state = 'sending' AND m.state = 'sending' LIMIT $1) AS d GROUP BY state
+         UNION ALL
+         SELECT waits, COUNT(*) FROM (SELECT waits FROM messages
+             WHERE waits IN ('held', 'uncertain') LIMIT $1) AS e GROUP BY waits",
         MOST
     )?;
     let due = row!(
         &mut *tx,
         (i64,),
         "SELECT COUNT(*) FROM (SELECT 1 AS one FROM campaigns c JOIN messages m ON m.campaign_id = c.id
-             AND m.profile_id IN (c.profile_id, c.sms_profile_id, c.whatsapp_profile_id) AND m.state = 'drafted' AND m.planned_at <= $1
+             AND m.profile_id IN (c.profile_id, c.sms_profile_id, c.whatsapp_profile_id) AND m.waits = 'drafted' AND m.planned_at <= $1
              WHERE c.state = 'running' LIMIT $2) AS due",
         now,
         MOST
@@ -51,7 +54,7 @@ pub async fn read(tx: &mut Tx, now: Millis) -> Result<Gauges> {
         &mut *tx,
         (Option<i64>,),
         "SELECT MIN(planned_at) FROM (SELECT (SELECT MIN(m.planned_at) FROM messages m
-             WHERE m.profile_id IN (c.profile_id, c.sms_profile_id, c.whatsapp_profile_id) AND m.campaign_id = c.id AND m.state = 'drafted') AS planned_at
+             WHERE m.profile_id IN (c.profile_id, c.sms_profile_id, c.whatsapp_profile_id) AND m.campaign_id = c.id AND m.waits = 'drafted') AS planned_at
              FROM campaigns c WHERE c.state = 'running') AS first"
     )?;
     let workers = row!(tx, (i64,), "SELECT COUNT(*) FROM workers WHERE state = 'alive'")?;

@@ -27,8 +27,10 @@ pub async fn map(tx: &mut Tx, campaign: i64, now: Millis) -> Result<bool> {
     let busy = row!(
         &mut *tx,
         (i64,),
-        "SELECT id FROM messages WHERE campaign_id = $1 AND version < $2 AND state IN ('writing', 'claimed', 'sending')
-         LIMIT 1",
+        "SELECT id FROM messages WHERE campaign_id = $1 AND version < $2 AND waits IN ('writing', 'claimed')
+         UNION ALL
+         SELECT m.id FROM attempts a JOIN messages m ON m.id = a.message_id
+         WHERE a.state = 'sending' AND m.campaign_id = $1 AND m.version < $2 AND m.state = 'sending' LIMIT 1",
         campaign,
         version
     )?;

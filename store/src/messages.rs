@@ -124,7 +124,8 @@ macro_rules! columns {
     () => {
         "id, account_id, kind, campaign_id, round, enrolment_id, contact_id, profile_id, step_id, step_number,
          version, channel, address, address_hash, zone, state, planned_at, decision, reasons, slot, fence,
-         attempts, approved, accepted_at, opened_at, clicked_at, created_at, updated_at"
+         attempts, approved, accepted_at, opened_at, clicked_at, created_at,
+         CASE WHEN accepted_at > updated_at THEN accepted_at ELSE updated_at END AS updated_at"
     };
 }
 
@@ -144,7 +145,7 @@ macro_rules! filtered {
             ),
             (None, true) => concat!(
                 $head,
-                " FROM messages WHERE account_id = $1 AND state IN ('held', 'uncertain') AND state = $2
+                " FROM messages WHERE account_id = $1 AND waits IN ('held', 'uncertain') AND waits = $2
                     AND CAST($3 AS BIGINT) IS NULL",
                 $tail
             ),
@@ -350,13 +351,13 @@ pub async fn ahead(tx: &mut Tx, message: &Message, now: Millis, most: i64) -> Re
     let found = row!(
         tx,
         (i64, i64),
-        "SELECT (SELECT COUNT(*) FROM (SELECT 1 AS one FROM messages m WHERE m.profile_id = $1 AND m.state = 'drafted'
+        "SELECT (SELECT COUNT(*) FROM (SELECT 1 AS one FROM messages m WHERE m.profile_id = $1 AND m.waits = 'drafted'
                    AND m.campaign_id = $2 AND m.planned_at <= $3
                    AND (m.planned_at, m.enrolment_id) < ($4, $5) LIMIT $6) AS own),
                 (SELECT COUNT(*) FROM (SELECT 1 AS one FROM campaigns c JOIN messages m ON m.campaign_id = c.id
                    WHERE (c.profile_id = $1 OR c.sms_profile_id = $1 OR c.whatsapp_profile_id = $1)
                    AND c.state = 'running' AND c.id <> $2 AND m.profile_id = $1
-                   AND m.state = 'drafted' AND m.planned_at <= $3
+                   AND m.waits = 'drafted' AND m.planned_at <= $3
                    AND (m.planned_at, m.enrolment_id) < ($4, $5) LIMIT $6) AS others)",
         message.profile_id,
         message.campaign_id,

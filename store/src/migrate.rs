@@ -40,12 +40,14 @@ const SHARED: &[(i64, &str, &str)] = &[
     (111, "index prunable", include_str!("../../migrations/0111_index_prunable.sql")),
     (130, "extend tiers", include_str!("../../migrations/0130_extend_tiers.sql")),
     (140, "add recovery", include_str!("../../migrations/0140_add_recovery.sql")),
+    (150, "add waits", include_str!("../../migrations/0150_add_waits.sql")),
 ];
 const POSTGRES: &[(i64, &str, &str)] = &[
     (2, "create json_each", include_str!("../../migrations/postgres/0002_create_json_each.sql")),
     (4, "replace json_each", include_str!("../../migrations/postgres/0004_replace_json_each.sql")),
     (11, "tune deliveries", include_str!("../../migrations/postgres/0011_tune_deliveries.sql")),
     (101, "index changes", include_str!("../../migrations/postgres/0101_index_changes.sql")),
+    (151, "fill messages", include_str!("../../migrations/postgres/0151_fill_messages.sql")),
 ];
 
 fn migrator(postgres: bool) -> Migrator {
@@ -55,12 +57,14 @@ fn migrator(postgres: bool) -> Migrator {
         .into_iter()
         .map(|&(version, name, text)| {
             // On SQLite only the exact words INTEGER PRIMARY KEY make the id the row's own address; BIGINT would
-            // cost a second index on every table; and so would a key of several columns.
+            // cost a second index on every table; and so would a key of several columns. A column that is added to a table
+            // can only be reckoned there when it is read.
             let text = if postgres {
                 text.to_owned()
             } else {
                 text.replace("id BIGINT PRIMARY", "id INTEGER PRIMARY")
                     .replace("/* in the order of its key */", "WITHOUT ROWID")
+                    .replace(") STORED", ") VIRTUAL")
             };
             Migration::new(
                 version,

@@ -86,8 +86,10 @@ pub async fn suspect(tx: &mut Tx, worker: i64) -> Result<()> {
     let held = rows!(
         &mut *tx,
         (i64, i64),
-        "SELECT id, crashes FROM messages WHERE worker_id = $1 AND state IN ('writing', 'claimed', 'sending')
-         ORDER BY id",
+        "SELECT id, crashes FROM messages WHERE worker_id = $1 AND waits IN ('writing', 'claimed')
+         UNION
+         SELECT m.id, m.crashes FROM attempts a JOIN messages m ON m.id = a.message_id
+         WHERE a.worker_id = $1 AND a.state = 'sending' AND m.worker_id = $1 AND m.state = 'sending' ORDER BY 1",
         worker
     )?;
     let marks: Vec<_> = suspects(&held).into_iter().map(|(id, crashes)| json!([id, crashes])).collect();
@@ -162,7 +164,7 @@ async fn in_hand(tx: &mut Tx, worker: i64, lock: bool) -> Result<Vec<InHand>> {
             concat!(
                 "SELECT m.id, m.profile_id, p.timezone, m.state, m.slot, m.crashes, m.reasons
                  FROM messages m JOIN sending_profiles p ON p.id = m.profile_id
-                 WHERE m.worker_id = $1 AND m.state IN ('writing', 'claimed')
+                 WHERE m.worker_id = $1 AND m.waits IN ('writing', 'claimed')
                  ORDER BY m.profile_id, m.id",
                 $lock
             )

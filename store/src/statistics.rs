@@ -210,8 +210,8 @@ pub async fn held(tx: &mut Tx, scope: Scope) -> Result<Vec<(String, i64)>> {
     macro_rules! sql {
         ($of:ident) => {
             concat!(
-                "SELECT m.reasons, COUNT(*) FROM messages m WHERE m.state IN ('held', 'uncertain')
-                   AND m.state = 'held' AND",
+                "SELECT m.reasons, COUNT(*) FROM messages m WHERE m.waits IN ('held', 'uncertain')
+                   AND m.waits = 'held' AND",
                 $of!(m),
                 "GROUP BY m.reasons"
             )

@@ -73,7 +73,7 @@ pub async fn dead_with_rows(tx: &mut Tx) -> Result<Vec<i64>> {
         tx,
         (i64,),
         "SELECT DISTINCT m.worker_id FROM messages m JOIN workers w ON w.id = m.worker_id
-         WHERE m.state IN ('writing', 'claimed', 'sending') AND w.state = 'dead'
+         WHERE m.waits IN ('writing', 'claimed') AND w.state = 'dead'
          UNION SELECT DISTINCT a.worker_id FROM attempts a JOIN workers w ON w.id = a.worker_id
          WHERE a.state = 'sending' AND w.state = 'dead'"
     )?;

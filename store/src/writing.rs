@@ -32,8 +32,8 @@ pub async fn accounts_with_unwritten(tx: &mut Tx, until: Millis, now: Millis) ->
         tx,
         (i64,),
         "SELECT a.id FROM accounts a WHERE EXISTS (
-             SELECT 1 FROM messages m WHERE m.account_id = a.id AND m.state = 'scheduled' AND m.planned_at <= $1)
-            OR EXISTS (SELECT 1 FROM messages m WHERE m.account_id = a.id AND m.state = 'scheduled'
+             SELECT 1 FROM messages m WHERE m.account_id = a.id AND m.waits = 'scheduled' AND m.planned_at <= $1)
+            OR EXISTS (SELECT 1 FROM messages m WHERE m.account_id = a.id AND m.waits = 'scheduled'
                 AND m.write_at IS NOT NULL AND m.write_at <= $2)
          ORDER BY a.id",
         until,
@@ -64,7 +64,7 @@ pub async fn claim(
             concat!(
                 "WITH due AS MATERIALIZED (
                     SELECT m.id FROM messages m LEFT JOIN campaigns c ON c.id = m.campaign_id
-                    WHERE m.account_id = $1 AND m.state = 'scheduled' AND m.planned_at <= $3
+                    WHERE m.account_id = $1 AND m.waits = 'scheduled' AND m.planned_at <= $3
                       AND (m.kind = 'test' OR (m.kind = 'step' AND c.state IN ('running', 'scheduled') AND c.version = m.version))
                     ORDER BY m.planned_at, m.id LIMIT $4",
                 $lock,
@@ -82,7 +82,7 @@ pub async fn claim(
                     updated_at = $5
                  WHERE id IN (
                     SELECT m.id FROM messages m LEFT JOIN campaigns c ON c.id = m.campaign_id
-                    WHERE m.account_id = $1 AND m.state = 'scheduled' AND m.planned_at <= $3
+                    WHERE m.account_id = $1 AND m.waits = 'scheduled' AND m.planned_at <= $3
                       AND (m.kind = 'test' OR (m.kind = 'step' AND c.state IN ('running', 'scheduled') AND c.version = m.version))
                     ORDER BY m.planned_at, m.id LIMIT $4)
                  RETURNING id, account_id, campaign_id, kind, enrolment_id, contact_id, profile_id, step_id,
@@ -105,7 +105,7 @@ pub async fn claim_early(
         ($lock:literal) => {
             concat!(
                 "SELECT m.id FROM messages m JOIN campaigns c ON c.id = m.campaign_id
-                 WHERE m.account_id = $1 AND m.state = 'scheduled' AND m.write_at IS NOT NULL AND m.write_at <= $2
+                 WHERE m.account_id = $1 AND m.waits = 'scheduled' AND m.write_at IS NOT NULL AND m.write_at <= $2
                    AND m.kind = 'step' AND c.state IN ('draft', 'scheduled', 'running', 'paused')
                    AND c.version = m.version
                  ORDER BY m.write_at, m.id LIMIT $3",

@@ -67,7 +67,7 @@ macro_rules! due_sql {
          LEFT JOIN enrolments n ON n.id = m.enrolment_id LEFT JOIN contacts k ON k.id = m.contact_id
          LEFT JOIN suppressions s ON s.account_id = m.account_id AND s.channel = m.channel
               AND s.address_hash = m.address_hash ", $join, "
-         WHERE m.profile_id = $1 AND m.campaign_id = $2 AND m.state = 'drafted' AND m.planned_at <= $3
+         WHERE m.profile_id = $1 AND m.campaign_id = $2 AND m.waits = 'drafted' AND m.planned_at <= $3
            AND m.kind IN ('step', 'test') ORDER BY m.planned_at, m.enrolment_id LIMIT $4", $lock)
     };
     ($lock:literal) => {
@@ -97,7 +97,7 @@ pub(super) async fn lines(
             "$1",
             "c.id, c.version, c.policy",
             "c.state = 'running' AND c.mapped_version = c.version AND EXISTS (
-                 SELECT 1 FROM messages m WHERE m.profile_id = $1 AND m.campaign_id = c.id AND m.state = 'drafted'
+                 SELECT 1 FROM messages m WHERE m.profile_id = $1 AND m.campaign_id = c.id AND m.waits = 'drafted'
                    AND m.planned_at <= $2)"
         ),
         ") AS c JOIN gates g ON g.owner = 'campaign' AND g.owner_id = c.id ORDER BY c.id"
@@ -159,7 +159,7 @@ async fn beside(tx: &mut Tx, profile: i64, now: Millis) -> Result<(bool, bool)> 
     let sql = "SELECT EXISTS (SELECT 1 FROM campaigns c WHERE c.profile_id = $1 AND c.state = 'running'
                        AND (c.sms_profile_id IS NOT NULL OR c.whatsapp_profile_id IS NOT NULL)),
                    EXISTS (SELECT 1 FROM messages m WHERE m.profile_id = $1 AND m.campaign_id = 0
-                       AND m.state = 'drafted' AND m.planned_at <= $2)";
+                       AND m.waits = 'drafted' AND m.planned_at <= $2)";
     Ok(row!(tx, (bool, bool), sql, profile, now)?.unwrap_or_default())
 }
 

@@ -29,11 +29,11 @@ pub async fn profiles_with_due(tx: &mut Tx, now: Millis) -> Result<Vec<DueProfil
             "p.id",
             "1 AS one",
             "c.state = 'running' AND c.mapped_version = c.version AND EXISTS (
-                 SELECT 1 FROM messages m WHERE m.profile_id = p.id AND m.campaign_id = c.id AND m.state = 'drafted'
+                 SELECT 1 FROM messages m WHERE m.profile_id = p.id AND m.campaign_id = c.id AND m.waits = 'drafted'
                    AND m.kind IN ('step', 'test') AND m.planned_at <= $1)"
         ),
         ") OR EXISTS (SELECT 1 FROM messages m WHERE m.profile_id = p.id AND m.campaign_id = 0
-                   AND m.state = 'drafted' AND m.kind IN ('step', 'test') AND m.planned_at <= $1))
+                   AND m.waits = 'drafted' AND m.kind IN ('step', 'test') AND m.planned_at <= $1))
          ORDER BY p.account_id, p.id"
     );
     rows!(tx, DueProfile, SQL, now)
@@ -46,9 +46,9 @@ pub async fn ahead(tx: &mut Tx, profile: i64, now: Millis, most: i64) -> Result<
         (Option<i64>, i64),
         concat!(
             "SELECT (SELECT MIN(m.planned_at) FROM messages m WHERE m.profile_id = $1 AND m.campaign_id = c.id
-                   AND m.state = 'drafted' AND m.kind IN ('step', 'test')),
+                   AND m.waits = 'drafted' AND m.kind IN ('step', 'test')),
                 (SELECT COUNT(*) FROM (SELECT 1 AS one FROM messages m WHERE m.profile_id = $1
-                   AND m.campaign_id = c.id AND m.state = 'drafted' AND m.kind IN ('step', 'test')
+                   AND m.campaign_id = c.id AND m.waits = 'drafted' AND m.kind IN ('step', 'test')
                    AND m.planned_at <= $2 LIMIT $3) AS due)
          FROM (",
             campaigns_of_profile!("$1", "c.id", "c.state = 'running' AND c.mapped_version = c.version"),

@@ -29,7 +29,8 @@ macro_rules! close_sql {
 }
 
 /// Marks messages accepted. Proof is proof, whichever attempt it is of and wherever the message has gone since: nothing
-/// is sent again.
+/// is sent again. Of what a hand-over leads to no indexed column changes (`worker_id`, `updated_at`, `look_at`): Postgres
+/// writes the row anew where it lies, and nothing in any index.
 macro_rules! accept_sql {
     ($from:literal, $message:literal, $at:literal, $slot:literal, $status:literal, $now:literal) => {
         concat!(
@@ -37,10 +38,10 @@ macro_rules! accept_sql {
             $at,
             ", slot = ",
             $slot,
-            ", worker_id = NULL,
-                 crashes = 0, updated_at = ",
+            ",
+                 crashes = 0, updated_at = CASE WHEN messages.state = 'sending' THEN messages.updated_at ELSE ",
             $now,
-            ", provider_status = ",
+            " END, provider_status = ",
             $status,
             ", provider_code = NULL,
                  look_at = NULL, looks = 0
