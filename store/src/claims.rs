@@ -200,7 +200,8 @@ fn first(lines: &[Line], profile: &Gate) -> Option<usize> {
 }
 
 async fn has_suspect(tx: &mut Tx, worker: i64) -> Result<bool> {
-    let sql = "SELECT id FROM messages WHERE worker_id = $1 AND waits IN ('writing', 'claimed') AND crashes > 0
+    let sql =
+        "SELECT id FROM messages WHERE worker_id = $1 AND waits IN ('writing', 'claimed') AND crashes > 0
          UNION ALL
          SELECT m.id FROM attempts a JOIN messages m ON m.id = a.message_id
          WHERE a.worker_id = $1 AND a.state = 'sending' AND m.state = 'sending' AND m.crashes > 0 LIMIT 1";

@@ -17,6 +17,8 @@ pub use postgres::PostgresTx;
 pub(crate) use postgres::in_time;
 pub use sqlite::SqliteTx;
 
+/// The class of the accounts' barriers among advisory locks.
+const BARRIER: i64 = 7_301;
 /// How long a caller waits for a connection before it is told that the database is not available.
 const ACQUIRE: Duration = Duration::from_secs(3);
 
@@ -165,6 +167,15 @@ impl Db {
         })
     }
 
+    /// A writing transaction behind an account's shared barrier, each answer of which may take so long. On Postgres that is
+    /// one question, where [`Db::begin`] and [`Tx::barrier`] are two.
+    pub async fn begin_behind(&self, account: i64, patience: Duration) -> Result<Tx> {
+        let Db::Postgres(pool) = self else { return self.begin().await };
+        let of = account % i64::from(i32::MAX);
+        let lock = format!("SELECT pg_advisory_xact_lock_shared({BARRIER}, {of})");
+        Ok(Tx::Postgres(PostgresTx::begin_behind(pool, &lock, patience).await?))
+    }
+
     /// A transaction that only reads: one snapshot on SQLite, beside the writer.
     pub async fn read(&self) -> Result<Tx> {
         Ok(match self {
@@ -260,7 +271,7 @@ impl Tx {
     /// The account's barrier (SEND_PROTOCOL 4): shared by intents, exclusive for whatever forbids. Always a
     /// statement of its own, before anything is read.
     pub async fn barrier(&mut self, account: i64, exclusive: bool) -> Result<()> {
-        self.wait_for(7_301, account, exclusive).await
+        self.wait_for(BARRIER, account, exclusive).await
     }
 
     /// The lock of an account's addresses: whoever writes consent, or whose contact a number is, takes it before it

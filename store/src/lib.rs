@@ -119,6 +119,11 @@ impl Store {
         Ok(tx)
     }
 
+    /// The same, behind an account's shared barrier.
+    pub async fn begin_behind(&self, account: i64) -> Result<Tx> {
+        self.db.begin_behind(account, PROMPTLY).await
+    }
+
     /// The same, only reading.
     pub async fn read_promptly(&self) -> Result<Tx> {
         let mut tx = self.read().await?;

@@ -1,7 +1,7 @@
 //! The mail lane of one sending profile: claim, intent, hand-over (SEND_PROTOCOL, the protocol).
 
 use crate::at_the_dot;
-use crate::channels::smtp::{Dialer, Pool, PoolLimits, Profile as Server, Trouble};
+use crate::channels::smtp::{Dialer, Pool, PoolLimits, Profile as Server, Ready, Trouble};
 use crate::channels::twilio::{self, Unready};
 use crate::context::{Context, random_unit};
 use crate::hand_over::Carrier;
@@ -33,6 +33,19 @@ const CONNECT_BESIDE: Duration = Duration::from_millis(20);
 const MOMENT: Duration = Duration::from_millis(5);
 /// A profile with a hand-over older than this has a slow server: it gets one permit.
 const SLOW: i64 = 30_000;
+
+/// Up to `n` sessions. An empty hand waits for the first of them alone: one connection that takes its time must not keep
+/// those waiting that are there.
+async fn connected(pool: &Pool, n: usize, idle: bool) -> Ready {
+    if !idle {
+        return pool.ready(n, CONNECT_BESIDE).await;
+    }
+    let mut ready = pool.ready(n.min(1), CONNECT_WITHIN).await;
+    if ready.trouble.is_none() && n > 1 {
+        ready.sessions.extend(pool.ready(n - 1, CONNECT_BESIDE).await.sessions);
+    }
+    ready
+}
 
 /// A claimed message with the permit and connection it will leave on.
 struct Seated {
@@ -261,8 +274,7 @@ impl Sender {
                 let pool = self.pool(&route.to, server).await;
                 // What is ready goes, and what is seated keeps its slot: only an empty hand waits.
                 let idle = self.seated.is_empty() && pool.idle() == 0;
-                let within = if idle { CONNECT_WITHIN } else { CONNECT_BESIDE };
-                let ready = self.stop.run_until_cancelled(pool.ready(permits.len(), within)).await;
+                let ready = self.stop.run_until_cancelled(connected(&pool, permits.len(), idle)).await;
                 let Some(ready) = ready else { return Ok(Vec::new()) };
                 let carriers: Vec<Carrier> = ready
                     .sessions

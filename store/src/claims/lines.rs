@@ -1,7 +1,7 @@
 //! The lines of a claim: the due rows of each campaign that a profile sends for, locked, behind the campaign's own gate.
 
 use super::Way;
-use crate::db::{Tx, row, rows};
+use crate::db::{Tx, rows};
 use crate::error::Result;
 use crate::gates;
 use crate::heads::policy_of;
@@ -90,17 +90,25 @@ pub(super) async fn lines(
     most: usize,
     now: Millis,
 ) -> Result<(Vec<Line>, Option<Millis>)> {
-    type Row = (i64, i64, String, i64, i64, i64, i64, i64);
+    type Row = (i64, i64, String, bool, i64, i64, i64, i64, i64);
+    // Test sends belong to no campaign's line: their limits are the profile's alone.
     const AT_WORK: &str = concat!(
-        "SELECT c.id, c.version, c.policy, g.next, g.minute_start, g.minute_count, g.day_start, g.day_count FROM (",
+        "SELECT c.id, c.version, c.policy, c.is_mixed, g.next, g.minute_start, g.minute_count, g.day_start, g.day_count
+         FROM (",
         campaigns_of_profile!(
             "$1",
-            "c.id, c.version, c.policy",
+            "c.id, c.version, c.policy, c.sms_profile_id IS NOT NULL OR c.whatsapp_profile_id IS NOT NULL AS is_mixed",
             "c.state = 'running' AND c.mapped_version = c.version AND EXISTS (
                  SELECT 1 FROM messages m WHERE m.profile_id = $1 AND m.campaign_id = c.id AND m.waits = 'drafted'
                    AND m.planned_at <= $2)"
         ),
-        ") AS c JOIN gates g ON g.owner = 'campaign' AND g.owner_id = c.id ORDER BY c.id"
+        ") AS c JOIN gates g ON g.owner = 'campaign' AND g.owner_id = c.id
+         UNION ALL
+         SELECT CAST(0 AS BIGINT), CAST(0 AS BIGINT), '{}', FALSE, CAST(0 AS BIGINT), CAST(0 AS BIGINT), CAST(0 AS BIGINT),
+             CAST(0 AS BIGINT), CAST(0 AS BIGINT)
+         WHERE EXISTS (SELECT 1 FROM messages m WHERE m.profile_id = $1 AND m.campaign_id = 0 AND m.waits = 'drafted'
+             AND m.planned_at <= $2)
+         ORDER BY 1"
     );
     // A campaign of several channels has its gate asked by several profiles at once: their rows are locked, in
     // ascending order, behind the profile's own.
@@ -110,13 +118,13 @@ pub(super) async fn lines(
            AND (c.profile_id = $1 OR c.sms_profile_id = $1 OR c.whatsapp_profile_id = $1)
          ORDER BY g.owner_id FOR UPDATE OF g";
     let profile = way.profile;
-    let (has_mixed, has_tests) = beside(tx, profile, now).await?;
-    if tx.is_postgres() && (way.channel.is_phone() || has_mixed) {
+    let mut found = rows!(&mut *tx, Row, AT_WORK, profile, now)?;
+    if tx.is_postgres() && found.iter().any(|row| row.3) {
         rows!(&mut *tx, (i64,), LOCKED, profile)?;
+        found = rows!(&mut *tx, Row, AT_WORK, profile, now)?;
     }
-    let campaigns = rows!(&mut *tx, Row, AT_WORK, profile, now)?;
     let (mut open, mut opens) = (Vec::new(), None::<Millis>);
-    for (id, version, policy, next, ms, mc, ds, dc) in campaigns {
+    for (id, version, policy, _, next, ms, mc, ds, dc) in found {
         // Whoever plans for it says that it does not read.
         let Ok(policy) = policy_of(id, &policy) else { continue };
         let gate = gates::gate_of((next, ms, mc, ds, dc)).at(now, &policy.rates());
@@ -126,10 +134,6 @@ pub(super) async fn lines(
             continue;
         }
         open.push(Line::new((id, version), gate, policy));
-    }
-    // Test sends belong to no campaign's line: their limits are the profile's alone.
-    if has_tests {
-        open.push(Line::new((0, 0), Gate::default(), Policy::default()));
     }
     for line in &mut open {
         line.rows = due(tx, way, line.id, now, most as i64).await?.into();
@@ -151,16 +155,6 @@ async fn due(tx: &mut Tx, way: Way<'_>, campaign: i64, now: Millis, most: i64) -
         (true, false) => due_sql!(phone ""),
     };
     rows!(tx, DueMessage, sql, way.profile, campaign, now, most)
-}
-
-/// What a profile has beside campaigns of its own channel alone: whether, as one for e-mail, it sends for a campaign of
-/// other channels too, and whether test sends wait.
-async fn beside(tx: &mut Tx, profile: i64, now: Millis) -> Result<(bool, bool)> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM campaigns c WHERE c.profile_id = $1 AND c.state = 'running'
-                       AND (c.sms_profile_id IS NOT NULL OR c.whatsapp_profile_id IS NOT NULL)),
-                   EXISTS (SELECT 1 FROM messages m WHERE m.profile_id = $1 AND m.campaign_id = 0
-                       AND m.waits = 'drafted' AND m.planned_at <= $2)";
-    Ok(row!(tx, (bool, bool), sql, profile, now)?.unwrap_or_default())
 }
 
 impl DueMessage {

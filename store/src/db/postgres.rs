@@ -2,7 +2,7 @@
 //! waits for ever, and a connection of which nobody knows what it is at is closed and never used again.
 
 use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, PgPool, Postgres, Result};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Result, SqlSafeStr};
 use std::future::Future;
 use std::io::{Error, ErrorKind};
 use std::ops::{Deref, DerefMut};
@@ -27,10 +27,22 @@ pub struct PostgresTx {
 impl PostgresTx {
     /// Begins one by a statement of its own, `BEGIN` or a longer one.
     pub(super) async fn begin(pool: &PgPool, statement: &'static str) -> Result<Self> {
-        let connection = Some(pool.acquire().await?);
-        let mut tx = Self { connection, patience: PATIENCE, is_asked: false, is_over: false };
+        let mut tx = Self::unbegun(pool).await?;
         tx.say(statement, AT_ONCE).await?;
         Ok(tx)
+    }
+
+    /// Begins one and waits for a lock as its first statement, in one question.
+    pub(super) async fn begin_behind(pool: &PgPool, lock: &str, patience: Duration) -> Result<Self> {
+        let mut tx = Self::unbegun(pool).await?;
+        tx.set_patience(patience);
+        tx.say(AssertSqlSafe(format!("BEGIN; {lock}")), patience).await?;
+        Ok(tx)
+    }
+
+    async fn unbegun(pool: &PgPool) -> Result<Self> {
+        let connection = Some(pool.acquire().await?);
+        Ok(Self { connection, patience: PATIENCE, is_asked: false, is_over: false })
     }
 
     pub(super) async fn commit(mut self) -> Result<()> {
@@ -45,7 +57,7 @@ impl PostgresTx {
         Ok(())
     }
 
-    async fn say(&mut self, statement: &'static str, patience: Duration) -> Result<()> {
+    async fn say(&mut self, statement: impl SqlSafeStr, patience: Duration) -> Result<()> {
         let answer = in_time(patience, sqlx::raw_sql(statement).execute(self.asked())).await;
         self.answered(answer).map(drop)
     }

@@ -83,8 +83,7 @@ impl Sender {
     ) -> Result<usize> {
         let attempts = self.ctx.store.ids.take("attempts", carriers.len()).await?.collect();
         let (intent_at, worker) = (boot_millis(), self.ctx.life.id());
-        let mut tx = self.ctx.store.begin_promptly().await?;
-        tx.barrier(route.profile.account_id, false).await?;
+        let mut tx = self.ctx.store.begin_behind(route.profile.account_id).await?;
         let Some(now) = self.ctx.clock.now() else { return Ok(0) };
         let most = carriers.len();
         let lead = self.leads.0.millis();
