@@ -83,8 +83,17 @@ pub async fn again(tx: &mut Tx, message: i64, looks: i64, at: Option<Millis>) ->
 /// Whether a hand-over to the same address is under way: what is found may be its own.
 pub async fn has_open(tx: &mut Tx, sought: &Sought) -> Result<bool> {
     let sql = "SELECT a.id FROM messages m JOIN attempts a ON a.message_id = m.id AND a.state = 'sending'
-                WHERE m.account_id = $1 AND m.address_hash = $2 AND m.state = 'sending' LIMIT 1";
+                WHERE m.account_id = $1 AND m.address_hash = $2 AND m.channel IN ('sms', 'whatsapp')
+                  AND m.state = 'sending' LIMIT 1";
     Ok(row!(tx, (i64,), sql, sought.account_id, &sought.address_hash)?.is_some())
+}
+
+/// Whether another message to the same address, whosoever it is, has been looked for less often: what is found may be that one,
+/// and its own look would say so. Of two, one never waits for the other.
+pub async fn has_rival(tx: &mut Tx, sought: &Sought) -> Result<bool> {
+    let sql = "SELECT id FROM messages WHERE look_at IS NOT NULL AND state = 'uncertain' AND address = $1 AND id <> $2
+                  AND looks < $3 LIMIT 1";
+    Ok(row!(tx, (i64,), sql, &sought.address, sought.id, sought.looks)?.is_some())
 }
 
 /// Which of these names of the provider's are another attempt's.

@@ -1,7 +1,6 @@
 //! Hand-overs to Twilio without an answer: asked for, resolved, and never doubled (SEND_PROTOCOL 9, 12, 16; FAULTS F63).
 
 use crate::support::engine::{BOTH, On};
-use crate::support::loops::PATIENCE;
 use crate::support::twilio_loops::{Phones, numbers, text};
 use crate::support::twilio_server::{Act, TwilioServer};
 use sendwright_workflows::clock::{HOUR, MINUTE};
@@ -118,6 +117,38 @@ async fn something_alike_that_is_not_the_same_leaves_it_to_a_person() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_may_be_another_uncertain_message_is_left_until_that_one_was_looked_for() {
+    for on in BOTH {
+        let phones = Phones::start(on, [Act::AcceptAndFail, Act::Fail]).await;
+        let to = numbers(1);
+        phones.campaign(&to, &[text(1, Channel::Sms, 0), text(2, Channel::Whatsapp, 0)]).await;
+        phones.until(UNCERTAIN, 2).await;
+        let world = &phones.world;
+        world.exec("UPDATE messages SET look_at = 4000000000000").await;
+        world
+            .exec("UPDATE messages SET channel = 'sms', profile_id = (SELECT MIN(profile_id) FROM messages)")
+            .await;
+        world
+            .exec(
+                "UPDATE drafts SET body = 'Another text'
+                 WHERE message_id = (SELECT id FROM messages WHERE step_number = 2)",
+            )
+            .await;
+        let before = phones.twilio.lists();
+        // The last look for the second finds the text of the first, which was not looked for yet.
+        world.exec("UPDATE messages SET looks = 3, look_at = 1 WHERE step_number = 2").await;
+        phones.forward(MINUTE);
+        phones.until_listed(before).await;
+        world.exec("UPDATE messages SET look_at = 1 WHERE step_number = 1").await;
+        phones.forward(MINUTE);
+        // The one is found; the other was not made, and goes.
+        phones.until(ACCEPTED, 2).await;
+        assert_eq!(phones.world.number("SELECT COUNT(*) FROM attempts WHERE state = 'not_started'").await, 1);
+        phones.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_provider_that_is_away_is_asked_again_and_nothing_is_decided_without_it() {
     for on in BOTH {
         let phones = Phones::start(on, [Act::AcceptAndFail]).await;
@@ -127,11 +158,7 @@ async fn a_provider_that_is_away_is_asked_again_and_nothing_is_decided_without_i
         for _ in 0..4 {
             let before = phones.twilio.lists();
             phones.forward(40 * MINUTE);
-            let until = std::time::Instant::now() + PATIENCE;
-            while phones.twilio.lists() == before {
-                assert!(std::time::Instant::now() < until, "it is not asked again");
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
+            phones.until_listed(before).await;
         }
         assert_eq!(phones.world.number(UNCERTAIN).await, 1);
         phones.twilio.lists_fail(false);

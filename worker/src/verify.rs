@@ -104,6 +104,7 @@ async fn choose(ctx: &Context, sought: &Sought, mut candidates: Vec<Listed>) -> 
     let names: Vec<&str> = candidates.iter().filter_map(|message| message.receipt.id.as_deref()).collect();
     let mut tx = ctx.store.read().await?;
     let taken = searches::taken(&mut tx, &names, sought.attempt_id).await?;
+    let has_rival = searches::has_rival(&mut tx, sought).await?;
     tx.commit().await?;
     candidates.retain(|message| message.receipt.id.as_ref().is_some_and(|name| !taken.contains(name)));
     let is_empty = candidates.is_empty();
@@ -116,7 +117,12 @@ async fn choose(ctx: &Context, sought: &Sought, mut candidates: Vec<Listed>) -> 
             return Ok(Found::There(Box::new(message)));
         }
     }
-    Ok(if is_empty { Found::Absent } else { Found::Unclear })
+    Ok(match (is_empty, has_rival) {
+        (true, _) => Found::Absent,
+        // The other's own look is the one to name it.
+        (false, true) => Found::Later(MINUTE),
+        (false, false) => Found::Unclear,
+    })
 }
 
 /// Whether a text is what went out. A trial account puts words in front of it; a content template's text is Twilio's own.

@@ -101,6 +101,15 @@ impl Phones {
         }
     }
 
+    /// Waits until Twilio's list has been asked for once more than `before`.
+    pub async fn until_listed(&self, before: usize) {
+        let began = Instant::now();
+        while self.twilio.lists() == before {
+            assert!(began.elapsed() < PATIENCE, "it is not asked again");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// An orderly end.
     pub async fn stop(self) -> (World, TwilioServer) {
         self.stop.cancel();
