@@ -306,10 +306,11 @@ async fn everybody_got_what_was_theirs(site: &Site, stops: &HashMap<usize, Said>
             |who: &usize| !stops.contains_key(who) && !got.contains(&(*who, format!("{step} for you")));
         let missed: Vec<usize> = (0..people).filter(missed).collect();
         if let Some(first) = missed.first() {
-            let sql = "SELECT m.address, m.campaign_id, m.step_number, m.state, m.looks, a.state, a.detail, m.reasons
-                 FROM messages m LEFT JOIN attempts a ON a.message_id = m.id WHERE m.channel = 'sms' ORDER BY m.id, a.id";
-            let mut rows: Vec<(String, i64, i64, String, i64, Option<String>, Option<String>, String)> =
-                site.rows(sql).await;
+            let sql = "SELECT m.address, m.campaign_id || ' ' || m.step_number || ' ' || m.state || ' ' || m.looks || ' '
+                     || COALESCE(a.state, '') || ' ' || COALESCE(a.detail, '') || ' ' || m.reasons
+                 FROM messages m LEFT JOIN attempts a ON a.message_id = m.id
+                 WHERE m.channel = 'sms' ORDER BY m.id, a.id";
+            let mut rows: Vec<(String, String)> = site.rows(sql).await;
             rows.retain(|row| row.0 == number(*first));
             panic!("{step} never came to {missed:?}; of the first there are {rows:?}");
         }
