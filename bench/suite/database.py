@@ -33,7 +33,7 @@ class Postgres:
 
     def columns(self, table):
         found = self.rows("SELECT column_name FROM information_schema.columns WHERE table_schema = 'public' "
-                          f"AND table_name = '{table}' ORDER BY ordinal_position")
+                          f"AND table_name = '{table}' AND is_generated = 'NEVER' ORDER BY ordinal_position")
         return [name for name, in found]
 
     def numbers(self, count):
