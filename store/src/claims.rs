@@ -204,7 +204,8 @@ async fn has_suspect(tx: &mut Tx, worker: i64) -> Result<bool> {
         "SELECT id FROM messages WHERE worker_id = $1 AND waits IN ('writing', 'claimed') AND crashes > 0
          UNION ALL
          SELECT m.id FROM attempts a JOIN messages m ON m.id = a.message_id
-         WHERE a.worker_id = $1 AND a.state = 'sending' AND m.state = 'sending' AND m.crashes > 0 LIMIT 1";
+         WHERE a.worker_id = $1 AND a.state = 'sending' AND m.worker_id = $1 AND m.state = 'sending' AND m.crashes > 0
+         LIMIT 1";
     Ok(row!(tx, (i64,), sql, worker)?.is_some())
 }
 

@@ -171,8 +171,7 @@ impl Db {
     /// one question, where [`Db::begin`] and [`Tx::barrier`] are two.
     pub async fn begin_behind(&self, account: i64, patience: Duration) -> Result<Tx> {
         let Db::Postgres(pool) = self else { return self.begin().await };
-        let of = account % i64::from(i32::MAX);
-        let lock = format!("SELECT pg_advisory_xact_lock_shared({BARRIER}, {of})");
+        let lock = format!("SELECT pg_advisory_xact_lock_shared({BARRIER}, {})", key(account));
         Ok(Tx::Postgres(PostgresTx::begin_behind(pool, &lock, patience).await?))
     }
 
@@ -296,9 +295,14 @@ impl Tx {
             true => "SELECT pg_advisory_xact_lock(CAST($1 AS INT), CAST($2 AS INT))",
             false => "SELECT pg_advisory_xact_lock_shared(CAST($1 AS INT), CAST($2 AS INT))",
         };
-        execute!(self, sql, class, of % i64::from(i32::MAX))?;
+        execute!(self, sql, class, key(of))?;
         Ok(())
     }
+}
+
+/// An id as an advisory lock names it beside its class.
+fn key(id: i64) -> i64 {
+    id % i64::from(i32::MAX)
 }
 
 /// While it lives, statements of its transaction end when their time is over.

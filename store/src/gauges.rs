@@ -34,7 +34,7 @@ pub async fn read(tx: &mut Tx, now: Millis) -> Result<Gauges> {
          SELECT waits, COUNT(*) FROM (SELECT waits FROM messages
              WHERE waits IN ('writing', 'claimed') LIMIT $1) AS c GROUP BY waits
          UNION ALL
-         SELECT state, COUNT(*) FROM (SELECT m.state FROM attempts a JOIN messages m ON m.id = a.message_id
+         SELECT state, COUNT(*) FROM (SELECT m.state FROM attempts a JOIN messages m ON m.id = a.message_id AND m.worker_id = a.worker_id
              WHERE a.state = 'sending' AND m.state = 'sending' LIMIT $1) AS d GROUP BY state
          UNION ALL
          SELECT waits, COUNT(*) FROM (SELECT waits FROM messages

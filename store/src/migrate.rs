@@ -162,7 +162,7 @@ fn newer(version: i64) -> Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Found {
     /// The first version that this program does not know: a newer one has migrated. What runs already goes on, since
-    /// every version only adds to the last.
+    /// no version takes away what the last one reads or writes.
     pub newer: Option<i64>,
     /// The first version that it needs and that is not there.
     pub lacks: Option<i64>,

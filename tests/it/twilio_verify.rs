@@ -74,18 +74,22 @@ async fn what_twilio_made_is_proven_and_what_it_did_not_make_goes_again_once() {
     }
 }
 
+/// Two uncertain texts to one number by one sender: the very same but for their places in the sequence.
+async fn uncertain_twice(on: On, acts: [Act; 2]) -> Phones {
+    let phones = Phones::start(on, acts).await;
+    phones.campaign(&numbers(1), &[text(1, Channel::Sms, 0), text(2, Channel::Whatsapp, 0)]).await;
+    phones.until(UNCERTAIN, 2).await;
+    phones
+        .world
+        .exec("UPDATE messages SET channel = 'sms', profile_id = (SELECT MIN(profile_id) FROM messages)")
+        .await;
+    phones
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_found_message_proves_one_of_two_that_are_alike() {
     for on in BOTH {
-        let phones = Phones::start(on, [Act::AcceptAndFail, Act::Fail]).await;
-        let to = numbers(1);
-        phones.campaign(&to, &[text(1, Channel::Sms, 0), text(2, Channel::Whatsapp, 0)]).await;
-        // The very same text by the same sender: only its place in the sequence tells the two apart.
-        phones.until(UNCERTAIN, 2).await;
-        phones
-            .world
-            .exec("UPDATE messages SET channel = 'sms', profile_id = (SELECT MIN(profile_id) FROM messages)")
-            .await;
+        let phones = uncertain_twice(on, [Act::AcceptAndFail, Act::Fail]).await;
         look_until_the_last(&phones, 1).await;
         assert_eq!(phones.world.number(ACCEPTED).await, 1);
         phones.forward(31 * MINUTE);
@@ -119,15 +123,9 @@ async fn something_alike_that_is_not_the_same_leaves_it_to_a_person() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_may_be_another_uncertain_message_is_left_until_that_one_was_looked_for() {
     for on in BOTH {
-        let phones = Phones::start(on, [Act::AcceptAndFail, Act::Fail]).await;
-        let to = numbers(1);
-        phones.campaign(&to, &[text(1, Channel::Sms, 0), text(2, Channel::Whatsapp, 0)]).await;
-        phones.until(UNCERTAIN, 2).await;
+        let phones = uncertain_twice(on, [Act::AcceptAndFail, Act::Fail]).await;
         let world = &phones.world;
         world.exec("UPDATE messages SET look_at = 4000000000000").await;
-        world
-            .exec("UPDATE messages SET channel = 'sms', profile_id = (SELECT MIN(profile_id) FROM messages)")
-            .await;
         world
             .exec(
                 "UPDATE drafts SET body = 'Another text'
