@@ -56,7 +56,8 @@ async fn receivers_that_say_nothing_are_given_up_in_time_and_delay_nobody() {
         let soon = taken(&healthy, 20).await;
         assert!(soon < Duration::from_secs(10), "the healthy one waited for {soon:?}");
         let took = site.delivered().await;
-        assert!(took < Duration::from_secs(60), "they had their time: {took:?}");
+        let longest: Vec<(i64,)> = site.rows("SELECT MAX(duration_ms) FROM delivery_attempts").await;
+        assert!(longest[0].0 < 16_000, "each has 15 seconds: {longest:?}");
         let path = format!("/api/v1/webhooks/{}", mute.id);
         site.ask("PATCH", &path, Some(&json!({ "url": later.url("/") }))).await;
         let mut deliveries = Deliveries { dead: site.replay(&mute).await, ..Deliveries::default() };
