@@ -8,8 +8,8 @@ from kept import ROOT
 FILE = ROOT / "docs" / "PROOF.md"
 HEAD = """# Proof
 
-Written by `make prove` from every trial that it has kept: {dates}; commit {commit}, where a row names no other; {machine}, a
-build without optimisation; lease 5 s, D = 16 a worker.
+Written by `make prove` from every trial that it has kept: {dates}; commit {commit}, where a row names no other; {machine}; builds
+for development, without optimisation (the processes of `3f93737` with `opt-level = 1`); lease 5 s, D = 16 a worker.
 """
 HISTORIES = """## Histories
 

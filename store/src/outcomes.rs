@@ -226,8 +226,11 @@ async fn stored(tx: &mut Tx, message: i64) -> Result<Option<Stored>> {
     )
 }
 
-/// Something is to be sent in a campaign that was through: it runs until that is settled.
+/// Something is to be sent in a campaign that may be through: it runs until that is settled. By its door, because whoever
+/// completes it at this instant does not see yet what is open again. The door comes after the message, against the order of
+/// locks, so that no acceptance waits for it; a person who releases that very message meanwhile is tried again.
 async fn reopen(tx: &mut Tx, campaign: i64, now: Millis) -> Result<()> {
+    tx.door(campaign, false).await?;
     let sql = "UPDATE campaigns SET state = 'running', updated_at = $2 WHERE id = $1 AND state = 'completed'";
     execute!(tx, sql, campaign, now)?;
     Ok(())

@@ -313,7 +313,7 @@ async fn refused_logins_switch_a_profile_off_and_its_queue_goes_once_it_is_on_ag
 async fn a_server_that_closes_connections_gets_everything_once() {
     for seed in seeds() {
         let script = match seed / 2 % 2 {
-            0 => Script { close_after_idle: Some(Duration::from_millis(200)), ..Script::default() },
+            0 => Script { close_after_idle: Some(Duration::from_millis(20)), ..Script::default() },
             _ => Script { close_after_each: true, ..Script::default() },
         };
         let (_, site) = site(seed, script).await;

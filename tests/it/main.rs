@@ -18,6 +18,7 @@ mod cli;
 mod clocks;
 mod commands;
 mod complaints;
+mod completion;
 mod config;
 mod consents;
 mod console;
