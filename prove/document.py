@@ -131,6 +131,7 @@ def broken(trials, ever):
     for name, runs in (("Broken", standing), ("Broken once, and held when run again", mended)):
         if runs:
             yield f"\n## {name}\n"
+            yield "What of these was Sendwright's own is told, with what was done, in [DEFECTS](DEFECTS.md).\n"
             yield from (f"- `{run['test']}`, seed {run['seed']}, {run['date'][:10]}, commit {run['commit']}: "
                         f"{cell(run['broken'])}" for run in runs.values())
 
