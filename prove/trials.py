@@ -107,7 +107,8 @@ class Ended:
         self.broken = f"ended by us after {seconds:.0f} s" if late else self.panic() if code else None
 
     def panic(self):
-        said = re.search(r"^thread '.*' .*panicked at (.*)\n((?:(?!stack backtrace:|note: ).*\n){0,20})", self.output, re.MULTILINE)
+        where_and_what = r"^thread '.*' .*panicked at (.*)\n((?:(?!stack backtrace:|note: ).*\n){0,20})"
+        said = re.search(where_and_what, self.output, re.MULTILINE)
         return " ".join(f"{said[1]} {said[2]}".split())[:2_000] if said else self.output[-2_000:]
 
     def lines(self):

@@ -1,5 +1,6 @@
 //! A campaign is completed once nothing of it is to be sent, whoever finds out at the same instant that something is.
 
+use crate::running::{SOON, until};
 use crate::support::engine::{On, World, step};
 use crate::support::protocol::{claim, dies, intend};
 use sendwright_store::Tx;
@@ -11,7 +12,6 @@ use sendwright_workflows::campaign::Policy;
 use sendwright_workflows::clock::{MINUTE, Millis};
 use sendwright_workflows::rate_limit::Rates;
 use sendwright_workflows::sequence::Delay;
-use std::time::Duration;
 use tokio::task::JoinHandle;
 
 const START: Millis = 1_780_308_000_000;
@@ -45,9 +45,8 @@ async fn prove(mut tx: Tx, proof: Outcome) {
 async fn as_far_as_it_can<T>(world: &World, task: &JoinHandle<T>) {
     let waiting = "SELECT COUNT(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
                     WHERE NOT l.granted AND d.datname = CURRENT_DATABASE()";
-    while !task.is_finished() && world.number(waiting).await == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let is_there = async || task.is_finished() || world.number(waiting).await > 0;
+    until("it ends, or waits for a lock", SOON, is_there).await;
 }
 
 /// SQLite has one writer at a time, so that there is nothing to see.

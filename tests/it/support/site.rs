@@ -417,15 +417,6 @@ impl Site {
         }
     }
 
-    /// Waits until one of its processes has said `words`.
-    pub async fn until_logged(&self, words: &str) {
-        let begun = Instant::now();
-        while !self.processes().any(|process| process.log().contains(words)) {
-            assert!(begun.elapsed() < STUCK, "nobody has said after {STUCK:?}: {words}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
     async fn try_rows<R>(&self, sql: &'static str) -> Result<Vec<R>, sqlx::Error>
     where
         R: for<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow>,
